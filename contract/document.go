@@ -1,0 +1,3 @@
+package contract
+// Document is placeholder until reader is written.
+type Document struct{}

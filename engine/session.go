@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+)
+
+// Source is Arrow data that statements can read as arrow_source('Name').
+// Batches of about 2,000 rows or more read fastest.
+type Source struct {
+	Name    string
+	Schema  *arrow.Schema
+	Batches []arrow.RecordBatch
+}
+
+// View is a named relation that a statement sees: CREATE VIEW Schema.Name AS SQL.
+// An empty Schema is the default one.
+type View struct {
+	Schema string
+	Name   string
+	SQL    string
+}
+
+// Statement is one statement with what it needs to see. Views and Sources exist
+// only while it runs.
+type Statement struct {
+	SQL     string
+	Views   []View
+	Sources []Source
+}
+
+// SessionConfig says what a session may do. It is fixed for its life.
+type SessionConfig struct {
+	Name      string   // for logs and metrics: "query", "load sales.orders"
+	Read      []string // folders and files that statements may read
+	Write     string   // the one folder that COPY may write to, empty for none
+	Memory    int64    // bytes that the engine may use; the process gets a margin above it
+	Threads   int      // 0 is all cores
+	Temp      string   // folder to spill to, empty for no spilling
+	TempBytes int64    // most that may be spilled
+	// Ordered keeps the order of rows through COPY; it costs memory and time.
+	Ordered bool
+}
+
+// Session is one locked engine in a worker process of its own. One statement at
+// a time; safe to Close from another goroutine, which kills the process. An
+// error of kind KindUnavailable means that the worker died and the session with
+// it.
+type Session interface {
+	// Exec runs a statement to its end and returns the number of rows changed
+	// or copied.
+	Exec(ctx context.Context, st Statement) (int64, error)
+	// Query streams the rows of a SELECT. The reader must be released before the
+	// next statement; releasing it early cancels. Its schema is known at once.
+	Query(ctx context.Context, st Statement) (array.RecordReader, error)
+	// Parse returns the syntax tree of text as the engine's own parser gives it.
+	Parse(ctx context.Context, text string) ([]byte, error)
+	// Deparse returns the SQL text of a syntax tree.
+	Deparse(ctx context.Context, tree []byte) (string, error)
+	// Progress is the share of the running statement that is done, 0 to 1, and
+	// negative where the engine cannot tell. Safe beside a running statement.
+	Progress() float64
+	// Close ends the worker or gives it back. Idempotent.
+	Close() error
+}
+
+// Sessions hands out sessions; Pool is the real one. Safe for concurrent use.
+type Sessions interface {
+	Session(ctx context.Context, cfg SessionConfig) (Session, error)
+}

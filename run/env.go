@@ -1,0 +1,37 @@
+// Package run starts and stops things: a named task group, the clock, and the
+// Env (logger and clock) that constructors are handed. Nothing is global.
+package run
+
+import (
+	"io"
+	"log/slog"
+	"time"
+)
+
+// Clock tells the time. The real one is Wall; tests inject another.
+type Clock interface {
+	Now() time.Time
+}
+
+// Wall is the machine's clock.
+type Wall struct{}
+
+// Now returns the current time in UTC.
+func (Wall) Now() time.Time { return time.Now().UTC() }
+
+// Env is what every part of a node is handed when it is built.
+type Env struct {
+	Log   *slog.Logger
+	Clock Clock
+}
+
+// Quiet is an Env that logs nothing and uses the machine's clock.
+func Quiet() Env {
+	return Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: Wall{}}
+}
+
+// Named returns the Env with a logger that says which part speaks.
+func (e Env) Named(part string) Env {
+	e.Log = e.Log.With("part", part)
+	return e
+}
