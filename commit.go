@@ -67,15 +67,17 @@ type Positions map[string]json.RawMessage
 
 // TableChange is what a commit did to one table.
 type TableChange struct {
-	Table    string  `json:"table"`
-	Hidden   bool    `json:"hidden,omitempty"` // an input table, a quarantine table
-	Op       TableOp `json:"op"`
-	Inserted int64   `json:"inserted"`
-	Updated  int64   `json:"updated"`
-	Deleted  int64   `json:"deleted"`
-	Rows     int64   `json:"rows"`             // rows of the table after the commit
-	Blocks   []Hash  `json:"blocks,omitempty"` // digests of the journal blocks, each with a random nonce
-	Files    []File  `json:"files,omitempty"`  // Parquet files of a bulk commit
+	Table    string   `json:"table"`
+	Hidden   bool     `json:"hidden,omitempty"` // an input table, a quarantine table
+	Op       TableOp  `json:"op"`
+	Inserted int64    `json:"inserted"`
+	Updated  int64    `json:"updated"`
+	Deleted  int64    `json:"deleted"`
+	Rows     int64    `json:"rows"`             // rows of the table after the commit
+	Key      []string `json:"key,omitempty"`    // the table's key columns; none for a keyless table
+	Schema   Hash     `json:"schema,omitzero"`  // digest of the table's Arrow schema, which the journal holds
+	Blocks   []Hash   `json:"blocks,omitempty"` // digests of the journal blocks, each with a random nonce
+	Files    []File   `json:"files,omitempty"`  // Parquet files of a bulk commit
 }
 
 // File is a data file that a commit refers to.

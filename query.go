@@ -15,9 +15,6 @@ type Question struct {
 	Subject Subject
 	At      At
 	Limits  Limits
-	// Visible, when set, narrows the products that can be named to these input
-	// ports: a product's own SQL. Nil means the mesh.
-	Ports map[string]Name
 }
 
 // At fixes the state that is read: a time, a cut, or neither for now.
