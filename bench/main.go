@@ -1,0 +1,73 @@
+// Command bench measures Weft against named yardsticks in one run, interleaved,
+// and writes the figures to a page: machine, versions, medians, spread, losses.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"weft/engine"
+)
+
+func main() {
+	if engine.IsWorker() {
+		os.Exit(engine.Work())
+	}
+	if err := run(); err != nil {
+		log.Fatal("bench: ", err)
+	}
+}
+
+// options are what the command line sets.
+type options struct {
+	bin    string // the program under test
+	dir    string // folder for data, kept between runs
+	rows   int64  // of the large table
+	rounds int
+	cold   bool // measure a cold build
+}
+
+func run() error {
+	var o options
+	out := flag.String("out", "bench/README.md", "the page to write")
+	flag.StringVar(&o.bin, "bin", "bin/weft", "the program under test")
+	flag.StringVar(&o.dir, "dir", "bench/out", "folder for generated data")
+	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
+	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
+	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
+	flag.Parse()
+	for _, p := range []*string{&o.bin, &o.dir} {
+		abs, err := filepath.Abs(*p)
+		if err != nil {
+			return err
+		}
+		*p = abs
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	r := &report{options: o}
+	for _, m := range []struct {
+		name string
+		f    func(context.Context, options, *report) error
+	}{
+		{"load", benchLoad},
+		{"start", benchStart},
+		{"build", benchBuild},
+	} {
+		fmt.Fprintln(os.Stderr, "measuring", m.name)
+		if err := m.f(ctx, o, r); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	fmt.Print(r.String())
+	return os.WriteFile(*out, []byte(r.String()), 0o644)
+}

@@ -1,0 +1,276 @@
+package federate
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"weft"
+	"weft/engine"
+	"weft/store"
+)
+
+// cutter fixes the state of every product that a question names, once each, and
+// keeps the snapshots until the answer is read.
+type cutter struct {
+	f     *Federation
+	q     weft.Question
+	snaps map[string]*store.Snapshot // by product and state
+	cut   weft.Cut
+	views map[engine.Target]view
+}
+
+type view struct {
+	snap  *store.Snapshot
+	table string
+}
+
+func newCutter(f *Federation, q weft.Question) *cutter {
+	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}}
+}
+
+// resolve finds the product and table that a name in SQL means, and fixes its
+// state. What the subject may not know of looks the same as what is not there.
+func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Target, error) {
+	tn, err := c.table(ref.Parts)
+	if err != nil {
+		return engine.Target{}, err
+	}
+	p, ok := c.f.products.Product(c.q.Subject, tn.Name)
+	if !ok {
+		return engine.Target{}, c.unknown(tn.Name)
+	}
+	seq, mark, err := c.state(p, ref.At)
+	if err != nil {
+		return engine.Target{}, err
+	}
+	snap, err := c.snapshot(ctx, p, seq, mark == "")
+	if err != nil {
+		return engine.Target{}, err
+	}
+	if tn.Table, err = visible(p, snap, tn.Table); err != nil {
+		return engine.Target{}, err
+	}
+	name := tn.Product
+	if tn.Table != tn.Product {
+		name += "." + tn.Table
+	}
+	t := engine.Target{Schema: tn.Domain, Table: name + mark}
+	c.views[t] = view{snap, tn.Table}
+	return t, nil
+}
+
+// table reads a name of 2 or 3 parts; schema "sales", table "orders.lines" is
+// the same as sales.orders.lines.
+func (c *cutter) table(parts []string) (weft.TableName, error) {
+	var words []string
+	for _, p := range parts {
+		words = append(words, strings.Split(strings.ToLower(p), ".")...)
+	}
+	bad := &weft.Error{Op: "find the table", Subject: clip(strings.Join(parts, ".")), Kind: weft.KindNotFound}
+	if len(words) < 2 || len(words) > 3 {
+		bad.Message = "a table is named domain.product, or domain.product.table"
+		bad.Hint = c.suggest(words[len(words)-1])
+		return weft.TableName{}, bad
+	}
+	for _, w := range words {
+		if weft.CheckName(w) != nil {
+			bad.Message = "there is no such product"
+			bad.Hint = "a query names products, such as sales.orders; files and other databases cannot be read"
+			return weft.TableName{}, bad
+		}
+	}
+	tn := weft.TableName{Name: weft.Name{Domain: words[0], Product: words[1]}}
+	if len(words) == 3 {
+		tn.Table = words[2]
+		return tn, nil
+	}
+	return tn, nil
+}
+
+func (c *cutter) unknown(n weft.Name) error {
+	return weft.Errorf(weft.KindNotFound, "find the product", n.String(), "there is no such product, or none that you may know of").
+		WithHint("%s", c.suggest(n.String()))
+}
+
+// suggest names the products whose address looks most like w.
+func (c *cutter) suggest(w string) string {
+	names := c.f.products.Names(c.q.Subject)
+	if len(names) == 0 {
+		return "the node has no products yet: `weft apply FOLDER` brings one"
+	}
+	best, score := names[0], 1<<30
+	for _, n := range names {
+		for _, s := range []string{n.String(), n.Product} {
+			if d := distance(w, s); d < score {
+				best, score = n, d
+			}
+		}
+	}
+	if score <= 3 {
+		return fmt.Sprintf("did you mean %s?", best)
+	}
+	return "`weft status` lists the products of this node"
+}
+
+// state finds the Seq that is meant: by the table's own AT, or the question's.
+// mark is what tells apart two states of one table in one question.
+func (c *cutter) state(p Product, at *engine.AtClause) (weft.Seq, string, error) {
+	switch {
+	case at != nil && at.Seq != nil:
+		return *at.Seq, "@" + at.Seq.String(), nil
+	case at != nil && at.Time != nil:
+		seq, err := p.Store.SeqAt(*at.Time)
+		return seq, "@" + seq.String(), err
+	case len(c.q.At.Cut) > 0:
+		i := slices.IndexFunc(c.q.At.Cut, func(r weft.CutRef) bool { return r.Product == p.Name })
+		if i < 0 {
+			return 0, "", weft.Errorf(weft.KindInvalid, "read at the cut", p.Name.String(), "the cut does not name this product").
+				WithHint("use the cut of an answer to the same question")
+		}
+		return c.q.At.Cut[i].Seq, "", c.same(p, c.q.At.Cut[i])
+	case !c.q.At.Time.IsZero():
+		seq, err := p.Store.SeqAt(c.q.At.Time)
+		return seq, "", err
+	default:
+		return 0, "", nil
+	}
+}
+
+// same holds a cut's proof against the product's chain.
+func (c *cutter) same(p Product, ref weft.CutRef) error {
+	if len(ref.HashPrefix) == 0 {
+		return nil
+	}
+	commit, err := p.Store.Commit(ref.Seq)
+	if err != nil {
+		return err
+	}
+	if commit.Incarnation != ref.Incarnation || !bytes.HasPrefix(commit.Hash[:], ref.HashPrefix) {
+		return weft.Errorf(weft.KindConflict, "read at the cut", p.Name.String()+ref.Seq.String(),
+			"the product's chain is not the one that the cut was taken from").
+			WithHint("the product was restored or made anew since; ask for a cut of today")
+	}
+	return nil
+}
+
+func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq, inCut bool) (*store.Snapshot, error) {
+	key := p.ID + seq.String()
+	if s, ok := c.snaps[key]; ok {
+		return s, nil
+	}
+	if seq == 0 && p.Retired {
+		return nil, weft.Errorf(weft.KindGone, "read the product", p.Name.String(), "it is retired: only its history can be read").
+			WithHint("ask with --at %s, or a time before it was retired", p.Store.Head().Seq)
+	}
+	s, err := p.Store.Snapshot(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	c.snaps[key] = s
+	if inCut || !slices.ContainsFunc(c.cut, func(x weft.Point) bool { return x.Product == p.Name }) {
+		c.cut = append(c.cut, s.Point())
+	}
+	return s, nil
+}
+
+// relations adds what each named table is to the statement.
+func (c *cutter) relations(st *engine.Statement) error {
+	for t, v := range c.views {
+		r, err := v.snap.Relation(v.table)
+		if err != nil {
+			return err
+		}
+		st.Views = append(st.Views, engine.View{Schema: t.Schema, Name: t.Table, SQL: r.SQL})
+		st.Sources = append(st.Sources, r.Sources...)
+	}
+	return nil
+}
+
+func (c *cutter) points() weft.Cut { return c.cut.Sorted() }
+
+func (c *cutter) now() time.Time { return moment(c.cut, c.f.env.Clock.Now()) }
+
+// held counts the rows that the named products hold back at the cut.
+func (c *cutter) held() int64 {
+	var n int64
+	for _, s := range c.snaps {
+		for _, t := range s.Tables() {
+			if t.Hidden && t.Table == store.QuarantineTable {
+				n += t.Rows
+			}
+		}
+	}
+	return n
+}
+
+func (c *cutter) close() {
+	for _, s := range c.snaps {
+		_ = s.Close()
+	}
+}
+
+// visible finds an output table at the state of snap; "" is the only one, or the
+// one with the product's name.
+func visible(p Product, snap *store.Snapshot, table string) (string, error) {
+	var all []string
+	for _, t := range snap.Tables() {
+		if !t.Hidden {
+			all = append(all, t.Table)
+		}
+	}
+	bare := table == ""
+	if bare && len(all) == 1 {
+		return all[0], nil
+	}
+	if bare {
+		table = p.Name.Product
+	}
+	if slices.Contains(all, table) {
+		return table, nil
+	}
+	if len(all) == 0 {
+		return "", weft.Errorf(weft.KindConflict, "read the product", p.Name.String(), "nothing is published yet").
+			WithHint("`weft status` says what its first load is waiting for")
+	}
+	for i, t := range all {
+		all[i] = weft.TableName{Name: p.Name, Table: t}.String()
+	}
+	return "", weft.Errorf(weft.KindNotFound, "find the table", weft.TableName{Name: p.Name, Table: table}.String(), "the product has no such table").
+		WithHint("it has %s", strings.Join(all, ", "))
+}
+
+// clip keeps a name from hostile SQL short enough for one screen.
+func clip(s string) string {
+	if len(s) > 80 {
+		return strings.ToValidUTF8(s[:80], "") + "…"
+	}
+	return s
+}
+
+// distance is the number of single-character edits between two short words
+// (Levenshtein), at most len+1 rows of memory.
+func distance(a, b string) int {
+	if len(a) > 130 || len(b) > 130 {
+		return 1 << 20
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		prev := row[0]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := prev
+			if a[i-1] != b[j-1] {
+				cost = 1 + min(prev, row[j], row[j-1])
+			}
+			prev, row[j] = row[j], cost
+		}
+	}
+	return row[len(b)]
+}

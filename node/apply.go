@@ -1,0 +1,296 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"time"
+
+	"weft"
+	"weft/contract"
+	"weft/records"
+	"weft/serve"
+)
+
+// Apply takes a product folder: checks it, says what differs from the one before,
+// records it with its git revision in the books and in a commit, and loads.
+func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, progress serve.Progress) (*serve.ApplyResult, error) {
+	f, faults, err := readArchive(r.Archive)
+	if err != nil {
+		return nil, err
+	}
+	res := &serve.ApplyResult{Faults: faults}
+	if f != nil {
+		res.Product = f.Name
+	}
+	if f == nil || contract.HasErrors(faults) {
+		res.Outcome, res.Message = serve.OutcomeFaults, "the folder has faults; nothing was changed"
+		return res, nil
+	}
+	if err := n.cfg.holds(f.Name.Domain); err != nil {
+		return nil, err
+	}
+	if r.Env == "" {
+		r.Env = n.cfg.Env
+	}
+	if err := n.checkServers(f, r.Env); err != nil {
+		return nil, err
+	}
+	n.mu.RLock()
+	old := n.products[f.Name]
+	n.mu.RUnlock()
+	res.New = old == nil
+	var before *contract.Folder
+	if old != nil {
+		before, _ = old.current()
+	}
+	res.Differences = differences(before, f)
+	if r.DryRun {
+		res.Outcome, res.Message = serve.OutcomePlanned, "nothing was changed: this was a dry run"
+		return res, nil
+	}
+	return n.take(ctx, f, r, progress, res)
+}
+
+// checkServers finds out before anything is changed that each source has a
+// server for the environment.
+func (n *Node) checkServers(f *contract.Folder, env string) error {
+	for _, in := range f.Inputs {
+		if in.Contract == nil {
+			continue
+		}
+		if _, err := pickServer(in, env); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pickServer returns the server of the environment; the only server serves where
+// it names none.
+func pickServer(in *contract.Input, env string) (*contract.Server, error) {
+	var found []*contract.Server
+	for _, s := range in.Contract.Servers {
+		if env == "" || s.Environment == env || s.Environment == "" {
+			found = append(found, s)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0:
+		return nil, weft.Errorf(weft.KindInvalid, "choose the server of input", in.Name, "%s has none for environment %q", in.Contract.File, env).
+			WithHint("add a server with environment: %s, or choose another with --env", env)
+	default:
+		for _, s := range found {
+			if s.Environment == env && env != "" {
+				return s, nil
+			}
+		}
+		return nil, weft.Errorf(weft.KindInvalid, "choose the server of input", in.Name, "%s has %d and no environment was chosen", in.Contract.File, len(found)).
+			WithHint("choose with --env, or env in weft.yaml")
+	}
+}
+
+// take makes the folder the product's current one.
+func (n *Node) take(ctx context.Context, f *contract.Folder, r serve.ApplyRequest, progress serve.Progress, res *serve.ApplyResult) (*serve.ApplyResult, error) {
+	p, same, err := n.adopt(ctx, f, r)
+	if err != nil {
+		return nil, err
+	}
+	if same && p.published() {
+		res.Outcome, res.Message = serve.OutcomeUnchanged, "the folder is the one that runs already"
+		return res, nil
+	}
+	if p.record().Paused {
+		res.Outcome, res.Message = serve.OutcomeApplied, "the product is paused: the folder takes effect with `weft resume`"
+		return res, nil
+	}
+	l := p.load(ctx, request{cause: weft.CauseCode, progress: progress})
+	if l.err != nil && !l.refused {
+		return nil, l.err
+	}
+	res.Verdict = l.verdict
+	switch {
+	case l.refused:
+		res.Outcome, res.Message = serve.OutcomeRefused, l.err.Error()
+	case l.commit != nil:
+		res.Outcome, res.Commit = serve.OutcomeCommitted, commitInfo(*l.commit)
+	default:
+		res.Outcome, res.Message = serve.OutcomeApplied, "the folder was taken; its rows are the same"
+	}
+	return res, nil
+}
+
+// adopt records the folder and makes or changes the running product.
+func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyRequest) (*product, bool, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	rev := r.Revision
+	if rev != "" && r.Dirty {
+		rev += "+"
+	}
+	p, known := n.products[f.Name]
+	rec := records.Product{
+		Name: f.Name, Folder: f.Hash, Dir: r.Dir, Revision: rev, Env: r.Env, Applied: n.env.Clock.Now(),
+	}
+	if known {
+		if p.broken != nil {
+			return nil, false, p.broken
+		}
+		_, was := p.current()
+		rec.ID, rec.Paused = was.ID, was.Paused
+		if was.Folder == rec.Folder && was.Dir == rec.Dir && was.Env == rec.Env && !was.Retired {
+			return p, true, nil
+		}
+	} else {
+		rec.ID = newID()
+		p = newProduct(n, rec)
+	}
+	if err := n.books.PutProduct(ctx, rec, r.Archive); err != nil {
+		return nil, false, err
+	}
+	if !known {
+		if err := p.open(ctx); err != nil {
+			return nil, false, err
+		}
+		n.products[f.Name], p.applying = p, true
+		if err := p.applied(ctx, f, rec); err != nil {
+			return nil, false, err
+		}
+		n.start(p)
+		return p, false, nil
+	}
+	return p, false, p.applied(ctx, f, rec)
+}
+
+// applied makes the folder current and says so in a commit: applying is part of
+// the product's history.
+func (p *product) applied(ctx context.Context, f *contract.Folder, rec records.Product) error {
+	c := p.candidate(f, rec, weft.CauseApply)
+	if _, err := p.store.Append(ctx, c); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	p.folder, p.rec = f, rec
+	p.mu.Unlock()
+	return nil
+}
+
+// published says whether the product has a table that can be read.
+func (p *product) published() bool {
+	s, err := p.store.Snapshot(context.Background(), 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = s.Close() }()
+	for _, t := range s.Tables() {
+		if !t.Hidden {
+			return true
+		}
+	}
+	return false
+}
+
+func differences(before, after *contract.Folder) []serve.Difference {
+	if before == nil {
+		return nil
+	}
+	var out []serve.Difference
+	for _, d := range contract.Diff(before, after) {
+		out = append(out, serve.Difference{
+			Where: d.Where, What: d.What, Before: d.Before, After: d.After, Breaking: d.Breaking, Text: d.Text,
+		})
+	}
+	return out
+}
+
+func commitInfo(c weft.Commit) *serve.CommitInfo {
+	cut := weft.Cut{{Product: c.Product, ID: c.ID, Incarnation: c.Incarnation, Seq: c.Seq, Hash: c.Hash, Time: c.Time}}
+	return &serve.CommitInfo{Commit: c, Token: cut.Token()}
+}
+
+func newID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
+	return hex.EncodeToString(b[:])
+}
+
+// Refresh reads the sources of a product now.
+func (n *Node) Refresh(ctx context.Context, _ weft.Subject, name weft.Name, r serve.RefreshRequest, progress serve.Progress) (*serve.RefreshResult, error) {
+	p, err := n.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.canLoad(); err != nil {
+		return nil, err
+	}
+	req := request{cause: weft.CauseLoad, progress: progress}
+	if r.From != nil || r.To != nil {
+		req.window = &window{r.From, r.To}
+	}
+	res := &serve.RefreshResult{Product: name}
+	if !r.Wait {
+		select {
+		case p.ask <- req:
+		default:
+			return nil, weft.Errorf(weft.KindLimit, "refresh", name.String(), "too many loads of it are waiting").WithHint("wait for the ones before")
+		}
+		res.Outcome = serve.OutcomeStarted
+		return res, nil
+	}
+	l := p.load(ctx, req)
+	if l.err != nil && !l.refused {
+		return nil, l.err
+	}
+	res.Verdict = l.verdict
+	switch {
+	case l.refused:
+		res.Outcome, res.Message = serve.OutcomeRefused, l.err.Error()
+	case l.commit != nil:
+		res.Outcome, res.Commit = serve.OutcomeCommitted, commitInfo(*l.commit)
+	default:
+		res.Outcome, res.Message = serve.OutcomeUnchanged, "the source has not changed"
+	}
+	return res, nil
+}
+
+// canLoad refuses a load of a product that does not load.
+func (p *product) canLoad() error {
+	rec := p.record()
+	switch {
+	case p.store == nil:
+		return p.broken
+	case rec.Retired:
+		return weft.Errorf(weft.KindConflict, "load", rec.Name.String(), "the product is retired").WithHint("apply its folder again to bring it back")
+	case rec.Paused:
+		return weft.Errorf(weft.KindConflict, "load", rec.Name.String(), "the product is paused").WithHint("weft resume %s", rec.Name)
+	}
+	return nil
+}
+
+// dir is where relative paths of the product's sources start; a folder that was
+// applied from elsewhere has none, and its samples are unpacked for it.
+func (p *product) dir() (string, error) {
+	f, rec := p.current()
+	if rec.Dir != "" {
+		return rec.Dir, nil
+	}
+	dir := p.node.cfg.path("products", rec.ID, "folder")
+	for name, b := range f.Files {
+		to := filepath.Join(dir, filepath.FromSlash(name))
+		if old, err := os.ReadFile(to); err == nil && string(old) == string(b) {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return "", weft.Errorf(weft.KindUnavailable, "unpack the folder of", rec.Name.String(), "%w", err)
+		}
+		if err := os.WriteFile(to, b, 0o600); err != nil {
+			return "", weft.Errorf(weft.KindUnavailable, "unpack the folder of", rec.Name.String(), "%w", err)
+		}
+		_ = os.Chtimes(to, time.Unix(0, 0), time.Unix(0, 0)) // the archive says nothing of times
+	}
+	return dir, nil
+}

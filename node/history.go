@@ -1,0 +1,178 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/engine"
+	"weft/serve"
+	"weft/store"
+)
+
+// History gives the commits of a product, newest first.
+func (n *Node) History(_ context.Context, _ weft.Subject, name weft.Name, before weft.Seq, limit int) ([]serve.CommitInfo, error) {
+	p, err := n.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.store == nil {
+		return nil, p.broken
+	}
+	cs, err := p.store.Commits(before, limit)
+	if err != nil {
+		return nil, err
+	}
+	out := []serve.CommitInfo{}
+	oldest := p.store.Oldest()
+	for _, c := range cs {
+		i := commitInfo(c)
+		i.Oldest = c.Seq == oldest
+		out = append(out, *i)
+	}
+	return out, nil
+}
+
+// Quarantine gives the rows that a product holds back, with the reasons, for its
+// owner.
+func (n *Node) Quarantine(ctx context.Context, _ weft.Subject, name weft.Name, limit int, at weft.At) (*serve.Quarantine, error) {
+	p, err := n.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.store == nil {
+		return nil, p.broken
+	}
+	seq, err := seqAt(p.store, name, at)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := p.store.Snapshot(ctx, seq)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = snap.Close() }()
+	out := &serve.Quarantine{Product: name, Seq: snap.Point().Seq, Tables: []serve.HeldTable{}}
+	r, err := snap.Relation(store.QuarantineTable)
+	if weft.KindOf(err) == weft.KindNotFound {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := n.pool.Session(ctx, engine.SessionConfig{
+		Name: "quarantine", Read: []string{n.cfg.productDir(p.record().ID)}, Memory: n.cfg.Memory, Threads: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = s.Close() }()
+	held, err := textRows(ctx, s, engine.Statement{
+		SQL: fmt.Sprintf(`SELECT "table", reason, place, "row", count(*) OVER (PARTITION BY "table")::VARCHAR AS n
+			FROM (%s) QUALIFY row_number() OVER (PARTITION BY "table" ORDER BY place, reason) <= %d ORDER BY "table", place`, r.SQL, limit),
+		Sources: r.Sources,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range held {
+		out.Tables = addHeld(out.Tables, h)
+	}
+	for _, t := range out.Tables {
+		out.Held += t.Held
+	}
+	return out, nil
+}
+
+// addHeld adds one quarantined row to its table; the columns are those of the
+// rows seen so far.
+func addHeld(tables []serve.HeldTable, h []string) []serve.HeldTable {
+	if len(tables) == 0 || tables[len(tables)-1].Table != h[0] {
+		tables = append(tables, serve.HeldTable{Table: h[0]})
+	}
+	t := &tables[len(tables)-1]
+	_, _ = fmt.Sscan(h[4], &t.Held)
+	row := serve.HeldRow{Reasons: strings.Split(h[1], "; "), Place: h[2]}
+	names, values := fields(h[3])
+	for i, name := range names {
+		at := slices.IndexFunc(t.Columns, func(c serve.Column) bool { return c.Name == name })
+		if at < 0 {
+			at = len(t.Columns)
+			t.Columns = append(t.Columns, serve.Column{Name: name, Type: "text"})
+		}
+		for len(row.Values) <= at {
+			row.Values = append(row.Values, json.RawMessage("null"))
+		}
+		row.Values[at] = values[i]
+	}
+	t.Rows = append(t.Rows, row)
+	return tables
+}
+
+// fields reads a JSON object and keeps the order of its keys.
+func fields(row string) (names []string, values []json.RawMessage) {
+	d := json.NewDecoder(bytes.NewReader([]byte(row)))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		v, _ := json.Marshal(row) // a line that could not be read is text
+		return []string{"line"}, []json.RawMessage{v}
+	}
+	for d.More() {
+		k, err := d.Token()
+		if err != nil {
+			break
+		}
+		var v json.RawMessage
+		if err := d.Decode(&v); err != nil {
+			break
+		}
+		names, values = append(names, fmt.Sprint(k)), append(values, v)
+	}
+	return names, values
+}
+
+// textRows reads a small answer of text columns.
+func textRows(ctx context.Context, s engine.Session, st engine.Statement) ([][]string, error) {
+	r, err := s.Query(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Release()
+	var out [][]string
+	for r.Next() {
+		out = append(out, texts(r.RecordBatch())...)
+	}
+	return out, r.Err()
+}
+
+func texts(b arrow.RecordBatch) [][]string {
+	out := make([][]string, b.NumRows())
+	for i := range out {
+		for _, c := range b.Columns() {
+			v := ""
+			if !c.IsNull(i) {
+				v = strings.Clone(c.ValueStr(i))
+			}
+			out[i] = append(out[i], v)
+		}
+	}
+	return out
+}
+
+// seqAt finds the commit that at means for one product; 0 is the head.
+func seqAt(s *store.Store, name weft.Name, at weft.At) (weft.Seq, error) {
+	for _, r := range at.Cut {
+		if r.Product == name {
+			return r.Seq, nil
+		}
+	}
+	if !at.Time.IsZero() {
+		return s.SeqAt(at.Time)
+	}
+	return 0, nil
+}

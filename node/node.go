@@ -1,0 +1,304 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+	"golang.org/x/sys/unix"
+
+	"weft"
+	"weft/access"
+	"weft/engine"
+	"weft/federate"
+	"weft/ingest"
+	"weft/records"
+	"weft/run"
+	"weft/serve"
+	"weft/serve/http"
+	"weft/store"
+)
+
+// Node is one process that holds products. New touches nothing, Open recovers,
+// Run blocks until its context ends, Close is idempotent.
+type Node struct {
+	cfg     Config
+	env     run.Env
+	started time.Time
+
+	lock     *os.File
+	books    *records.Books
+	token    string
+	tokens   *access.Tokens
+	pool     *engine.Pool
+	reader   *federate.Federation
+	readers  ingest.Drivers
+	server   *http.Server
+	loads    *semaphore.Weighted // loads at once
+	stageSeq counter
+
+	mu       sync.RWMutex
+	products map[weft.Name]*product
+	running  *run.Group // set while Run runs
+	closed   bool
+}
+
+// New makes a node from its configuration; faults of it are returned all at once.
+func New(cfg Config) (*Node, error) {
+	cfg = cfg.WithDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Node{cfg: cfg, env: cfg.RunEnv.Named("node"), products: map[weft.Name]*product{}}, nil
+}
+
+// Open takes the data folder, which a second node is refused, recovers every
+// product and binds the address.
+func (n *Node) Open(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil {
+			_ = n.Close()
+		}
+	}()
+	n.started = n.env.Clock.Now()
+	if err := n.takeFolder(); err != nil {
+		return err
+	}
+	if n.books, err = records.Open(ctx, n.cfg.path("books.db")); err != nil {
+		return err
+	}
+	if n.token, err = access.LocalToken(n.cfg.path("token")); err != nil {
+		return err
+	}
+	n.tokens = access.NewTokens(n.books, n.env.Clock, n.token)
+	n.pool = engine.NewPool(engine.PoolConfig{Warm: 1}, n.cfg.RunEnv)
+	n.loads = semaphore.NewWeighted(int64(n.cfg.Loads))
+	n.readers = drivers()
+	n.reader = federate.New(federate.Config{
+		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: n.cfg.Memory, TempBytes: n.cfg.TempBytes,
+		Threads: n.cfg.Threads, Deadline: n.cfg.Deadline, Concurrency: n.cfg.Concurrency, Queue: 50 * n.cfg.Concurrency,
+	}, n.pool, visibleProducts{n}, n.cfg.RunEnv)
+	if err := n.openProducts(ctx); err != nil {
+		return err
+	}
+	n.server, err = http.New(http.Config{
+		Addr: n.cfg.Listen, CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, Hosts: n.cfg.Hosts, Version: n.cfg.Version,
+	}, n.backend(), n.cfg.RunEnv)
+	if err != nil {
+		return err
+	}
+	if err := n.server.Open(ctx); err != nil {
+		return err
+	}
+	return n.writeAddress()
+}
+
+// takeFolder makes the data folder, locks it, and clears what an interrupted
+// run left behind.
+func (n *Node) takeFolder() error {
+	const op = "open the data folder"
+	for _, d := range []string{"", "products", "stage", "tmp"} {
+		if err := os.MkdirAll(n.cfg.path(d), 0o700); err != nil {
+			return weft.Errorf(weft.KindUnavailable, op, n.cfg.Data, "%w", err)
+		}
+	}
+	f, err := os.OpenFile(n.cfg.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return weft.Errorf(weft.KindUnavailable, op, n.cfg.Data, "%w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = f.Close()
+		return weft.Errorf(weft.KindConflict, op, n.cfg.Data, "another node holds it").
+			WithHint("stop that node (`weft status` tells where it is), or use another folder with --data")
+	}
+	n.lock = f
+	// The folder ignores itself in git: it holds data and a token.
+	if err := os.WriteFile(n.cfg.path(".gitignore"), []byte("*\n"), 0o600); err != nil {
+		return weft.Errorf(weft.KindUnavailable, op, n.cfg.Data, "%w", err)
+	}
+	for _, d := range []string{"stage", "tmp"} {
+		if err := clear(n.cfg.path(d)); err != nil {
+			return weft.Errorf(weft.KindUnavailable, op, n.cfg.path(d), "%w", err)
+		}
+	}
+	return nil
+}
+
+func clear(dir string) error {
+	es, err := os.ReadDir(dir)
+	for _, e := range es {
+		err = errors.Join(err, os.RemoveAll(dir+"/"+e.Name()))
+	}
+	return err
+}
+
+// openProducts opens every product in the books. One that cannot be opened is
+// shown as such and takes nothing else down.
+func (n *Node) openProducts(ctx context.Context) error {
+	recs, err := n.books.Products(ctx)
+	if err != nil {
+		return err
+	}
+	for _, rec := range recs {
+		p := newProduct(n, rec)
+		if err := p.open(ctx); err != nil {
+			n.env.Log.Error("open the product", "product", rec.Name.String(), "error", err)
+			p.broken = err
+		}
+		n.products[rec.Name] = p
+	}
+	return nil
+}
+
+// address is what node.json says: how the command line finds the node.
+type address struct {
+	URL string `json:"url"`
+	PID int    `json:"pid"`
+}
+
+func (n *Node) writeAddress() error {
+	b, err := json.Marshal(address{URL: n.URL(), PID: os.Getpid()})
+	if err != nil {
+		return err
+	}
+	tmp := n.cfg.path(".node.json")
+	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
+		return weft.Errorf(weft.KindUnavailable, "write the node's address", tmp, "%w", err)
+	}
+	return os.Rename(tmp, n.cfg.path("node.json"))
+}
+
+// URL is where the API is.
+func (n *Node) URL() string { return n.server.URL() }
+
+// Token is the local administrator's token.
+func (n *Node) Token() string { return n.token }
+
+// Backend is what doors and embedding programs speak to.
+func (n *Node) Backend() serve.Backend { return n.backend() }
+
+// Run serves and loads until ctx ends, then drains.
+func (n *Node) Run(ctx context.Context) error {
+	g := run.NewGroup(ctx)
+	g.Go("workers", n.pool.Run)
+	g.Go("api", n.server.Run)
+	n.mu.Lock()
+	n.running = g
+	for _, p := range n.products {
+		n.start(p)
+	}
+	n.mu.Unlock()
+	return g.Wait()
+}
+
+// start runs a product's loops; the caller holds mu.
+func (n *Node) start(p *product) {
+	if n.running == nil || p.store == nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(n.running.Context())
+	p.stop = cancel
+	n.running.Go(p.name().String(), func(context.Context) error { return ignoreCancel(ctx, p.loop(ctx)) })
+	n.running.Go(p.name().String()+" compaction", func(context.Context) error { return ignoreCancel(ctx, p.store.Run(ctx)) })
+}
+
+// ignoreCancel keeps one product's end, or its trouble, from ending the node.
+func ignoreCancel(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// Close gives everything back. Idempotent.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	ps := make([]*product, 0, len(n.products))
+	for _, p := range n.products {
+		ps = append(ps, p)
+	}
+	n.mu.Unlock()
+	var errs []error
+	if n.server != nil {
+		errs = append(errs, n.server.Close())
+	}
+	for _, p := range ps {
+		errs = append(errs, p.close())
+	}
+	if n.pool != nil {
+		n.pool.Close()
+	}
+	if n.books != nil {
+		errs = append(errs, n.books.Close())
+	}
+	if n.lock != nil {
+		_ = os.Remove(n.cfg.path("node.json"))
+		errs = append(errs, n.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// find returns the product of that name.
+func (n *Node) find(name weft.Name) (*product, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	p, ok := n.products[name]
+	if !ok {
+		return nil, weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here").
+			WithHint("`weft status` lists the products of this node")
+	}
+	return p, nil
+}
+
+// all returns the products by name.
+func (n *Node) all() []*product {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	ps := make([]*product, 0, len(n.products))
+	for _, p := range n.products {
+		ps = append(ps, p)
+	}
+	slices.SortFunc(ps, func(a, b *product) int { return compare(a.name(), b.name()) })
+	return ps
+}
+
+// visibleProducts is the node as the reader sees it.
+type visibleProducts struct{ n *Node }
+
+// Product finds a product that can be read. Until the mesh brings readers and
+// grants, whoever holds a token of the node may read all of it.
+func (v visibleProducts) Product(_ weft.Subject, name weft.Name) (federate.Product, bool) {
+	p, err := v.n.find(name)
+	if err != nil || p.store == nil {
+		return federate.Product{}, false
+	}
+	rec := p.record()
+	return federate.Product{Name: name, ID: rec.ID, Retired: rec.Retired, Store: p.store}, true
+}
+
+// Names lists the products.
+func (v visibleProducts) Names(weft.Subject) []weft.Name {
+	var out []weft.Name
+	for _, p := range v.n.all() {
+		out = append(out, p.name())
+	}
+	return out
+}
+
+func (n *Node) storeConfig(rec records.Product) store.Config {
+	return store.Config{
+		Dir: n.cfg.productDir(rec.ID), ID: rec.ID, Product: rec.Name,
+		TailRows: n.cfg.TailRows, KeepFor: n.cfg.KeepFor, KeepBytes: n.cfg.KeepBytes,
+		Sessions: n.pool, Temp: n.cfg.path("tmp"), Env: n.cfg.RunEnv,
+	}
+}

@@ -1,0 +1,220 @@
+package node
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"io"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing/fstest"
+	"time"
+
+	"weft"
+	"weft/contract"
+	"weft/records"
+	"weft/serve"
+	"weft/store"
+)
+
+// product is one product at work: its folder, its store and the loop that loads it.
+type product struct {
+	node     *Node
+	store    *store.Store
+	applying bool         // made by an apply, which loads it itself
+	ask      chan request // to the loop
+
+	loading sync.Mutex // held while a load, a rollback or a retirement writes
+
+	mu      sync.Mutex
+	rec     records.Product
+	folder  *contract.Folder
+	last    *records.Attempt
+	lastOK  time.Time // last attempt that read everything and published or found nothing new
+	next    time.Time // when the sources are read next
+	busy    bool
+	stop    context.CancelFunc // ends the loops
+	waiting bool               // a change of an upstream product or a file has not been read yet
+	broken  error              // why the store could not be opened
+	ran     weft.Hash          // folder whose SQL made the published rows, where this process knows
+	used    usedColumns
+	stats   statsCache
+}
+
+// request asks the loop for a load.
+type request struct {
+	cause    weft.Cause
+	window   *window
+	progress serve.Progress
+	done     chan<- loaded // nil where nobody waits
+}
+
+// window is the time range of `weft refresh --from --to`.
+type window struct{ from, to *time.Time }
+
+// loaded is how a load ended.
+type loaded struct {
+	commit  *weft.Commit
+	verdict *weft.Verdict
+	refused bool
+	notes   []string
+	err     error
+}
+
+func newProduct(n *Node, rec records.Product) *product {
+	return &product{node: n, rec: rec, ask: make(chan request, 64)}
+}
+
+// open reads the folder that was applied and recovers the store.
+func (p *product) open(ctx context.Context) error {
+	archive, err := p.node.books.Archive(ctx, p.rec.Folder)
+	if err != nil {
+		return err
+	}
+	f, faults, err := readArchive(archive)
+	if err != nil {
+		return err
+	}
+	if contract.HasErrors(faults) {
+		return weft.Errorf(weft.KindConflict, "read the applied folder", p.rec.Name.String(),
+			"this Weft finds faults in it that an older one did not: %s", faults[0].Message).WithHint("mend the folder and apply it again")
+	}
+	p.folder = f
+	if p.store, err = store.Open(ctx, p.node.storeConfig(p.rec)); err != nil {
+		return err
+	}
+	as, err := p.node.books.Attempts(ctx, p.rec.ID, 1)
+	if err != nil {
+		return err
+	}
+	if len(as) > 0 {
+		p.last = &as[0]
+		if as[0].Outcome == records.Committed || as[0].Outcome == records.Unchanged {
+			p.lastOK = as[0].Ended
+		}
+	}
+	return nil
+}
+
+func (p *product) close() error {
+	p.mu.Lock()
+	stop := p.stop
+	p.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+	if p.store == nil {
+		return nil
+	}
+	return p.store.Close()
+}
+
+func (p *product) name() weft.Name { return p.rec.Name } // immutable
+
+func (p *product) record() records.Product {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rec
+}
+
+func (p *product) current() (*contract.Folder, records.Product) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.folder, p.rec
+}
+
+// wake asks the loop for a load that nobody waits for; one that is already
+// asked for is enough.
+func (p *product) wake(cause weft.Cause) {
+	p.mu.Lock()
+	p.waiting = true
+	p.mu.Unlock()
+	select {
+	case p.ask <- request{cause: cause}:
+	default:
+	}
+}
+
+// load asks the loop for a load and waits for its end.
+func (p *product) load(ctx context.Context, r request) loaded {
+	done := make(chan loaded, 1)
+	r.done = done
+	select {
+	case p.ask <- r:
+	case <-ctx.Done():
+		return loaded{err: &weft.Error{Op: "load", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: ctx.Err()}}
+	}
+	select {
+	case l := <-done:
+		return l
+	case <-ctx.Done():
+		return loaded{err: &weft.Error{
+			Op: "wait for the load of", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: ctx.Err(),
+			Hint: "the load itself goes on: `weft status` shows it",
+		}}
+	}
+}
+
+// Bounds of an uploaded folder once unpacked.
+const (
+	maxFolderBytes = 64 << 20
+	maxFolderFiles = 2000
+)
+
+// readArchive unpacks a folder's tar.gz in memory, bounded, and reads it.
+func readArchive(archive []byte) (*contract.Folder, []contract.Fault, error) {
+	const op = "read the folder's archive"
+	bad := func(format string, args ...any) *weft.Error {
+		return weft.Errorf(weft.KindInvalid, op, "", format, args...)
+	}
+	if len(archive) > serve.MaxArchive {
+		return nil, nil, bad("it is larger than %d MB", serve.MaxArchive>>20).WithHint("keep data out of the folder")
+	}
+	z, err := gzip.NewReader(bytes.NewReader(archive))
+	if err != nil {
+		return nil, nil, bad("it is not a tar.gz")
+	}
+	fsys, left := fstest.MapFS{}, int64(maxFolderBytes)
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, nil, bad("it is damaged")
+		}
+		if h.Typeflag != tar.TypeReg {
+			continue
+		}
+		name := path.Clean(h.Name)
+		if !isLocal(name) {
+			return nil, nil, bad("it holds a path outside the folder")
+		}
+		if h.Size > left || len(fsys) >= maxFolderFiles {
+			return nil, nil, bad("it unpacks to more than %d MB or %d files", maxFolderBytes>>20, maxFolderFiles)
+		}
+		b, err := io.ReadAll(io.LimitReader(r, h.Size))
+		if err != nil || int64(len(b)) != h.Size {
+			return nil, nil, bad("it is damaged")
+		}
+		left -= h.Size
+		fsys[name] = &fstest.MapFile{Data: b, Mode: 0o600}
+	}
+	f, faults := contract.Read(fsys, ".")
+	return f, faults, nil
+}
+
+func isLocal(name string) bool {
+	return name != "." && !path.IsAbs(name) && name != ".." && !strings.HasPrefix(name, "../") && !strings.Contains(name, "\\")
+}
+
+// counter numbers things of one process.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) next() int64 { return c.n.Add(1) }
+
+func compare(a, b weft.Name) int { return strings.Compare(a.String(), b.String()) }

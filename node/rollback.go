@@ -1,0 +1,135 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"weft"
+	"weft/publish"
+	"weft/serve"
+	"weft/store"
+)
+
+// Rollback appends a commit that restores the rows and the folder of commit to.
+// The positions stay: the source is read again when it changes, not to bring
+// back what was rolled back.
+func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to weft.Seq) (*serve.CommitInfo, error) {
+	p, err := n.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.store == nil {
+		return nil, p.broken
+	}
+	p.loading.Lock() // a load under way ends first
+	defer p.loading.Unlock()
+	l := &load{p: p, req: request{cause: weft.CauseRollback}, began: n.env.Clock.Now()}
+	l.folder, l.rec = p.current()
+	defer l.close()
+	if err := l.open(ctx); err != nil {
+		return nil, err
+	}
+	target, err := p.store.Commit(to)
+	if err != nil {
+		return nil, err
+	}
+	archive, err := n.books.Archive(ctx, target.Folder)
+	if err != nil {
+		return nil, err
+	}
+	f, _, err := readArchive(archive)
+	if err != nil {
+		return nil, err
+	}
+	if f == nil {
+		return nil, weft.Errorf(weft.KindGone, "roll back", name.String(), "the folder of %s cannot be read any more", to)
+	}
+	rec := l.rec
+	rec.Folder, rec.Revision, rec.Applied, rec.Retired = target.Folder, target.Revision, l.began, false
+	l.folder, l.rec = f, rec
+	if err := l.lazySession(); err != nil {
+		return nil, err
+	}
+	changes, err := l.restore(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	c := p.candidate(f, rec, weft.CauseRollback)
+	c.Verdict = target.Verdict
+	for _, d := range changes {
+		c.Tables = append(c.Tables, *d)
+	}
+	if err := n.books.PutProduct(ctx, rec, archive); err != nil {
+		return nil, err
+	}
+	commit, err := p.store.Append(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	p.folder, p.rec, p.ran = f, rec, rec.Folder
+	p.mu.Unlock()
+	n.notify(name)
+	return commitInfo(commit), nil
+}
+
+// restore plans what brings every table back to how it was at to.
+func (l *load) restore(ctx context.Context, to weft.Seq) ([]*store.TableData, error) {
+	then, err := l.p.store.Snapshot(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = then.Close() }()
+	was := map[string]bool{}
+	var out []*store.TableData
+	for i, t := range then.Tables() {
+		was[t.Table] = true
+		r, err := then.Relation(t.Table)
+		if err != nil {
+			return nil, err
+		}
+		d, err := l.restoreTable(ctx, i, t, r)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil {
+			out = append(out, d)
+		}
+	}
+	// A table that was not there then is emptied; that it exists stays history.
+	for i, t := range l.prior.Tables() {
+		if was[t.Table] || t.Rows == 0 {
+			continue
+		}
+		r, err := l.prior.Relation(t.Table)
+		if err != nil {
+			return nil, err
+		}
+		r.SQL = "SELECT * FROM (" + r.SQL + ") WHERE false"
+		d, err := l.restoreTable(ctx, 1000+i, t, r)
+		if err != nil {
+			return nil, err
+		}
+		if d != nil {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func (l *load) restoreTable(ctx context.Context, i int, t store.TableInfo, r store.Relation) (*store.TableData, error) {
+	if err := os.MkdirAll(l.stage, 0o700); err != nil {
+		return nil, weft.Errorf(weft.KindUnavailable, "make the staging folder", "", "%w", err)
+	}
+	file := filepath.Join(l.stage, fmt.Sprintf("restore-%d.parquet", i))
+	rows, err := l.session.Exec(ctx, copyOf(r, file))
+	if err != nil {
+		return nil, err
+	}
+	return publish.Plan(ctx, l.session, publish.Request{
+		Table: t.Table, Hidden: t.Hidden, Key: t.Key, Prior: l.relation(t.Table), Stage: l.stage,
+		Staged: store.Staged{Table: t.Table, Files: []string{file}, Rows: rows, Full: true},
+	})
+}

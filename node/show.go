@@ -1,0 +1,366 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/serve"
+)
+
+// sampleRows is how many rows a sample shows.
+const sampleRows = 5
+
+// Show gives everything known of one product.
+func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve.ProductDetail, error) {
+	p, err := n.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.store == nil {
+		return nil, p.broken
+	}
+	sum, err := p.summary(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	f, rec := p.current()
+	d := &serve.ProductDetail{
+		ProductSummary: *sum, ID: rec.ID, DocumentID: f.ID, Version: f.Version, Description: f.Description,
+		Team: f.Team, Support: f.Support, Folder: rec.Dir, Revision: rec.Revision, Ports: ports(f, rec.Env),
+	}
+	if last, ok := p.store.Last(); ok {
+		d.Head = commitInfo(last)
+	}
+	for _, in := range f.Inputs {
+		if !in.Product.IsZero() {
+			d.Upstream = append(d.Upstream, in.Product)
+		}
+	}
+	for _, dep := range n.dependents(name) {
+		d.Downstream = append(d.Downstream, dep.name())
+	}
+	d.Promises = promises(f)
+	if d.Schema, err = p.tables(ctx, s, f, sum); err != nil {
+		return nil, err
+	}
+	d.Query = snippets(n.URL(), d)
+	return d, nil
+}
+
+func ports(f *contract.Folder, env string) []serve.Port {
+	var out []serve.Port
+	for _, in := range f.Inputs {
+		q := serve.Port{Kind: serve.PortInput, Name: in.Name, Version: in.Version}
+		if !in.Product.IsZero() {
+			name := in.Product
+			q.Product = &name
+		}
+		if in.Contract != nil {
+			q.Contract = in.Contract.File
+			for _, t := range in.Contract.Tables {
+				q.Tables = append(q.Tables, t.Name)
+			}
+			if srv, err := pickServer(in, env); err == nil {
+				q.Source, q.Mode = place(srv), mode(srv)
+			}
+		}
+		out = append(out, q)
+	}
+	for _, o := range f.Outputs {
+		q := serve.Port{Kind: serve.PortOutput, Name: o.Name, Version: o.Version, Description: o.Description, Contract: o.Contract.File}
+		for _, t := range o.Contract.Tables {
+			q.Tables = append(q.Tables, t.Name)
+		}
+		out = append(out, q)
+	}
+	return out
+}
+
+// place says where a source is, without credentials and with ${VAR} as written.
+func place(s *contract.Server) string {
+	switch s.Type {
+	case "local":
+		return s.Path
+	case "postgres", "postgresql":
+		return fmt.Sprintf("postgres %s/%s", s.Host, s.Database)
+	default:
+		return or(s.URL, s.Type)
+	}
+}
+
+func mode(s *contract.Server) contract.Mode {
+	if s.Mode == "" {
+		return contract.ModeSnapshot
+	}
+	return s.Mode
+}
+
+func promises(f *contract.Folder) []serve.Promise {
+	var out []serve.Promise
+	for _, o := range f.Outputs {
+		sla := o.Contract.SLA
+		for _, p := range []struct {
+			what string
+			text string
+			set  bool
+		}{
+			{"latency", sla.Latency.String(), sla.Latency > 0},
+			{"frequency", sla.Frequency.String(), sla.Frequency > 0},
+			{"retention", sla.Retention.String(), sla.Retention > 0},
+		} {
+			if p.set {
+				out = append(out, serve.Promise{Property: p.what, Promised: p.text})
+			}
+		}
+	}
+	return out
+}
+
+// tables describes the output tables: from the folder what they mean, from the
+// published state what they hold.
+func (p *product) tables(ctx context.Context, s weft.Subject, f *contract.Folder, sum *serve.ProductSummary) ([]serve.TableDetail, error) {
+	last, _ := p.store.Last()
+	var out []serve.TableDetail
+	for _, o := range f.Outputs {
+		for _, t := range o.Contract.Tables {
+			d := serve.TableDetail{
+				Name: weft.TableName{Name: f.Name, Table: t.Name}.String(), Description: t.Description,
+				Granularity: t.Granularity, Key: t.Key, SQL: t.SQL,
+			}
+			for _, c := range t.Columns {
+				d.Columns = append(d.Columns, columnDetail(t, c))
+				if c.Classification != "" {
+					d.Hidden = append(d.Hidden, c.Name)
+				}
+			}
+			d.Checks = p.evidence(last, t.Name)
+			if slices.Contains(sum.Tables, d.Name) && sum.State != weft.StateRetired {
+				if err := p.look(ctx, s, t, &d); err != nil {
+					return nil, err
+				}
+			}
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+// evidence is the last verdict on a table: of the newest commit that has one.
+func (p *product) evidence(last weft.Commit, table string) []weft.CheckResult {
+	for seq := last.Seq; seq > 0; {
+		cs, err := p.store.Commits(seq+1, 20)
+		if err != nil || len(cs) == 0 {
+			return nil
+		}
+		for _, c := range cs {
+			if c.Verdict == nil {
+				continue
+			}
+			var out []weft.CheckResult
+			for _, r := range c.Verdict.Checks {
+				if r.Table == table {
+					out = append(out, r)
+				}
+			}
+			return out
+		}
+		seq = cs[len(cs)-1].Seq - 1
+	}
+	return nil
+}
+
+func columnDetail(t *contract.Table, c *contract.Column) serve.ColumnDetail {
+	d := serve.ColumnDetail{
+		Name: c.Name, Type: c.Type.SQL(), BusinessName: c.BusinessName, Description: c.Description, Required: c.Required,
+		Unique: c.Unique || len(t.Key) == 1 && t.Key[0] == c.Name, Key: slices.Contains(t.Key, c.Name),
+		Classification: c.Classification, Unit: c.Unit, Tags: c.Tags,
+	}
+	for _, r := range c.Relationships {
+		d.References = append(d.References, r.To)
+	}
+	return d
+}
+
+// statsCache keeps what look computed, until the next commit.
+type statsCache struct {
+	mu     sync.Mutex
+	seq    weft.Seq
+	tables map[string]looked
+}
+
+type looked struct {
+	rows   int64
+	stats  map[string]*serve.ColumnStats
+	sample *serve.Rows
+}
+
+// look adds rows, statistics and a sample, read through the same gate as every
+// other question. Values of classified columns stay out of both.
+func (p *product) look(ctx context.Context, s weft.Subject, t *contract.Table, d *serve.TableDetail) error {
+	p.stats.mu.Lock()
+	defer p.stats.mu.Unlock()
+	head := p.store.Head().Seq
+	if p.stats.seq != head || p.stats.tables == nil {
+		p.stats.seq, p.stats.tables = head, map[string]looked{}
+	}
+	l, ok := p.stats.tables[t.Name]
+	if !ok {
+		var err error
+		if l, err = p.lookAt(ctx, s, t, d.Name); err != nil {
+			return err
+		}
+		p.stats.tables[t.Name] = l
+	}
+	d.Rows, d.Sample = l.rows, l.sample
+	for i := range d.Columns {
+		d.Columns[i].Stats = l.stats[d.Columns[i].Name]
+	}
+	return nil
+}
+
+func (p *product) lookAt(ctx context.Context, s weft.Subject, t *contract.Table, addr string) (looked, error) {
+	l := looked{stats: map[string]*serve.ColumnStats{}}
+	sel, exprs := []string{}, []string{"count(*)"}
+	snapCols, err := p.columns(ctx, t.Name)
+	if err != nil {
+		return l, err
+	}
+	var cols []*contract.Column
+	for _, c := range t.Columns {
+		if !slices.Contains(snapCols, c.Name) {
+			continue // published by an older contract
+		}
+		cols = append(cols, c)
+		q := engine.QuoteIdent(c.Name)
+		exprs = append(exprs, "count("+q+")")
+		if c.Classification != "" {
+			exprs = append(exprs, "approx_count_distinct("+q+")", "NULL", "NULL")
+			sel = append(sel, "NULL AS "+q)
+			continue
+		}
+		lo, hi := "NULL", "NULL"
+		if ordered(c.Type.Kind) {
+			lo, hi = "CAST(min("+q+") AS VARCHAR)", "CAST(max("+q+") AS VARCHAR)"
+		}
+		exprs = append(exprs, "approx_count_distinct("+q+")", lo, hi)
+		sel = append(sel, q)
+	}
+	from := " FROM " + quoteAddress(addr)
+	var head []any
+	if err := p.node.first(ctx, s, "SELECT "+strings.Join(exprs, ", ")+from, func(r [][]json.RawMessage) error {
+		head = decodeRow(r[0])
+		return nil
+	}); err != nil {
+		return l, err
+	}
+	l.rows = number(head[0])
+	for i, c := range cols {
+		v := head[1+4*i:]
+		l.stats[c.Name] = &serve.ColumnStats{Nulls: l.rows - number(v[0]), Distinct: number(v[1]), Min: text(v[2]), Max: text(v[3])}
+	}
+	if len(sel) == 0 {
+		return l, nil
+	}
+	ans, err := p.node.reader.Query(ctx, weft.Question{SQL: fmt.Sprintf("SELECT %s%s LIMIT %d", strings.Join(sel, ", "), from, sampleRows), Subject: s})
+	if err != nil {
+		return l, err
+	}
+	defer func() { _ = ans.Close() }()
+	l.sample, err = serve.Collect(ans, sampleRows)
+	return l, err
+}
+
+func (p *product) columns(ctx context.Context, table string) ([]string, error) {
+	snap, err := p.store.Snapshot(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = snap.Close() }()
+	var out []string
+	for _, t := range snap.Tables() {
+		if t.Table == table {
+			for _, f := range t.Schema.Fields() {
+				out = append(out, f.Name)
+			}
+		}
+	}
+	return out, nil
+}
+
+// ordered says for which types a minimum and a maximum say something.
+func ordered(k contract.Kind) bool {
+	switch k {
+	case contract.KindBool, contract.KindBytes, contract.KindList, contract.KindStruct, contract.KindUUID, contract.KindUnknown:
+		return false
+	}
+	return true
+}
+
+func quoteAddress(addr string) string {
+	parts := strings.Split(addr, ".")
+	for i, p := range parts {
+		parts[i] = engine.QuoteIdent(p)
+	}
+	return strings.Join(parts, ".")
+}
+
+// first reads a small answer.
+func (n *Node) first(ctx context.Context, s weft.Subject, sql string, f func([][]json.RawMessage) error) error {
+	ans, err := n.reader.Query(ctx, weft.Question{SQL: sql, Subject: s})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ans.Close() }()
+	rows, err := serve.Collect(ans, 1000)
+	if err != nil {
+		return err
+	}
+	if len(rows.Rows) == 0 {
+		return weft.Errorf(weft.KindInternal, "read the statistics", "", "the answer is empty")
+	}
+	return f(rows.Rows)
+}
+
+func decodeRow(r []json.RawMessage) []any {
+	out := make([]any, len(r))
+	for i, m := range r {
+		d := json.NewDecoder(strings.NewReader(string(m)))
+		d.UseNumber()
+		_ = d.Decode(&out[i]) // our own encoder wrote it
+	}
+	return out
+}
+
+func number(v any) int64 {
+	if n, ok := v.(json.Number); ok {
+		i, _ := n.Int64()
+		return i
+	}
+	return 0
+}
+
+func text(v any) string {
+	if s, ok := v.(string); ok {
+		return s
+	}
+	return ""
+}
+
+func snippets(url string, d *serve.ProductDetail) []serve.Snippet {
+	if len(d.Tables) == 0 {
+		return nil
+	}
+	t := d.Tables[0]
+	return []serve.Snippet{
+		{Tool: "weft", Text: fmt.Sprintf("weft query 'FROM %s LIMIT 10'", t)},
+		{Tool: "curl", Text: fmt.Sprintf(`curl -H "Authorization: Bearer $WEFT_TOKEN" -d '{"sql":"SELECT count(*) FROM %s"}' -H 'Content-Type: application/json' %s/api/v1/query`, t, url)},
+		{Tool: "pandas", Text: fmt.Sprintf(`pd.read_parquet("%s/api/v1/products/%s/data?format=parquet", storage_options={"Authorization": "Bearer " + token})`, url, t)},
+	}
+}

@@ -1,0 +1,139 @@
+package node
+
+import (
+	"context"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/publish"
+	"weft/store"
+	"weft/transform"
+)
+
+// relation is the published state of a table, nil where there is none.
+func (l *load) relation(table string) *store.Relation {
+	r, err := l.prior.Relation(table)
+	if err != nil {
+		return nil
+	}
+	return &r
+}
+
+// table finds an output table of the folder.
+func (l *load) table(name string) *contract.Table {
+	for _, t := range transform.Tables(l.folder) {
+		if t.Name == name {
+			return t
+		}
+	}
+	return nil
+}
+
+// modeOf says what rows that are not the whole table are: the mode of the source
+// that a pass-through has, a whole table for everything made by SQL.
+func (l *load) modeOf(t *contract.Table) contract.Mode {
+	port, _, ok := transform.Source(l.folder, t)
+	if t.SQL != "" || !ok {
+		return contract.ModeSnapshot
+	}
+	for _, x := range l.inputs {
+		if x.port.Name == port && x.server != nil {
+			return mode(x.server)
+		}
+	}
+	return contract.ModeSnapshot
+}
+
+// cause is why the commit is made: other code, where the folder is not the one
+// of the rows before.
+func (l *load) cause() weft.Cause {
+	if l.req.cause == weft.CauseCode && l.last.Seq > 1 {
+		if c, ok := lastWithRows(l.p.store); ok && c.Folder != l.rec.Folder {
+			return weft.CauseCode
+		}
+	}
+	return weft.CauseLoad
+}
+
+// states are the inputs as the SQL sees them: what is stored with what was read.
+func (l *load) states() []transform.InputTable {
+	var out []transform.InputTable
+	for _, x := range l.inputs {
+		if x.server == nil {
+			for _, s := range x.staged {
+				out = append(out, transform.InputTable{
+					Port: x.port.Name, Table: s.Table,
+					Relation: transform.InputState(nil, s, &contract.Table{Name: s.Table}, contract.ModeSnapshot),
+				})
+			}
+			continue
+		}
+		for _, t := range x.port.Contract.Tables {
+			s := store.Staged{Port: x.port.Name, Table: t.Name}
+			for _, got := range x.staged {
+				if got.Table == t.Name {
+					s = got
+				}
+			}
+			out = append(out, transform.InputTable{
+				Port: x.port.Name, Table: t.Name,
+				Relation: transform.InputState(l.relation(publish.HiddenName(x.port.Name, t.Name)), s, t, mode(x.server)),
+			})
+		}
+	}
+	return out
+}
+
+// planInputs keeps what the sources gave, so that changed SQL can be run again
+// without them: hidden tables in the same commit. A product without SQL has its
+// inputs in its output tables already.
+func (l *load) planInputs(ctx context.Context) ([]*store.TableData, error) {
+	if !l.hasSQL() {
+		return nil, nil
+	}
+	var out []*store.TableData
+	for _, x := range l.inputs {
+		if x.server == nil {
+			continue // another product keeps its rows itself
+		}
+		for _, s := range x.staged {
+			t := inputTable(x.port.Contract, s.Table)
+			name := publish.HiddenName(x.port.Name, s.Table)
+			d, err := publish.Plan(ctx, l.session, publish.Request{
+				Table: name, Hidden: true, Key: t.Key, Staged: s, Mode: mode(x.server), Columns: t, Prior: l.relation(name), Stage: l.stage,
+			})
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+func (l *load) hasSQL() bool {
+	for _, t := range transform.Tables(l.folder) {
+		if t.SQL != "" {
+			return true
+		}
+	}
+	return false
+}
+
+func inputTable(c *contract.Contract, name string) *contract.Table {
+	for _, t := range c.Tables {
+		if t.Name == name {
+			return t
+		}
+	}
+	return &contract.Table{Name: name}
+}
+
+// copyOf is the statement that writes a relation to a Parquet file.
+func copyOf(r store.Relation, file string) engine.Statement {
+	return engine.Statement{
+		SQL:     "COPY (" + r.SQL + ") TO " + engine.QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)",
+		Sources: r.Sources,
+	}
+}

@@ -1,0 +1,255 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"time"
+
+	"weft"
+	"weft/contract"
+	"weft/records"
+	"weft/serve"
+	"weft/store"
+)
+
+func (n *Node) backend() serve.Backend {
+	return serve.Backend{Querier: n.reader, Products: n, Owner: n, Lifecycle: n, Node: n, Tokens: n}
+}
+
+// Ready is nil when the node answers questions.
+func (n *Node) Ready(context.Context) error {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if n.running == nil || n.closed {
+		return weft.Errorf(weft.KindUnavailable, "be ready", "", "the node is starting or stopping")
+	}
+	return nil
+}
+
+// List gives every product, by address.
+func (n *Node) List(ctx context.Context, s weft.Subject) ([]serve.ProductSummary, error) {
+	out := []serve.ProductSummary{}
+	for _, p := range n.all() {
+		sum, err := p.summary(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, *sum)
+	}
+	return out, nil
+}
+
+// Status gives the node and every product in one table.
+func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, error) {
+	list, err := n.List(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	live, idle := n.pool.Workers()
+	st := &serve.NodeStatus{
+		Name: n.cfg.Name, Domains: n.domains(), Version: n.cfg.Version, Env: n.cfg.Env, Started: n.started,
+		Address: n.URL(), Products: list,
+		Workers: serve.WorkerStatus{
+			Running: live - idle, Idle: idle, Waiting: n.reader.Waiting(), Memory: n.cfg.Memory * int64(n.cfg.Concurrency),
+		},
+		Disk: serve.DiskStatus{Path: n.cfg.Data, Used: diskUse(n.cfg.Data), Free: freeDisk(n.cfg.Data)},
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	st.Memory = int64(m.Sys - m.HeapReleased)
+	if st.Disk.Free < 1<<30 {
+		st.Todo = "less than 1 GB of disk is free: make room, or commits will fail"
+	}
+	return st, nil
+}
+
+func (n *Node) domains() []string {
+	ds := slices.Clone(n.cfg.Domains)
+	for _, p := range n.all() {
+		if !slices.Contains(ds, p.name().Domain) {
+			ds = append(ds, p.name().Domain)
+		}
+	}
+	slices.Sort(ds)
+	return ds
+}
+
+// diskUse adds up the files of a folder, in bytes; what vanishes meanwhile does
+// not count.
+func diskUse(dir string) int64 {
+	var sum int64
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			if i, err := d.Info(); err == nil {
+				sum += i.Size()
+			}
+		}
+		return nil
+	})
+	return sum
+}
+
+// summary is one line about the product.
+func (p *product) summary(ctx context.Context, _ weft.Subject) (*serve.ProductSummary, error) {
+	p.mu.Lock()
+	f, rec, last, next, broken := p.folder, p.rec, p.last, p.next, p.broken
+	p.mu.Unlock()
+	s := &serve.ProductSummary{Name: rec.Name, Tables: []string{}}
+	if broken != nil || f == nil {
+		s.State, s.LastError, s.ErrorKind, s.Todo = weft.StateUnreachable, broken.Error(), weft.KindOf(broken), weft.HintOf(broken)
+		return s, nil
+	}
+	s.Purpose, s.Owner, s.Life, s.Tags = f.Description.Purpose, owner(f), f.Life, f.Tags
+	if rec.Retired {
+		s.Life = weft.LifeRetired
+	}
+	if err := p.counts(ctx, s); err != nil {
+		return nil, err
+	}
+	if !next.IsZero() && !rec.Paused && !rec.Retired && readsSources(f) {
+		s.NextRefresh = &next
+	}
+	if last != nil && last.Error != "" {
+		s.LastError, s.ErrorKind = last.Error, last.Kind
+	}
+	s.State, s.Todo = p.state(s)
+	return s, nil
+}
+
+// counts fills in what the store knows.
+func (p *product) counts(ctx context.Context, s *serve.ProductSummary) error {
+	snap, err := p.store.Snapshot(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = snap.Close() }()
+	for _, t := range snap.Tables() {
+		switch {
+		case t.Table == store.QuarantineTable:
+			s.Held = t.Rows
+		case !t.Hidden:
+			s.Tables = append(s.Tables, weft.TableName{Name: s.Name, Table: t.Table}.String())
+			s.Rows += t.Rows
+		}
+	}
+	if pt := snap.Point(); pt.Seq > 0 {
+		s.Seq, s.LastCommit = pt.Seq, &pt.Time
+	}
+	s.Bytes = p.store.Bytes()
+	return nil
+}
+
+// state says what is seen of the product, and the one thing to do about it.
+func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	name := p.rec.Name
+	switch {
+	case p.rec.Retired:
+		return weft.StateRetired, ""
+	case p.rec.Paused:
+		return weft.StatePaused, "weft resume " + name.String()
+	}
+	published := len(s.Tables) > 0
+	if p.last == nil || p.busy && !published {
+		if p.busy {
+			return weft.StateLoading, ""
+		}
+		return weft.StateEmpty, ""
+	}
+	switch p.last.Outcome {
+	case records.Refused:
+		if p.last.Kind == weft.KindDrift {
+			return weft.StateRefused, "the source changed: compare it with the contract, then weft refresh " + name.String()
+		}
+		return weft.StateRefused, "weft checks " + name.String()
+	case records.Failed:
+		if up := p.stoppedUpstream(); up != "" {
+			return weft.StateUpstreamStopped, "weft show " + up
+		}
+		return weft.StateSourceLost, or(p.last.Hint, "weft refresh "+name.String())
+	}
+	if up := p.stoppedUpstream(); up != "" {
+		return weft.StateUpstreamStopped, "weft show " + up
+	}
+	if late := p.late(); late > 0 {
+		return weft.StateLate, fmt.Sprintf("late by %s: weft refresh %s", late.Round(time.Second), name)
+	}
+	return weft.StateFresh, ""
+}
+
+// stoppedUpstream names a product that this one is made from and that is paused,
+// retired or gone. The caller holds mu.
+func (p *product) stoppedUpstream() string {
+	for _, in := range p.folder.Inputs {
+		if in.Product.IsZero() {
+			continue
+		}
+		up, err := p.node.find(in.Product)
+		if err != nil {
+			return in.Product.String()
+		}
+		if rec := up.record(); rec.Paused || rec.Retired {
+			return in.Product.String()
+		}
+	}
+	return ""
+}
+
+// late is by how much the promised latency has passed since everything was last
+// read, 0 where it has not. The caller holds mu.
+func (p *product) late() time.Duration {
+	if p.lastOK.IsZero() {
+		return 0
+	}
+	for _, o := range p.folder.Outputs {
+		if l := o.Contract.SLA.Latency; l > 0 {
+			// Between two reads nothing is late: the next one is due first.
+			due := p.lastOK.Add(max(l, p.interval0()))
+			if d := p.node.env.Clock.Now().Sub(due); d > 0 {
+				return d
+			}
+		}
+	}
+	return 0
+}
+
+// interval0 is the interval for a caller that holds mu: that of the schedule.
+func (p *product) interval0() time.Duration {
+	if p.next.IsZero() || p.last == nil {
+		return 0
+	}
+	return p.next.Sub(p.last.Ended)
+}
+
+func readsSources(f *contract.Folder) bool {
+	for _, in := range f.Inputs {
+		if in.Contract != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func owner(f *contract.Folder) string {
+	if f.Team.Name != "" {
+		return f.Team.Name
+	}
+	for _, m := range f.Team.Members {
+		if m.Role == "owner" {
+			return m.Username
+		}
+	}
+	return ""
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,158 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"weft"
+	"weft/contract"
+	"weft/store"
+)
+
+// keyed compares all new rows with all rows before, by key.
+func (p *plan) keyed(ctx context.Context) (*store.TableData, error) {
+	file, rows, c, err := p.diff(ctx, "SELECT * FROM "+scan(p.Staged.Files), "FULL OUTER JOIN")
+	if err != nil {
+		return nil, err
+	}
+	if p.Prior.Rows+c.inserted-c.deleted != p.Staged.Rows {
+		return nil, weft.Errorf(weft.KindContract, "publish table", p.Table,
+			"its rows are not unique by the key %s: %d rows before, %d new and %d gone do not make %d",
+			strings.Join(p.Key, ", "), p.Prior.Rows, c.inserted, c.deleted, p.Staged.Rows).
+			WithHint("correct the key in the contract, or the data")
+	}
+	if c.none() {
+		return nil, nil
+	}
+	if float64(c.inserted+c.updated+c.deleted) > replaceShare*float64(p.Prior.Rows) {
+		return p.replace(ctx, c)
+	}
+	return p.deliver(ctx, p.data(weft.OpMerge, c), file, rows)
+}
+
+// upsert compares the last row of each staged key with the row before.
+func (p *plan) upsert(ctx context.Context) (*store.TableData, error) {
+	if len(p.Key) == 0 {
+		return nil, weft.Errorf(weft.KindInvalid, "publish table", p.Table, "rows cannot be merged into a table that has no key").
+			WithHint("mark the key with primaryKey in the contract, or set weftMode to append or snapshot")
+	}
+	file, rows, c, err := p.diff(ctx, p.latest(), "LEFT JOIN")
+	if err != nil || c.none() {
+		return nil, err
+	}
+	return p.deliver(ctx, p.data(weft.OpMerge, c), file, rows)
+}
+
+// diff writes the changes from the prior state to the new rows as _op and the
+// table's columns: i the new row, d the old one, and for an update b the old row
+// directly before u the new one.
+func (p *plan) diff(ctx context.Context, rows, join string) (string, int64, counts, error) {
+	file, n, err := p.copy(ctx, p.diffSQL(rows, join), p.Prior.Sources)
+	if err != nil {
+		return "", 0, counts{}, err
+	}
+	c, err := p.countOps(ctx, file)
+	return file, n, c, err
+}
+
+func (p *plan) diffSQL(rows, join string) string {
+	var on, distinct, pick []string
+	key := map[string]bool{}
+	for _, k := range p.Key {
+		key[k] = true
+		q := contract.QuoteIdent(k)
+		on = append(on, "n."+q+" = p."+q)
+	}
+	for _, f := range p.schema.Fields() {
+		q := contract.QuoteIdent(f.Name)
+		if !key[f.Name] {
+			distinct = append(distinct, "n."+q+" IS DISTINCT FROM p."+q)
+		}
+		pick = append(pick, "CASE WHEN _op IN ('d', 'b') THEN _p."+q+" ELSE _n."+q+" END AS "+q)
+	}
+	changed := "false"
+	if len(distinct) > 0 {
+		changed = strings.Join(distinct, " OR ")
+	}
+	// The markers tell a missing row from one of NULLs.
+	both := fmt.Sprintf("(SELECT *, true AS _weft_here FROM (%s)) AS n %s (SELECT *, true AS _weft_here FROM (%s)) AS p ON %s",
+		rows, join, p.Prior.SQL, strings.Join(on, " AND "))
+	ops := "unnest(CASE WHEN n._weft_here IS NULL THEN ['d'] WHEN p._weft_here IS NULL THEN ['i'] ELSE ['b', 'u'] END) AS _op"
+	return fmt.Sprintf("SELECT _op, %s FROM (SELECT %s, n AS _n, p AS _p FROM %s WHERE n._weft_here IS NULL OR p._weft_here IS NULL OR %s) ORDER BY %s, _op",
+		strings.Join(pick, ", "), ops, both, changed, ordinals(p))
+}
+
+// ordinals names the key columns by their place in the output of diffSQL, where
+// the names are those of the table but mean the picked row.
+func ordinals(p *plan) string {
+	var w []string
+	for _, k := range p.Key {
+		i := p.schema.FieldIndices(k)
+		if len(i) > 0 {
+			w = append(w, fmt.Sprint(i[0]+2)) // _op is the first
+		}
+	}
+	return strings.Join(w, ", ")
+}
+
+// keyless compares multisets of rows.
+func (p *plan) keyless(ctx context.Context) (*store.TableData, error) {
+	var names []string
+	for _, f := range p.schema.Fields() {
+		names = append(names, contract.QuoteIdent(f.Name))
+	}
+	cols := strings.Join(names, ", ")
+	sql := fmt.Sprintf("SELECT CAST(sum(_weft_n) AS BIGINT) AS _weft_n, %s FROM (SELECT %s, 1 AS _weft_n FROM %s UNION ALL SELECT %s, -1 AS _weft_n FROM (%s)) GROUP BY %s HAVING sum(_weft_n) <> 0",
+		cols, cols, scan(p.Staged.Files), cols, p.Prior.SQL, cols)
+	file, _, err := p.copy(ctx, sql, p.Prior.Sources)
+	if err != nil {
+		return nil, err
+	}
+	var c counts
+	if err := p.one(ctx, "SELECT coalesce(sum(_weft_n) FILTER (WHERE _weft_n > 0), 0)::BIGINT, coalesce(-sum(_weft_n) FILTER (WHERE _weft_n < 0), 0)::BIGINT FROM "+
+		scan([]string{file}), &c.inserted, &c.deleted); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.none():
+		return nil, nil
+	case c.deleted > 0:
+		return p.replace(ctx, c)
+	}
+	added, rows, err := p.copy(ctx, "SELECT "+cols+" FROM (SELECT *, unnest(range(_weft_n)) FROM "+scan([]string{file})+")", nil)
+	if err != nil {
+		return nil, err
+	}
+	return p.deliver(ctx, p.data(weft.OpAppend, c), added, rows)
+}
+
+// latest keeps the last staged row of each key, in the order of the files.
+func (p *plan) latest() string {
+	return fmt.Sprintf("SELECT * EXCLUDE (_weft_nth) FROM (SELECT *, row_number() OVER (PARTITION BY %s ORDER BY file_index DESC, file_row_number DESC) AS _weft_nth FROM %s) WHERE _weft_nth = 1",
+		idents(p.Key), scan(p.Staged.Files))
+}
+
+// mergedSQL is the whole state after an append or upsert, in the new columns.
+func (p *plan) mergedSQL(ctx context.Context) (string, error) {
+	types, err := p.types(ctx)
+	if err != nil {
+		return "", err
+	}
+	var keep []string
+	for _, f := range p.schema.Fields() {
+		q := contract.QuoteIdent(f.Name)
+		from := "NULL"
+		if p.priorSchema.HasField(f.Name) {
+			from = q
+		}
+		keep = append(keep, "CAST("+from+" AS "+types[f.Name]+") AS "+q)
+	}
+	rows := "SELECT * FROM " + scan(p.Staged.Files)
+	prior := "(" + p.Prior.SQL + ") AS p"
+	if p.Mode == contract.ModeUpsert && len(p.Key) > 0 {
+		rows = p.latest()
+		prior += " ANTI JOIN (SELECT DISTINCT " + idents(p.Key) + " FROM " + scan(p.Staged.Files) + ") AS n USING (" + idents(p.Key) + ")"
+	}
+	return "(SELECT " + strings.Join(keep, ", ") + " FROM " + prior + ") UNION ALL (" + rows + ")", nil
+}

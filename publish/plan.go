@@ -1,0 +1,170 @@
+package publish
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/store"
+)
+
+// HiddenName is what the hidden table of an input table is called. It is no
+// legal table name, so that it never meets one of the product's own.
+func HiddenName(port, table string) string { return "_in." + port + "." + table }
+
+// Request is one table of a verified candidate.
+type Request struct {
+	Table  string // as the store calls it
+	Hidden bool
+	Key    []string // empty for a keyless table
+	Staged store.Staged
+	// Mode says what the rows are where Staged.Full is not set: append or upsert.
+	Mode contract.Mode
+	// Columns is the table's contract. It is asked for columns only where no file
+	// was staged; nil where there is always one.
+	Columns *contract.Table
+	// Prior is the state before, nil where there is no such table yet. The session
+	// must be able to read its files.
+	Prior *store.Relation
+	Stage string // the folder that the session may write to
+}
+
+// A change of at most this size becomes blocks of the journal; a larger one
+// becomes a file.
+const (
+	blockRows  = 50_000
+	blockBytes = 16 << 20 // of Parquet
+)
+
+// replaceShare is the share of changed rows above which a table is replaced as
+// a whole.
+const replaceShare = 0.5
+
+// Plan computes what r changes. It returns nil where nothing changes.
+//
+//   - There is no state before, or its columns differ, or more than half of the
+//     rows change: the rows replace the table.
+//   - All rows of a keyed table: inserts, deletes, and updates with the row
+//     before, by key. Rows are the same when no value is distinct; NULL equals
+//     NULL and NaN equals NaN.
+//   - All rows of a keyless table, compared as multisets: an append where no row
+//     is gone, else the rows replace the table.
+//   - New rows (append): an append.
+//   - Rows by key (upsert): inserts and updates; the last row of a key counts.
+func Plan(ctx context.Context, s engine.Session, r Request) (*store.TableData, error) {
+	p := &plan{Request: r, session: s}
+	if len(r.Staged.Files) == 0 || r.Staged.Rows == 0 {
+		if !r.Staged.Full {
+			return nil, nil
+		}
+		if len(r.Staged.Files) == 0 {
+			if err := p.emptyFile(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := p.describe(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case r.Prior == nil:
+		return p.replace(ctx, counts{inserted: p.Staged.Rows})
+	case !sameColumns(p.schema, p.priorSchema):
+		return p.reshape(ctx)
+	case r.Staged.Full && len(r.Key) > 0:
+		return p.keyed(ctx)
+	case r.Staged.Full:
+		return p.keyless(ctx)
+	case r.Mode == contract.ModeUpsert:
+		return p.upsert(ctx)
+	}
+	return p.append(ctx)
+}
+
+// plan is one call of Plan.
+type plan struct {
+	Request
+	session     engine.Session
+	schema      *arrow.Schema
+	priorSchema *arrow.Schema
+	files       int
+}
+
+// counts is what a change does.
+type counts struct{ inserted, updated, deleted int64 }
+
+func (c counts) none() bool { return c == counts{} }
+
+// data starts the table's change.
+func (p *plan) data(op weft.TableOp, c counts) *store.TableData {
+	return &store.TableData{
+		Table: p.Table, Hidden: p.Hidden, Op: op, Schema: p.schema, Key: p.Key,
+		Inserted: c.inserted, Updated: c.updated, Deleted: c.deleted,
+	}
+}
+
+// replace makes the staged rows the whole table. One file is moved and not
+// written again; several become one.
+func (p *plan) replace(ctx context.Context, c counts) (*store.TableData, error) {
+	file := p.Staged.Files[0]
+	if len(p.Staged.Files) > 1 {
+		var err error
+		if file, _, err = p.copy(ctx, "FROM "+scan(p.Staged.Files), nil); err != nil {
+			return nil, err
+		}
+	}
+	d := p.data(weft.OpReplace, c)
+	d.File, d.FileRows = file, p.Staged.Rows
+	return d, nil
+}
+
+// reshape replaces a table whose columns are not what they were: the rows that
+// stay are cast to the new columns, what has no column any more is left out.
+func (p *plan) reshape(ctx context.Context) (*store.TableData, error) {
+	c := counts{inserted: p.Staged.Rows, deleted: p.Prior.Rows}
+	if p.Staged.Full {
+		return p.replace(ctx, c)
+	}
+	sql, err := p.mergedSQL(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, rows, err := p.copy(ctx, sql, p.Prior.Sources)
+	if err != nil {
+		return nil, err
+	}
+	p.Staged = store.Staged{Table: p.Staged.Table, Files: []string{file}, Rows: rows, Full: true}
+	c.inserted = rows
+	return p.replace(ctx, c)
+}
+
+// append adds the staged rows.
+func (p *plan) append(ctx context.Context) (*store.TableData, error) {
+	c := counts{inserted: p.Staged.Rows}
+	file := p.Staged.Files[0]
+	if len(p.Staged.Files) > 1 {
+		var err error
+		if file, _, err = p.copy(ctx, "FROM "+scan(p.Staged.Files), nil); err != nil {
+			return nil, err
+		}
+	}
+	return p.deliver(ctx, p.data(weft.OpAppend, c), file, p.Staged.Rows)
+}
+
+// sameColumns compares names, order and types; not whether values may be NULL,
+// which the contract says and not the schema.
+func sameColumns(a, b *arrow.Schema) bool {
+	if a.NumFields() != b.NumFields() {
+		return false
+	}
+	for i, f := range a.Fields() {
+		g := b.Field(i)
+		if f.Name != g.Name || !arrow.TypeEqual(f.Type, g.Type) {
+			return false
+		}
+	}
+	return true
+}

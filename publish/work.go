@@ -1,0 +1,169 @@
+package publish
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/store"
+)
+
+// describe learns the columns of both sides as the engine streams them.
+func (p *plan) describe(ctx context.Context) error {
+	var err error
+	if p.schema, err = p.schemaOf(ctx, "FROM "+scan(p.Staged.Files), nil); err != nil {
+		return err
+	}
+	if p.Prior != nil {
+		p.priorSchema, err = p.schemaOf(ctx, p.Prior.SQL, p.Prior.Sources)
+	}
+	return err
+}
+
+func (p *plan) schemaOf(ctx context.Context, sql string, sources []engine.Source) (*arrow.Schema, error) {
+	r, err := p.session.Query(ctx, engine.Statement{SQL: "SELECT * FROM (" + sql + ") LIMIT 0", Sources: sources})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Release()
+	for r.Next() { // to the end: a reader that is released early stops its statement
+	}
+	return r.Schema(), r.Err()
+}
+
+// types are the engine's names of the staged columns' types.
+func (p *plan) types(ctx context.Context) (map[string]string, error) {
+	out := map[string]string{}
+	err := p.rows(ctx, "SELECT column_name, column_type FROM (DESCRIBE FROM "+scan(p.Staged.Files)+")", func(row []string) error {
+		out[row[0]] = row[1]
+		return nil
+	})
+	return out, err
+}
+
+// emptyFile stages a file without rows, for a whole table that has none.
+func (p *plan) emptyFile(ctx context.Context) error {
+	if p.Columns == nil || len(p.Columns.Columns) == 0 {
+		return weft.Errorf(weft.KindInternal, "publish table", p.Table, "neither a file nor columns were given")
+	}
+	var w []string
+	for _, c := range p.Columns.Columns {
+		w = append(w, "CAST(NULL AS "+c.Type.SQL()+") AS "+contract.QuoteIdent(c.Name))
+	}
+	file, _, err := p.copy(ctx, "SELECT "+strings.Join(w, ", ")+" WHERE false", nil)
+	p.Staged.Files = []string{file}
+	return err
+}
+
+// copy writes the rows of sql to a new Parquet file of the stage.
+func (p *plan) copy(ctx context.Context, sql string, sources []engine.Source) (string, int64, error) {
+	p.files++
+	name := fmt.Sprintf("publish-%s-%d.parquet", strings.Trim(p.Table, "_"), p.files)
+	file := filepath.Join(p.Stage, name)
+	n, err := p.session.Exec(ctx, engine.Statement{
+		SQL:     "COPY (" + sql + ") TO " + contract.QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)",
+		Sources: sources,
+	})
+	return file, n, err
+}
+
+// deliver puts the rows of file into d: as blocks where they are few, else as
+// the file.
+func (p *plan) deliver(ctx context.Context, d *store.TableData, file string, rows int64) (*store.TableData, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, weft.Errorf(weft.KindUnavailable, "publish table", p.Table, "the staged file is gone: %w", err)
+	}
+	if rows >= blockRows || info.Size() > blockBytes {
+		d.File, d.FileRows = file, rows
+		return d, nil
+	}
+	r, err := p.session.Query(ctx, engine.Statement{SQL: "FROM " + scan([]string{file})})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Release()
+	var got int64
+	for r.Next() {
+		b := r.RecordBatch()
+		b.Retain()
+		d.Batches = append(d.Batches, b)
+		got += b.NumRows()
+	}
+	if err := r.Err(); err != nil {
+		return nil, err
+	}
+	if got != rows {
+		return nil, weft.Errorf(weft.KindInternal, "publish table", p.Table, "%d of %d changed rows were read back", got, rows)
+	}
+	return d, os.Remove(file)
+}
+
+// countOps counts a diff's rows by kind.
+func (p *plan) countOps(ctx context.Context, file string) (counts, error) {
+	var c counts
+	err := p.one(ctx, "SELECT count(*) FILTER (WHERE _op = 'i'), count(*) FILTER (WHERE _op = 'u'), count(*) FILTER (WHERE _op = 'd') FROM "+
+		scan([]string{file}), &c.inserted, &c.updated, &c.deleted)
+	return c, err
+}
+
+// one reads the numbers of a result's only row.
+func (p *plan) one(ctx context.Context, sql string, into ...*int64) error {
+	return p.rows(ctx, sql, func(row []string) error {
+		for i, v := range into {
+			n, err := strconv.ParseInt(row[i], 10, 64)
+			if err != nil {
+				return weft.Errorf(weft.KindInternal, "publish table", p.Table, "the engine counted %q", row[i])
+			}
+			*v = n
+		}
+		return nil
+	})
+}
+
+// rows calls f for each row of a small result.
+func (p *plan) rows(ctx context.Context, sql string, f func([]string) error) error {
+	r, err := p.session.Query(ctx, engine.Statement{SQL: sql})
+	if err != nil {
+		return err
+	}
+	defer r.Release()
+	for r.Next() {
+		b := r.RecordBatch()
+		for i := range int(b.NumRows()) {
+			row := make([]string, b.NumCols())
+			for j, c := range b.Columns() {
+				row[j] = strings.Clone(c.ValueStr(i))
+			}
+			if err := f(row); err != nil {
+				return err
+			}
+		}
+	}
+	return r.Err()
+}
+
+// scan reads Parquet files as one relation.
+func scan(files []string) string {
+	var w []string
+	for _, f := range files {
+		w = append(w, contract.QuoteLiteral(f))
+	}
+	return "read_parquet([" + strings.Join(w, ", ") + "])"
+}
+
+func idents(columns []string) string {
+	var w []string
+	for _, c := range columns {
+		w = append(w, contract.QuoteIdent(c))
+	}
+	return strings.Join(w, ", ")
+}

@@ -1,0 +1,177 @@
+package transform
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/store"
+)
+
+// column is one column of a result: its name and the engine's name of its type.
+type column struct {
+	name  string
+	found string
+}
+
+// cast writes the rows of q as the contract's columns and types to file.
+func cast(ctx context.Context, s engine.Session, product weft.Name, t *contract.Table, q engine.Statement, file string) (store.Staged, error) {
+	found, err := describe(ctx, s, q)
+	if err != nil {
+		return store.Staged{}, inFile(clean(err, t), product, t)
+	}
+	if err := sameColumns(product, t, found); err != nil {
+		return store.Staged{}, err
+	}
+	st := q
+	st.SQL = copyTo(castSQL(t, q.SQL), file)
+	rows, err := s.Exec(ctx, st)
+	if err != nil {
+		if weft.KindOf(err) != weft.KindInvalid {
+			return store.Staged{}, inFile(err, product, t)
+		}
+		return store.Staged{}, diagnose(ctx, s, product, t, q, found, err)
+	}
+	return store.Staged{Table: t.Name, Files: []string{file}, Rows: rows, Full: true}, nil
+}
+
+// describe asks the engine what columns a SELECT gives.
+func describe(ctx context.Context, s engine.Session, q engine.Statement) ([]column, error) {
+	q.SQL = "SELECT column_name, column_type FROM (DESCRIBE " + q.SQL + ")"
+	rows, err := query(ctx, s, q)
+	if err != nil {
+		return nil, err
+	}
+	var out []column
+	for _, r := range rows {
+		out = append(out, column{r[0].text, r[1].text})
+	}
+	return out, nil
+}
+
+// sameColumns holds the columns of a result against the contract: all that are
+// missing and all that are too many, in one error.
+func sameColumns(product weft.Name, t *contract.Table, found []column) error {
+	var faults []string
+	for _, c := range t.Columns {
+		if !slices.ContainsFunc(found, func(f column) bool { return f.name == c.Name }) {
+			faults = append(faults, fmt.Sprintf("column %s (%s) is missing", c.Name, c.Type))
+		}
+	}
+	for i, f := range found {
+		switch {
+		case t.Column(f.name) == nil:
+			faults = append(faults, fmt.Sprintf("column %s (%s) is not in the contract", f.name, typeName(f.found)))
+		case slices.ContainsFunc(found[:i], func(g column) bool { return g.name == f.name }):
+			faults = append(faults, fmt.Sprintf("column %s is there twice", f.name))
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	e := weft.Errorf(weft.KindContract, "make table", product.String()+"."+t.Name, "%s", strings.Join(faults, "; "))
+	var w []string
+	for _, c := range t.Columns {
+		w = append(w, c.Name)
+	}
+	return e.WithHint("the contract has the columns %s: name them so in the SELECT, or change the contract", strings.Join(w, ", "))
+}
+
+// typeName writes the engine's name of a type as the contract would.
+func typeName(found string) string {
+	if t, err := contract.FromDuckDB(found); err == nil {
+		return t.String()
+	}
+	return strings.ToLower(found)
+}
+
+// castSQL casts every column to the contract's type, in the contract's order.
+func castSQL(t *contract.Table, sql string) string {
+	var w []string
+	for _, c := range t.Columns {
+		q := contract.QuoteIdent(c.Name)
+		w = append(w, "CAST("+q+" AS "+c.Type.SQL()+") AS "+q)
+	}
+	return "SELECT " + strings.Join(w, ", ") + " FROM (" + sql + ") AS result"
+}
+
+// diagnose finds out which values did not fit which column, so that the error
+// names them and not a position in a statement that nobody wrote.
+func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contract.Table, q engine.Statement, found []column, cause error) error {
+	var w []string
+	for _, c := range t.Columns {
+		n := contract.QuoteIdent(c.Name)
+		bad := fmt.Sprintf("(%s IS NOT NULL AND TRY_CAST(%s AS %s) IS NULL)", n, n, c.Type.SQL())
+		sample := "NULL"
+		if !classified(c) {
+			sample = fmt.Sprintf("min(CAST(%s AS VARCHAR)) FILTER (WHERE %s)", n, bad)
+		}
+		w = append(w, fmt.Sprintf("count(*) FILTER (WHERE %s), %s", bad, sample))
+	}
+	st := q
+	st.SQL = "SELECT " + strings.Join(w, ", ") + " FROM (" + q.SQL + ") AS result"
+	rows, err := query(ctx, s, st)
+	if err != nil || len(rows) != 1 {
+		return inFile(clean(cause, t), product, t) // the SQL itself fails on its input
+	}
+	var faults []string
+	for i, c := range t.Columns {
+		n, sample := rows[0][2*i], rows[0][2*i+1]
+		if n.text == "0" {
+			continue
+		}
+		f := fmt.Sprintf("%s: expected %s, found %s that does not fit in %s rows", c.Name, c.Type, typeName(typeOf(found, c.Name)), n.text)
+		if !sample.null {
+			f += fmt.Sprintf(", such as %q", shorten(sample.text))
+		}
+		faults = append(faults, f)
+	}
+	if len(faults) == 0 {
+		return inFile(clean(cause, t), product, t)
+	}
+	return weft.Errorf(weft.KindContract, "make table", product.String()+"."+t.Name, "%s", strings.Join(faults, "; ")).
+		WithHint("correct the SQL or the data, or widen the contract's type; nothing was published")
+}
+
+func typeOf(found []column, name string) string {
+	for _, f := range found {
+		if f.name == name {
+			return f.found
+		}
+	}
+	return ""
+}
+
+func classified(c *contract.Column) bool {
+	return c.Classification != "" && !strings.EqualFold(c.Classification, "public")
+}
+
+// valueErrors are the engine's errors whose text quotes values.
+var valueErrors = []string{"Conversion Error", "Invalid Input Error", "Out of Range Error", "Constraint Error"}
+
+// clean takes values out of an engine's error where the table has classified
+// columns, and keeps its first line only.
+func clean(err error, t *contract.Table) error {
+	text := err.Error()
+	for _, class := range valueErrors {
+		if strings.Contains(text, class) && slices.ContainsFunc(t.Columns, classified) {
+			return weft.Errorf(weft.KindOf(err), "compute", t.Name, "%s in a value that is not shown, because the table has classified columns", class)
+		}
+	}
+	if first, _, more := strings.Cut(text, "\n"); more {
+		return weft.Errorf(weft.KindOf(err), "compute", t.Name, "%s", first)
+	}
+	return err
+}
+
+func shorten(s string) string {
+	const most = 60
+	if r := []rune(s); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,135 @@
+package transform
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/store"
+)
+
+// Source is the input that an output table without SQL passes through: see
+// contract.Folder.Source. The table is empty where the port is another product;
+// a port whose contract names no tables has one of the output's name.
+func Source(f *contract.Folder, t *contract.Table) (port, table string, ok bool) {
+	if in, table, err := f.Source(t); err == nil {
+		return in.Name, table, true
+	}
+	var open []string
+	for _, in := range f.Inputs {
+		if in.Contract != nil && len(in.Contract.Tables) == 0 {
+			open = append(open, in.Name)
+		}
+	}
+	if len(open) == 1 || len(open) > 1 && slices.Contains(open, t.Name) {
+		port = open[0]
+		if slices.Contains(open, t.Name) {
+			port = t.Name
+		}
+		return port, t.Name, true
+	}
+	return "", "", false
+}
+
+// Passthrough makes the output tables that have no SQL of the staged rows of
+// their input tables. Rows that are staged in the contract's columns and types
+// already, as ingest stages them, are not written again; others are cast.
+// Tables of which nothing was staged are left out.
+func Passthrough(ctx context.Context, s engine.Session, f *contract.Folder, staged []store.Staged, stage string) ([]store.Staged, error) {
+	var out []store.Staged
+	for _, t := range Tables(f) {
+		if t.SQL != "" {
+			continue
+		}
+		port, table, ok := Source(f, t)
+		if !ok {
+			return nil, weft.Errorf(weft.KindInvalid, "make table", f.Name.String()+"."+t.Name,
+				"it has no SQL and no input table has its name").WithHint("add %s.sql, or name the input table %s", t.Name, t.Name)
+		}
+		in := stagedOf(staged, port, table, t.Name)
+		if in == nil {
+			continue
+		}
+		one, err := pass(ctx, s, f.Name, t, *in, stage)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one)
+	}
+	return out, nil
+}
+
+// stagedOf finds what was staged of an input table; where its name is not known,
+// the one of the output's name, else the port's only one.
+func stagedOf(staged []store.Staged, port, table, output string) *store.Staged {
+	var ofPort []*store.Staged
+	for i := range staged {
+		s := &staged[i]
+		switch {
+		case s.Port != port:
+		case s.Table == table, table == "" && s.Table == output:
+			return s
+		default:
+			ofPort = append(ofPort, s)
+		}
+	}
+	if table == "" && len(ofPort) == 1 {
+		return ofPort[0]
+	}
+	return nil
+}
+
+// pass makes one output table of one staged input table.
+func pass(ctx context.Context, s engine.Session, product weft.Name, t *contract.Table, in store.Staged, stage string) (store.Staged, error) {
+	out := in
+	out.Port, out.Table = "", t.Name
+	if len(in.Files) == 0 {
+		return out, nil
+	}
+	q := engine.Statement{SQL: "SELECT * FROM " + scan(in.Files)}
+	found, err := describe(ctx, s, q)
+	if err != nil {
+		return store.Staged{}, err
+	}
+	if asContracted(t, found) {
+		return Latest(ctx, s, out, t, stage)
+	}
+	made, err := cast(ctx, s, product, t, engine.Statement{SQL: "SELECT " + known(t, found) + " FROM " + scan(in.Files)}, filepath.Join(stage, "pass-"+t.Name+".parquet"))
+	if err != nil {
+		return store.Staged{}, err
+	}
+	out.Files, out.Rows = made.Files, made.Rows
+	return Latest(ctx, s, out, t, stage)
+}
+
+// known selects the columns that the contract has; what a source has beside
+// them is left out.
+func known(t *contract.Table, found []column) string {
+	var names []string
+	for _, f := range found {
+		if t.Column(f.name) != nil {
+			names = append(names, f.name)
+		}
+	}
+	if len(names) == 0 {
+		return "1 AS nothing"
+	}
+	return idents(names)
+}
+
+// asContracted reports whether columns, their order and types are the contract's.
+func asContracted(t *contract.Table, found []column) bool {
+	if len(found) != len(t.Columns) {
+		return false
+	}
+	for i, c := range t.Columns {
+		u, err := contract.FromDuckDB(found[i].found)
+		if err != nil || found[i].name != c.Name || !u.Equal(c.Type) {
+			return false
+		}
+	}
+	return true
+}
