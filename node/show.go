@@ -14,8 +14,12 @@ import (
 	"weft/serve"
 )
 
-// sampleRows is how many rows a sample shows.
-const sampleRows = 5
+// sampleRows is how many rows a sample shows; up to exactDistinct rows of a table
+// distinct values are counted, above they are estimated.
+const (
+	sampleRows    = 5
+	exactDistinct = 1_000_000
+)
 
 // Show gives everything known of one product.
 func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve.ProductDetail, error) {
@@ -228,9 +232,13 @@ func (p *product) look(ctx context.Context, s weft.Subject, t *contract.Table, d
 func (p *product) lookAt(ctx context.Context, s weft.Subject, t *contract.Table, addr string) (looked, error) {
 	l := looked{stats: map[string]*serve.ColumnStats{}}
 	sel, exprs := []string{}, []string{"count(*)"}
-	snapCols, err := p.columns(ctx, t.Name)
+	snapCols, rows, err := p.columns(ctx, t.Name)
 	if err != nil {
 		return l, err
+	}
+	distinct := "count(DISTINCT "
+	if rows > exactDistinct {
+		distinct = "approx_count_distinct("
 	}
 	var cols []*contract.Column
 	for _, c := range t.Columns {
@@ -241,7 +249,7 @@ func (p *product) lookAt(ctx context.Context, s weft.Subject, t *contract.Table,
 		q := engine.QuoteIdent(c.Name)
 		exprs = append(exprs, "count("+q+")")
 		if c.Classification != "" {
-			exprs = append(exprs, "approx_count_distinct("+q+")", "NULL", "NULL")
+			exprs = append(exprs, distinct+q+")", "NULL", "NULL")
 			sel = append(sel, "NULL AS "+q)
 			continue
 		}
@@ -249,7 +257,7 @@ func (p *product) lookAt(ctx context.Context, s weft.Subject, t *contract.Table,
 		if ordered(c.Type.Kind) {
 			lo, hi = "CAST(min("+q+") AS VARCHAR)", "CAST(max("+q+") AS VARCHAR)"
 		}
-		exprs = append(exprs, "approx_count_distinct("+q+")", lo, hi)
+		exprs = append(exprs, distinct+q+")", lo, hi)
 		sel = append(sel, q)
 	}
 	from := " FROM " + quoteAddress(addr)
@@ -277,21 +285,22 @@ func (p *product) lookAt(ctx context.Context, s weft.Subject, t *contract.Table,
 	return l, err
 }
 
-func (p *product) columns(ctx context.Context, table string) ([]string, error) {
+// columns are the published columns of a table, and its rows.
+func (p *product) columns(ctx context.Context, table string) (out []string, rows int64, err error) {
 	snap, err := p.store.Snapshot(ctx, 0)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer func() { _ = snap.Close() }()
-	var out []string
 	for _, t := range snap.Tables() {
 		if t.Table == table {
+			rows = t.Rows
 			for _, f := range t.Schema.Fields() {
 				out = append(out, f.Name)
 			}
 		}
 	}
-	return out, nil
+	return out, rows, nil
 }
 
 // ordered says for which types a minimum and a maximum say something.

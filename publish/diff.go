@@ -25,7 +25,7 @@ func (p *plan) keyed(ctx context.Context) (*store.TableData, error) {
 	if c.none() {
 		return nil, nil
 	}
-	if float64(c.inserted+c.updated+c.deleted) > replaceShare*float64(p.Prior.Rows) {
+	if n := c.inserted + c.updated + c.deleted; n > blockRows && float64(n) > replaceShare*float64(p.Prior.Rows) {
 		return p.replace(ctx, c)
 	}
 	return p.deliver(ctx, p.data(weft.OpMerge, c), file, rows)
@@ -77,7 +77,7 @@ func (p *plan) diffSQL(rows, join string) string {
 	}
 	// The markers tell a missing row from one of NULLs.
 	both := fmt.Sprintf("(SELECT *, true AS _weft_here FROM (%s)) AS n %s (SELECT *, true AS _weft_here FROM (%s)) AS p ON %s",
-		rows, join, p.Prior.SQL, strings.Join(on, " AND "))
+		rows, join, p.before, strings.Join(on, " AND "))
 	ops := "unnest(CASE WHEN n._weft_here IS NULL THEN ['d'] WHEN p._weft_here IS NULL THEN ['i'] ELSE ['b', 'u'] END) AS _op"
 	return fmt.Sprintf("SELECT _op, %s FROM (SELECT %s, n AS _n, p AS _p FROM %s WHERE n._weft_here IS NULL OR p._weft_here IS NULL OR %s) ORDER BY %s, _op",
 		strings.Join(pick, ", "), ops, both, changed, ordinals(p))
@@ -104,7 +104,7 @@ func (p *plan) keyless(ctx context.Context) (*store.TableData, error) {
 	}
 	cols := strings.Join(names, ", ")
 	sql := fmt.Sprintf("SELECT CAST(sum(_weft_n) AS BIGINT) AS _weft_n, %s FROM (SELECT %s, 1 AS _weft_n FROM %s UNION ALL SELECT %s, -1 AS _weft_n FROM (%s)) GROUP BY %s HAVING sum(_weft_n) <> 0",
-		cols, cols, scan(p.Staged.Files), cols, p.Prior.SQL, cols)
+		cols, cols, scan(p.Staged.Files), cols, p.before, cols)
 	file, _, err := p.copy(ctx, sql, p.Prior.Sources)
 	if err != nil {
 		return nil, err
@@ -134,25 +134,12 @@ func (p *plan) latest() string {
 }
 
 // mergedSQL is the whole state after an append or upsert, in the new columns.
-func (p *plan) mergedSQL(ctx context.Context) (string, error) {
-	types, err := p.types(ctx)
-	if err != nil {
-		return "", err
-	}
-	var keep []string
-	for _, f := range p.schema.Fields() {
-		q := contract.QuoteIdent(f.Name)
-		from := "NULL"
-		if p.priorSchema.HasField(f.Name) {
-			from = q
-		}
-		keep = append(keep, "CAST("+from+" AS "+types[f.Name]+") AS "+q)
-	}
+func (p *plan) mergedSQL() string {
 	rows := "SELECT * FROM " + scan(p.Staged.Files)
-	prior := "(" + p.Prior.SQL + ") AS p"
+	before := "(" + p.before + ") AS p"
 	if p.Mode == contract.ModeUpsert && len(p.Key) > 0 {
 		rows = p.latest()
-		prior += " ANTI JOIN (SELECT DISTINCT " + idents(p.Key) + " FROM " + scan(p.Staged.Files) + ") AS n USING (" + idents(p.Key) + ")"
+		before += " ANTI JOIN (SELECT DISTINCT " + idents(p.Key) + " FROM " + scan(p.Staged.Files) + ") AS n USING (" + idents(p.Key) + ")"
 	}
-	return "(SELECT " + strings.Join(keep, ", ") + " FROM " + prior + ") UNION ALL (" + rows + ")", nil
+	return "(SELECT * FROM " + before + ") UNION ALL (" + rows + ")"
 }

@@ -137,3 +137,10 @@ func (b *workbench) apply(prior *store.Relation, d *store.TableData) []string {
 	}
 	return b.lines("(("+prior.SQL+") EXCEPT ALL ("+old+")) UNION ALL (SELECT "+list+" FROM ("+rows+") WHERE _op IN ('i', 'u'))", src...)
 }
+
+func mustMkdir(t testing.TB, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}

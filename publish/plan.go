@@ -40,13 +40,13 @@ const (
 )
 
 // replaceShare is the share of changed rows above which a table is replaced as
-// a whole.
+// a whole, where they are too many for blocks.
 const replaceShare = 0.5
 
 // Plan computes what r changes. It returns nil where nothing changes.
 //
 //   - There is no state before, or its columns differ, or more than half of the
-//     rows change: the rows replace the table.
+//     rows change and they are many: the rows replace the table.
 //   - All rows of a keyed table: inserts, deletes, and updates with the row
 //     before, by key. Rows are the same when no value is distinct; NULL equals
 //     NULL and NaN equals NaN.
@@ -90,7 +90,7 @@ type plan struct {
 	session     engine.Session
 	schema      *arrow.Schema
 	priorSchema *arrow.Schema
-	files       int
+	before      string // a SELECT of the state before, in the new columns and types
 }
 
 // counts is what a change does.
@@ -128,11 +128,7 @@ func (p *plan) reshape(ctx context.Context) (*store.TableData, error) {
 	if p.Staged.Full {
 		return p.replace(ctx, c)
 	}
-	sql, err := p.mergedSQL(ctx)
-	if err != nil {
-		return nil, err
-	}
-	file, rows, err := p.copy(ctx, sql, p.Prior.Sources)
+	file, rows, err := p.copy(ctx, p.mergedSQL(), p.Prior.Sources)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,8 @@ func TestChangeLeadsToNew(t *testing.T) {
 	for _, key := range [][]string{{"k", "k2"}, nil} {
 		t.Run(fmt.Sprintf("key %v", key), rapid.MakeCheck(func(rt *rapid.T) {
 			old, new := table(rt, key != nil, "old rows"), table(rt, key != nil, "new rows")
-			if rapid.Bool().Draw(rt, "same") {
+			same := rapid.Bool().Draw(rt, "same")
+			if same {
 				new = old
 			}
 			prior := b.relation(old)
@@ -100,6 +101,9 @@ func TestChangeLeadsToNew(t *testing.T) {
 			}
 			if d == nil {
 				return
+			}
+			if same {
+				rt.Fatalf("the same rows are a change: %+v", d)
 			}
 			if prior.Rows+d.Inserted-d.Deleted != int64(len(want)) {
 				rt.Fatalf("%d rows, %d in, %d gone is not %d", prior.Rows, d.Inserted, d.Deleted, len(want))

@@ -2,6 +2,8 @@ package publish
 
 import (
 	"context"
+	"fmt"
+	"os"
 	"strings"
 
 	"weft"
@@ -67,10 +69,32 @@ func Publish(ctx context.Context, st *store.Store, c store.Candidate, tables ...
 			c.Tables = append(c.Tables, *t)
 		}
 	}
+	if err := ownFiles(c.Tables); err != nil {
+		return weft.Commit{}, false, err
+	}
 	last, any := st.Last()
 	if any && len(c.Tables) == 0 && last.Folder == c.Folder && last.Contract == c.Contract && c.Cause != weft.CauseRetire && c.Cause != weft.CauseApply {
 		return last, false, nil
 	}
 	commit, err := st.Append(ctx, c)
 	return commit, err == nil, err
+}
+
+// ownFiles gives every change a file of its own: the store moves files in, and
+// an input that passes through may be the file of its hidden table as well.
+func ownFiles(tables []store.TableData) error {
+	seen := map[string]bool{}
+	for i := range tables {
+		t := &tables[i]
+		if t.File == "" || !seen[t.File] {
+			seen[t.File] = true
+			continue
+		}
+		link := fmt.Sprintf("%s.%d.parquet", strings.TrimSuffix(t.File, ".parquet"), i)
+		if err := os.Link(t.File, link); err != nil {
+			return weft.Errorf(weft.KindUnavailable, "publish table", t.Table, "its staged file cannot be shared: %w", err)
+		}
+		t.File = link
+	}
+	return nil
 }

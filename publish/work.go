@@ -16,16 +16,40 @@ import (
 	"weft/store"
 )
 
-// describe learns the columns of both sides as the engine streams them.
+// describe learns the columns of both sides: as the engine streams them, and
+// what the engine calls their types. One type may be stored in two ways (a uuid
+// is text in a block and a uuid in a file), so the state before is read as the
+// types of the new rows.
 func (p *plan) describe(ctx context.Context) error {
+	rows := "FROM " + scan(p.Staged.Files)
 	var err error
-	if p.schema, err = p.schemaOf(ctx, "FROM "+scan(p.Staged.Files), nil); err != nil {
+	if p.schema, err = p.schemaOf(ctx, rows, nil); err != nil || p.Prior == nil {
 		return err
 	}
-	if p.Prior != nil {
-		p.priorSchema, err = p.schemaOf(ctx, p.Prior.SQL, p.Prior.Sources)
+	if p.priorSchema, err = p.schemaOf(ctx, p.Prior.SQL, p.Prior.Sources); err != nil {
+		return err
 	}
-	return err
+	new, err := p.types(ctx, rows, nil)
+	if err != nil {
+		return err
+	}
+	old, err := p.types(ctx, p.Prior.SQL, p.Prior.Sources)
+	if err != nil {
+		return err
+	}
+	var cols []string
+	for _, f := range p.schema.Fields() {
+		q := contract.QuoteIdent(f.Name)
+		switch {
+		case old[f.Name] == "":
+			q = "CAST(NULL AS " + new[f.Name] + ") AS " + q
+		case old[f.Name] != new[f.Name]:
+			q = "CAST(" + q + " AS " + new[f.Name] + ") AS " + q
+		}
+		cols = append(cols, q)
+	}
+	p.before = "SELECT " + strings.Join(cols, ", ") + " FROM (" + p.Prior.SQL + ") AS before"
+	return nil
 }
 
 func (p *plan) schemaOf(ctx context.Context, sql string, sources []engine.Source) (*arrow.Schema, error) {
@@ -39,10 +63,10 @@ func (p *plan) schemaOf(ctx context.Context, sql string, sources []engine.Source
 	return r.Schema(), r.Err()
 }
 
-// types are the engine's names of the staged columns' types.
-func (p *plan) types(ctx context.Context) (map[string]string, error) {
+// types are the engine's names of the types of a SELECT's columns.
+func (p *plan) types(ctx context.Context, sql string, sources []engine.Source) (map[string]string, error) {
 	out := map[string]string{}
-	err := p.rows(ctx, "SELECT column_name, column_type FROM (DESCRIBE FROM "+scan(p.Staged.Files)+")", func(row []string) error {
+	err := p.rows(ctx, engine.Statement{SQL: "SELECT column_name, column_type FROM (DESCRIBE " + sql + ")", Sources: sources}, func(row []string) error {
 		out[row[0]] = row[1]
 		return nil
 	})
@@ -65,9 +89,10 @@ func (p *plan) emptyFile(ctx context.Context) error {
 
 // copy writes the rows of sql to a new Parquet file of the stage.
 func (p *plan) copy(ctx context.Context, sql string, sources []engine.Source) (string, int64, error) {
-	p.files++
-	name := fmt.Sprintf("publish-%s-%d.parquet", strings.Trim(p.Table, "_"), p.files)
-	file := filepath.Join(p.Stage, name)
+	file, err := p.newFile()
+	if err != nil {
+		return "", 0, err
+	}
 	n, err := p.session.Exec(ctx, engine.Statement{
 		SQL:     "COPY (" + sql + ") TO " + contract.QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)",
 		Sources: sources,
@@ -107,6 +132,21 @@ func (p *plan) deliver(ctx context.Context, d *store.TableData, file string, row
 	return d, os.Remove(file)
 }
 
+// newFile picks a name that nothing in the stage has yet: several plans of one
+// table write there.
+func (p *plan) newFile() (string, error) {
+	for n := 1; ; n++ {
+		file := filepath.Join(p.Stage, fmt.Sprintf("publish-%s-%d.parquet", strings.Trim(p.Table, "_"), n))
+		_, err := os.Lstat(file)
+		if os.IsNotExist(err) {
+			return file, nil
+		}
+		if err != nil {
+			return "", weft.Errorf(weft.KindUnavailable, "publish table", p.Table, "%w", err)
+		}
+	}
+}
+
 // countOps counts a diff's rows by kind.
 func (p *plan) countOps(ctx context.Context, file string) (counts, error) {
 	var c counts
@@ -117,7 +157,7 @@ func (p *plan) countOps(ctx context.Context, file string) (counts, error) {
 
 // one reads the numbers of a result's only row.
 func (p *plan) one(ctx context.Context, sql string, into ...*int64) error {
-	return p.rows(ctx, sql, func(row []string) error {
+	return p.rows(ctx, engine.Statement{SQL: sql}, func(row []string) error {
 		for i, v := range into {
 			n, err := strconv.ParseInt(row[i], 10, 64)
 			if err != nil {
@@ -130,8 +170,8 @@ func (p *plan) one(ctx context.Context, sql string, into ...*int64) error {
 }
 
 // rows calls f for each row of a small result.
-func (p *plan) rows(ctx context.Context, sql string, f func([]string) error) error {
-	r, err := p.session.Query(ctx, engine.Statement{SQL: sql})
+func (p *plan) rows(ctx context.Context, st engine.Statement, f func([]string) error) error {
+	r, err := p.session.Query(ctx, st)
 	if err != nil {
 		return err
 	}
