@@ -198,7 +198,7 @@ type Check struct {
 	ID        string // table.column.kind, numbered where it repeats
 	Table     string
 	Column    string
-	Kind      string // required, enum, range, pattern, length, format, unique, rowCount, nullValues, missingValues, invalidValues, duplicateValues, sql
+	Kind      string // required, enum, range, pattern, length, format, multipleOf, items, uniqueItems, properties, unique, rowCount, nullValues, missingValues, invalidValues, duplicateValues, sql
 	Text      string // what is expected, for people, without values of classified columns
 	Severity  weft.Severity
 	Predicate string
@@ -206,7 +206,7 @@ type Check struct {
 	Query     string
 	Compare   *Comparison
 	Columns   []string
-	Percent   bool // the metric is a share of the table's rows, in percent
+	Percent   bool // for people: Metric already gives the share of the rows in percent
 	Line      int
 }
 
