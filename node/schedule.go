@@ -126,31 +126,41 @@ func (p *product) finish(ctx context.Context, a records.Attempt) {
 	}
 }
 
-// interval is how long to wait between reads.
+// interval is how long to wait before the sources are read again: the shortest
+// that any port's frequency says.
 func (p *product) interval() time.Duration {
 	f, _ := p.current()
+	now := p.node.env.Clock.Now()
 	shortest := time.Duration(0)
-	for _, in := range f.Inputs {
-		if in.Contract == nil {
-			continue // another product wakes this one
-		}
-		d := in.Contract.SLA.Frequency
-		if d == 0 {
-			d = defaultInterval
-		}
-		if shortest == 0 || d < shortest {
+	consider := func(d time.Duration) {
+		if d > 0 && (shortest == 0 || d < shortest) {
 			shortest = d
 		}
 	}
-	for _, o := range f.Outputs {
-		if d := o.Contract.SLA.Frequency; d > 0 && (shortest == 0 || d < shortest) {
-			shortest = d
+	for _, in := range f.Inputs {
+		if in.Contract != nil { // another product wakes this one by itself
+			consider(due(in.Contract.SLA, now))
 		}
+	}
+	for _, o := range f.Outputs {
+		consider(due(o.Contract.SLA, now))
 	}
 	if shortest == 0 {
 		return defaultInterval
 	}
 	return max(shortest, time.Second)
+}
+
+// due is how long it is until the SLA wants a read, 0 where it does not say.
+func due(sla contract.SLA, now time.Time) time.Duration {
+	if sla.Schedule != "" {
+		if s, err := contract.ParseSchedule(sla.Schedule); err == nil { // the folder was read: it is one
+			if next := s.Next(now); !next.IsZero() {
+				return next.Sub(now)
+			}
+		}
+	}
+	return sla.Frequency
 }
 
 // watcher tells when a local file of a source changes.
@@ -200,7 +210,7 @@ func (p *product) watchDirs() []string {
 	}
 	var dirs []string
 	for _, in := range f.Inputs {
-		if in.Contract == nil || in.Contract.SLA.Frequency > 0 {
+		if in.Contract == nil || in.Contract.SLA.Frequency > 0 || in.Contract.SLA.Schedule != "" {
 			continue
 		}
 		s, err := pickServer(in, rec.Env)
