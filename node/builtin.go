@@ -3,9 +3,12 @@ package node
 import (
 	"weft/ingest"
 	"weft/ingest/files"
+	"weft/ingest/postgres"
+	"weft/ingest/web"
 )
 
 // drivers lists every kind of source by name; there is no registration.
 func drivers() ingest.Drivers {
-	return ingest.Drivers{files.New()}
+	local := files.New()
+	return ingest.Drivers{local, web.New(local), postgres.New()}
 }
