@@ -38,7 +38,10 @@ func (p *product) loop(ctx context.Context) error {
 		case r = <-p.ask:
 		case <-timer.C:
 			r = request{cause: weft.CauseLoad}
-		case <-watch.events():
+		case e := <-watch.events():
+			if !watch.concerns(e) {
+				continue
+			}
 			watch.drain(ctx, settle)
 			r = request{cause: weft.CauseLoad}
 		}
@@ -114,9 +117,12 @@ func (p *product) finish(ctx context.Context, a records.Attempt) {
 	id := p.rec.ID
 	p.mu.Unlock()
 	log := p.node.env.Log.With("product", p.name().String(), "outcome", string(a.Outcome), "seconds", a.Ended.Sub(a.Started).Seconds())
-	if a.Error != "" {
+	switch {
+	case a.Error != "":
 		log.Warn("load", "error", a.Error)
-	} else {
+	case a.Outcome == records.Unchanged:
+		log.Debug("load")
+	default:
 		log.Info("load", "seq", uint64(a.Seq), "rows", a.Rows)
 	}
 	if ctx.Err() == nil {
@@ -165,8 +171,9 @@ func due(sla contract.SLA, now time.Time) time.Duration {
 
 // watcher tells when a local file of a source changes.
 type watcher struct {
-	w    *fsnotify.Watcher
-	dirs string // what is watched, to notice when that changes
+	w        *fsnotify.Watcher
+	dirs     string   // what is watched, to notice when that changes
+	patterns []string // the files that count; others in the same folder do not
 }
 
 // watch looks at the folders of the product's local sources. Where the machine
@@ -178,12 +185,13 @@ func (p *product) watch() *watcher {
 }
 
 func (w *watcher) renew(p *product) {
-	dirs := p.watchDirs()
-	if key := strings.Join(dirs, "\n"); key == w.dirs {
-		return
-	} else {
+	dirs, patterns := p.watched()
+	w.patterns = patterns
+	if key := strings.Join(dirs, "\n"); key != w.dirs {
 		w.close()
 		w.dirs = key
+	} else {
+		return
 	}
 	if len(dirs) == 0 {
 		return
@@ -201,14 +209,13 @@ func (w *watcher) renew(p *product) {
 	w.w = fw
 }
 
-// watchDirs are the folders whose changes concern the product: those of local
-// sources without a schedule.
-func (p *product) watchDirs() []string {
+// watched are the folders whose changes concern the product, those of local
+// sources without a schedule, and the patterns of the files in them.
+func (p *product) watched() (dirs, patterns []string) {
 	f, rec := p.current()
-	if rec.Dir == "" && f != nil {
-		return nil // its files came with the folder and do not change
+	if rec.Dir == "" || f == nil {
+		return nil, nil // its files came with the folder and do not change
 	}
-	var dirs []string
 	for _, in := range f.Inputs {
 		if in.Contract == nil || in.Contract.SLA.Frequency > 0 || in.Contract.SLA.Schedule != "" {
 			continue
@@ -217,30 +224,32 @@ func (p *product) watchDirs() []string {
 		if err != nil || s.Type != "local" {
 			continue
 		}
-		for _, d := range localDirs(s, rec.Dir) {
+		path := strings.ReplaceAll(s.Path, "{table}", "*")
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(rec.Dir, path)
+		}
+		patterns = append(patterns, filepath.Clean(path))
+		found, err := filepath.Glob(filepath.Dir(path)) // a pattern in the folder part: what it matches today
+		if err != nil {
+			continue
+		}
+		for _, d := range found {
 			if st, err := os.Stat(d); err == nil && st.IsDir() {
 				dirs = append(dirs, d)
 			}
 		}
 	}
-	return dirs
+	return dirs, patterns
 }
 
-func localDirs(s *contract.Server, base string) []string {
-	path := s.Path
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(base, path)
+// concerns says whether a change is one of a source's file.
+func (w *watcher) concerns(e fsnotify.Event) bool {
+	for _, p := range w.patterns {
+		if ok, err := filepath.Match(p, e.Name); ok || err != nil {
+			return true
+		}
 	}
-	dir := filepath.Dir(path)
-	if !strings.ContainsAny(dir, "*?[{") {
-		return []string{dir}
-	}
-	// A pattern in the folder part: watch what it matches today.
-	found, err := filepath.Glob(strings.ReplaceAll(dir, "{table}", "*"))
-	if err != nil {
-		return nil
-	}
-	return found
+	return false
 }
 
 func (w *watcher) events() <-chan fsnotify.Event {
