@@ -47,8 +47,13 @@ func (p *plan) upsert(ctx context.Context) (*store.TableData, error) {
 // diff writes the changes from the prior state to the new rows as _op and the
 // table's columns: i the new row, d the old one, and for an update b the old row
 // directly before u the new one.
+//
+// Both sides are compared in passes over parts of the keys, so that the memory
+// for it does not grow with the table.
 func (p *plan) diff(ctx context.Context, rows, join string) (string, int64, counts, error) {
-	file, n, err := p.copy(ctx, p.diffSQL(rows, join), p.Prior.Sources)
+	file, n, err := p.inPasses(ctx, func(part string) string {
+		return p.diffSQL("SELECT * FROM ("+rows+")"+part, "SELECT * FROM ("+p.before+")"+part, join)
+	}, p.Key, " ORDER BY "+p.order())
 	if err != nil {
 		return "", 0, counts{}, err
 	}
@@ -56,7 +61,33 @@ func (p *plan) diff(ctx context.Context, rows, join string) (string, int64, coun
 	return file, n, c, err
 }
 
-func (p *plan) diffSQL(rows, join string) string {
+// inPasses writes the rows that sql gives for each part of the rows, as told by
+// a hash of columns, into one file; order keeps their order where they come from
+// several passes.
+func (p *plan) inPasses(ctx context.Context, sql func(part string) string, columns []string, order string) (string, int64, error) {
+	passes := 1 + (p.Staged.Rows+p.Prior.Rows)/p.passRows
+	if passes == 1 {
+		return p.copy(ctx, sql(""), p.Prior.Sources)
+	}
+	var files []string
+	for i := range passes {
+		part := fmt.Sprintf(" WHERE hash(%s) %% %d = %d", idents(columns), passes, i)
+		file, n, err := p.copy(ctx, sql(part), p.Prior.Sources)
+		if err != nil {
+			return "", 0, err
+		}
+		if n > 0 || i == 0 {
+			files = append(files, file)
+		}
+	}
+	return p.copy(ctx, "SELECT * FROM "+scan(files)+order, nil)
+}
+
+// order sorts changes by key, with the row before an update directly before the
+// one after it.
+func (p *plan) order() string { return idents(p.Key) + ", _op" }
+
+func (p *plan) diffSQL(rows, before, join string) string {
 	var on, distinct, pick []string
 	key := map[string]bool{}
 	for _, k := range p.Key {
@@ -77,7 +108,7 @@ func (p *plan) diffSQL(rows, join string) string {
 	}
 	// The markers tell a missing row from one of NULLs.
 	both := fmt.Sprintf("(SELECT *, true AS _weft_here FROM (%s)) AS n %s (SELECT *, true AS _weft_here FROM (%s)) AS p ON %s",
-		rows, join, p.before, strings.Join(on, " AND "))
+		rows, join, before, strings.Join(on, " AND "))
 	ops := "unnest(CASE WHEN n._weft_here IS NULL THEN ['d'] WHEN p._weft_here IS NULL THEN ['i'] ELSE ['b', 'u'] END) AS _op"
 	return fmt.Sprintf("SELECT _op, %s FROM (SELECT %s, n AS _n, p AS _p FROM %s WHERE n._weft_here IS NULL OR p._weft_here IS NULL OR %s) ORDER BY %s, _op",
 		strings.Join(pick, ", "), ops, both, changed, ordinals(p))
@@ -100,12 +131,13 @@ func ordinals(p *plan) string {
 func (p *plan) keyless(ctx context.Context) (*store.TableData, error) {
 	var names []string
 	for _, f := range p.schema.Fields() {
-		names = append(names, contract.QuoteIdent(f.Name))
+		names = append(names, f.Name)
 	}
-	cols := strings.Join(names, ", ")
-	sql := fmt.Sprintf("SELECT CAST(sum(_weft_n) AS BIGINT) AS _weft_n, %s FROM (SELECT %s, 1 AS _weft_n FROM %s UNION ALL SELECT %s, -1 AS _weft_n FROM (%s)) GROUP BY %s HAVING sum(_weft_n) <> 0",
-		cols, cols, scan(p.Staged.Files), cols, p.before, cols)
-	file, _, err := p.copy(ctx, sql, p.Prior.Sources)
+	cols := idents(names)
+	file, _, err := p.inPasses(ctx, func(part string) string {
+		return fmt.Sprintf("SELECT CAST(sum(_weft_n) AS BIGINT) AS _weft_n, %s FROM (SELECT %s, 1 AS _weft_n FROM %s%s UNION ALL SELECT %s, -1 AS _weft_n FROM (%s)%s) GROUP BY %s HAVING sum(_weft_n) <> 0",
+			cols, cols, scan(p.Staged.Files), part, cols, p.before, part, cols)
+	}, names, "")
 	if err != nil {
 		return nil, err
 	}

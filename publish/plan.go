@@ -2,6 +2,7 @@ package publish
 
 import (
 	"context"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -29,7 +30,10 @@ type Request struct {
 	// Prior is the state before, nil where there is no such table yet. The session
 	// must be able to read its files.
 	Prior *store.Relation
-	Stage string // the folder that the session may write to
+	// PriorKey is the key of the state before, empty for a keyless one; nil where
+	// it is Key.
+	PriorKey []string
+	Stage    string // the folder that the session may write to
 }
 
 // A change of at most this size becomes blocks of the journal; a larger one
@@ -43,10 +47,14 @@ const (
 // a whole, where they are too many for blocks.
 const replaceShare = 0.5
 
+// passRows is how many rows, old and new, are compared at once. Of 200 bytes
+// each they need about 2 GB.
+const passRows = 12_000_000
+
 // Plan computes what r changes. It returns nil where nothing changes.
 //
-//   - There is no state before, or its columns differ, or more than half of the
-//     rows change and they are many: the rows replace the table.
+//   - There is no state before, or its columns or key differ, or more than half of
+//     the rows change and they are many: the rows replace the table.
 //   - All rows of a keyed table: inserts, deletes, and updates with the row
 //     before, by key. Rows are the same when no value is distinct; NULL equals
 //     NULL and NaN equals NaN.
@@ -55,7 +63,12 @@ const replaceShare = 0.5
 //   - New rows (append): an append.
 //   - Rows by key (upsert): inserts and updates; the last row of a key counts.
 func Plan(ctx context.Context, s engine.Session, r Request) (*store.TableData, error) {
-	p := &plan{Request: r, session: s}
+	p := &plan{Request: r, session: s, passRows: passRows}
+	return p.compute(ctx)
+}
+
+func (p *plan) compute(ctx context.Context) (*store.TableData, error) {
+	r := p.Request
 	if len(r.Staged.Files) == 0 || r.Staged.Rows == 0 {
 		if !r.Staged.Full {
 			return nil, nil
@@ -71,8 +84,8 @@ func Plan(ctx context.Context, s engine.Session, r Request) (*store.TableData, e
 	}
 	switch {
 	case r.Prior == nil:
-		return p.replace(ctx, counts{inserted: p.Staged.Rows})
-	case !sameColumns(p.schema, p.priorSchema):
+		return p.first(ctx)
+	case !sameColumns(p.schema, p.priorSchema), r.PriorKey != nil && !slices.Equal(r.PriorKey, r.Key):
 		return p.reshape(ctx)
 	case r.Staged.Full && len(r.Key) > 0:
 		return p.keyed(ctx)
@@ -88,6 +101,7 @@ func Plan(ctx context.Context, s engine.Session, r Request) (*store.TableData, e
 type plan struct {
 	Request
 	session     engine.Session
+	passRows    int64
 	schema      *arrow.Schema
 	priorSchema *arrow.Schema
 	before      string // a SELECT of the state before, in the new columns and types
@@ -106,6 +120,18 @@ func (p *plan) data(op weft.TableOp, c counts) *store.TableData {
 	}
 }
 
+// first makes the staged rows the first ones of a table.
+func (p *plan) first(ctx context.Context) (*store.TableData, error) {
+	if p.Mode == contract.ModeUpsert && !p.Staged.Full && len(p.Key) > 0 {
+		file, rows, err := p.copy(ctx, p.latest(), nil)
+		if err != nil {
+			return nil, err
+		}
+		p.Staged.Files, p.Staged.Rows = []string{file}, rows
+	}
+	return p.replace(ctx, counts{inserted: p.Staged.Rows})
+}
+
 // replace makes the staged rows the whole table. One file is moved and not
 // written again; several become one.
 func (p *plan) replace(ctx context.Context, c counts) (*store.TableData, error) {
@@ -121,8 +147,8 @@ func (p *plan) replace(ctx context.Context, c counts) (*store.TableData, error) 
 	return d, nil
 }
 
-// reshape replaces a table whose columns are not what they were: the rows that
-// stay are cast to the new columns, what has no column any more is left out.
+// reshape replaces a table whose columns or key are not what they were: the rows
+// that stay are cast to the new columns, what has no column any more is left out.
 func (p *plan) reshape(ctx context.Context) (*store.TableData, error) {
 	c := counts{inserted: p.Staged.Rows, deleted: p.Prior.Rows}
 	if p.Staged.Full {

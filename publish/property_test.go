@@ -92,7 +92,11 @@ func TestChangeLeadsToNew(t *testing.T) {
 			prior := b.relation(old)
 			staged := b.staged(true, new)
 			want := b.lines("SELECT * FROM " + scan(staged.Files))
-			d, err := Plan(context.Background(), b.s, Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.stage})
+			p := &plan{Request: Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.stage}, session: b.s, passRows: passRows}
+			if rapid.Bool().Draw(rt, "many passes") {
+				p.passRows = 5
+			}
+			d, err := p.compute(context.Background())
 			if err != nil {
 				rt.Fatal(err)
 			}

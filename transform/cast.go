@@ -22,7 +22,7 @@ type column struct {
 func cast(ctx context.Context, s engine.Session, product weft.Name, t *contract.Table, q engine.Statement, file string) (store.Staged, error) {
 	found, err := describe(ctx, s, q)
 	if err != nil {
-		return store.Staged{}, inFile(clean(err, t), product, t)
+		return store.Staged{}, inFile(err, product, t)
 	}
 	if err := sameColumns(product, t, found); err != nil {
 		return store.Staged{}, err
@@ -58,15 +58,15 @@ func describe(ctx context.Context, s engine.Session, q engine.Statement) ([]colu
 func sameColumns(product weft.Name, t *contract.Table, found []column) error {
 	var faults []string
 	for _, c := range t.Columns {
-		if !slices.ContainsFunc(found, func(f column) bool { return f.name == c.Name }) {
+		if !slices.ContainsFunc(found, func(f column) bool { return strings.EqualFold(f.name, c.Name) }) {
 			faults = append(faults, fmt.Sprintf("column %s (%s) is missing", c.Name, c.Type))
 		}
 	}
 	for i, f := range found {
 		switch {
-		case t.Column(f.name) == nil:
+		case !promised(t, f.name):
 			faults = append(faults, fmt.Sprintf("column %s (%s) is not in the contract", f.name, typeName(f.found)))
-		case slices.ContainsFunc(found[:i], func(g column) bool { return g.name == f.name }):
+		case slices.ContainsFunc(found[:i], func(g column) bool { return strings.EqualFold(g.name, f.name) }):
 			faults = append(faults, fmt.Sprintf("column %s is there twice", f.name))
 		}
 	}
@@ -74,11 +74,16 @@ func sameColumns(product weft.Name, t *contract.Table, found []column) error {
 		return nil
 	}
 	e := weft.Errorf(weft.KindContract, "make table", product.String()+"."+t.Name, "%s", strings.Join(faults, "; "))
-	var w []string
-	for _, c := range t.Columns {
-		w = append(w, c.Name)
+	if t.SQL == "" {
+		return e.WithHint("the source must have the contract's columns; correct it, or change the contract")
 	}
-	return e.WithHint("the contract has the columns %s: name them so in the SELECT, or change the contract", strings.Join(w, ", "))
+	return e.WithHint("the contract has the columns %s: name them so in the SELECT, or change the contract", strings.Join(columnsOf(t), ", "))
+}
+
+// promised reports whether the contract has the column; SQL does not tell large
+// letters from small ones.
+func promised(t *contract.Table, name string) bool {
+	return slices.ContainsFunc(t.Columns, func(c *contract.Column) bool { return strings.EqualFold(c.Name, name) })
 }
 
 // typeName writes the engine's name of a type as the contract would.
@@ -116,7 +121,7 @@ func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contr
 	st.SQL = "SELECT " + strings.Join(w, ", ") + " FROM (" + q.SQL + ") AS result"
 	rows, err := query(ctx, s, st)
 	if err != nil || len(rows) != 1 {
-		return inFile(clean(cause, t), product, t) // the SQL itself fails on its input
+		return inFile(cause, product, t) // the SQL itself fails on its input
 	}
 	var faults []string
 	for i, c := range t.Columns {
@@ -124,22 +129,38 @@ func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contr
 		if n.text == "0" {
 			continue
 		}
-		f := fmt.Sprintf("%s: expected %s, found %s that does not fit in %s rows", c.Name, c.Type, typeName(typeOf(found, c.Name)), n.text)
+		f := fmt.Sprintf("%s: expected %s, found %s that does not fit in %s", c.Name, c.Type, typeName(typeOf(found, c.Name)), rowCount(n.text))
 		if !sample.null {
 			f += fmt.Sprintf(", such as %q", shorten(sample.text))
 		}
 		faults = append(faults, f)
 	}
 	if len(faults) == 0 {
-		return inFile(clean(cause, t), product, t)
+		return inFile(cause, product, t)
 	}
 	return weft.Errorf(weft.KindContract, "make table", product.String()+"."+t.Name, "%s", strings.Join(faults, "; ")).
 		WithHint("correct the SQL or the data, or widen the contract's type; nothing was published")
 }
 
+// rowCount writes a number of rows.
+func rowCount(n string) string {
+	if n == "1" {
+		return "1 row"
+	}
+	return n + " rows"
+}
+
+func columnsOf(t *contract.Table) []string {
+	var w []string
+	for _, c := range t.Columns {
+		w = append(w, c.Name)
+	}
+	return w
+}
+
 func typeOf(found []column, name string) string {
 	for _, f := range found {
-		if f.name == name {
+		if strings.EqualFold(f.name, name) {
 			return f.found
 		}
 	}
@@ -148,24 +169,6 @@ func typeOf(found []column, name string) string {
 
 func classified(c *contract.Column) bool {
 	return c.Classification != "" && !strings.EqualFold(c.Classification, "public")
-}
-
-// valueErrors are the engine's errors whose text quotes values.
-var valueErrors = []string{"Conversion Error", "Invalid Input Error", "Out of Range Error", "Constraint Error"}
-
-// clean takes values out of an engine's error where the table has classified
-// columns, and keeps its first line only.
-func clean(err error, t *contract.Table) error {
-	text := err.Error()
-	for _, class := range valueErrors {
-		if strings.Contains(text, class) && slices.ContainsFunc(t.Columns, classified) {
-			return weft.Errorf(weft.KindOf(err), "compute", t.Name, "%s in a value that is not shown, because the table has classified columns", class)
-		}
-	}
-	if first, _, more := strings.Cut(text, "\n"); more {
-		return weft.Errorf(weft.KindOf(err), "compute", t.Name, "%s", first)
-	}
-	return err
 }
 
 func shorten(s string) string {

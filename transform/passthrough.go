@@ -95,14 +95,14 @@ func pass(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 		return store.Staged{}, err
 	}
 	if asContracted(t, found) {
-		return Latest(ctx, s, out, t, stage)
+		return out, nil
 	}
 	made, err := cast(ctx, s, product, t, engine.Statement{SQL: "SELECT " + known(t, found) + " FROM " + scan(in.Files)}, filepath.Join(stage, "pass-"+t.Name+".parquet"))
 	if err != nil {
 		return store.Staged{}, err
 	}
 	out.Files, out.Rows = made.Files, made.Rows
-	return Latest(ctx, s, out, t, stage)
+	return out, nil
 }
 
 // known selects the columns that the contract has; what a source has beside
@@ -110,7 +110,7 @@ func pass(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 func known(t *contract.Table, found []column) string {
 	var names []string
 	for _, f := range found {
-		if t.Column(f.name) != nil {
+		if promised(t, f.name) {
 			names = append(names, f.name)
 		}
 	}

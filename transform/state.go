@@ -69,10 +69,12 @@ func latestSQL(files, key []string) string {
 		idents(key), scan(files))
 }
 
-// Latest leaves only the last row of each key in an upsert's staged rows. Rows
-// that are unique by key already stay as they are.
-func Latest(ctx context.Context, s engine.Session, staged store.Staged, table *contract.Table, stage string) (store.Staged, error) {
-	if staged.Full || len(table.Key) == 0 || len(staged.Files) == 0 {
+// Latest leaves only the last row of each key in an upsert's staged rows, in the
+// order of the files, so that rows that are superseded within one load are
+// neither checked nor published. Rows that are unique by key already, and the
+// rows of other modes, stay as they are.
+func Latest(ctx context.Context, s engine.Session, staged store.Staged, table *contract.Table, mode contract.Mode, stage string) (store.Staged, error) {
+	if staged.Full || mode != contract.ModeUpsert || len(table.Key) == 0 || len(staged.Files) == 0 {
 		return staged, nil
 	}
 	rows, err := query(ctx, s, engine.Statement{SQL: fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s GROUP BY %s)", scan(staged.Files), idents(table.Key))})

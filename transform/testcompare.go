@@ -51,14 +51,6 @@ func (t *testCase) compare(ctx context.Context, table *contract.Table, made stor
 	return nil
 }
 
-func columnsOf(t *contract.Table) []string {
-	var w []string
-	for _, c := range t.Columns {
-		w = append(w, c.Name)
-	}
-	return w
-}
-
 // normal writes a value of a type so that equal values are equal texts.
 func normal(sql string, typ contract.Type) string {
 	if typ.IsFloat() {
@@ -185,7 +177,7 @@ func diffText(want *csvRows, missing []expectedRow, extra [][]string, expected, 
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d rows expected, %d found: %d missing, %d unexpected", expected, found, len(missing), len(extra))
+	fmt.Fprintf(&b, "%s expected, %d found: %d missing, %d unexpected", rowCount(fmt.Sprint(expected)), found, len(missing), len(extra))
 	for _, row := range grid {
 		line := "  "
 		for i, cell := range row {

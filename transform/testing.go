@@ -191,11 +191,11 @@ func (t *testCase) check(ctx context.Context, table *contract.Table, s store.Sta
 		case b.Error != "":
 			t.fail(table.Name, weft.Errorf(weft.KindContract, "check", b.ID, "the rule %q cannot be evaluated: %s", b.Text, b.Error))
 		case b.Severity != weft.SeverityError:
-			t.notes = append(t.notes, fmt.Sprintf("%s: %d rows do not hold %q (%s)", table.Name, b.Failed, b.Text, b.Severity))
+			t.notes = append(t.notes, fmt.Sprintf("%s: %q does not hold in %s (%s)", table.Name, b.Text, rowCount(fmt.Sprint(b.Failed)), b.Severity))
 		case table.OnViolation == contract.Quarantine:
-			t.notes = append(t.notes, fmt.Sprintf("%s: %d rows would be held back: %s", table.Name, b.Failed, b.Text))
+			t.notes = append(t.notes, fmt.Sprintf("%s: %s would be held back: %q does not hold", table.Name, rowCount(fmt.Sprint(b.Failed)), b.Text))
 		default:
-			t.fail(table.Name, weft.Errorf(weft.KindContract, "check", b.ID, "%d of %d rows do not hold %q, so the commit would be refused", b.Failed, b.Total, b.Text))
+			t.fail(table.Name, weft.Errorf(weft.KindContract, "check", b.ID, "%q does not hold in %s of %d, so the commit would be refused", b.Text, rowCount(fmt.Sprint(b.Failed)), b.Total))
 		}
 	}
 	return good, nil

@@ -124,7 +124,7 @@ func (t *table) samples(ctx context.Context, c *weft.CheckResult, r *rule) (stri
 		if t.Staged.Rejects == "" {
 			return "", nil
 		}
-		sql = fmt.Sprintf("SELECT place || ' (' || reason || ')' FROM %s LIMIT %d", scan([]string{t.Staged.Rejects}), sampleRows)
+		sql = fmt.Sprintf("SELECT reason || ' at ' || regexp_extract(place, '[^/]*$') FROM %s LIMIT %d", scan([]string{t.Staged.Rejects}), sampleRows)
 	case r.unique():
 		if !t.showable(r.Columns) {
 			return "", nil
@@ -169,7 +169,7 @@ func (t *table) showable(columns []string) bool {
 
 // shorten keeps a sample on one line.
 func shorten(s string) string {
-	const most = 60
+	const most = 100
 	s = strings.Map(func(r rune) rune {
 		if r < ' ' {
 			return ' '

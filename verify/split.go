@@ -12,8 +12,8 @@ import (
 )
 
 // split writes the good rows and the held ones into files of their own. Of rows
-// that share a unique key and break nothing else, the first one in the order of
-// the staged files stays and all others are held.
+// that break no row rule and share a unique key, only the first one in the order
+// of the staged files may stay, and none where the table has the key already.
 func (t *table) split(ctx context.Context) error {
 	if t.Staged.RejectRows > 0 && float64(t.Staged.RejectRows) > t.allowed() {
 		t.over, t.heldRows = true, t.Staged.RejectRows
@@ -210,24 +210,4 @@ func copyTo(sql, file string) string {
 // classified says that a column's values may not be shown.
 func classified(c *contract.Column) bool {
 	return c != nil && c.Classification != "" && !strings.EqualFold(c.Classification, "public")
-}
-
-// harmless is an error's text for evidence. The engine's messages about values
-// quote them, so they are left out where the table has classified columns.
-func (t *table) harmless(err error) string {
-	text := err.Error()
-	for _, c := range t.Table.Columns {
-		if !classified(c) {
-			continue
-		}
-		for _, class := range []string{"Conversion Error", "Invalid Input Error", "Out of Range Error", "Constraint Error"} {
-			if strings.Contains(text, class) {
-				return class + " in a value that is not shown, because the table has classified columns"
-			}
-		}
-	}
-	if i := strings.IndexByte(text, '\n'); i > 0 {
-		text = text[:i]
-	}
-	return text
 }

@@ -91,11 +91,14 @@ func (t *table) measure(ctx context.Context) (map[int]measurement, error) {
 	if err == nil || fatal(err) {
 		return out, err
 	}
+	if err := t.readable(ctx); err != nil {
+		return nil, err
+	}
 	for _, i := range metrics { // one of them cannot be evaluated: find which
 		if err := t.metrics(ctx, []int{i}, out); fatal(err) {
 			return nil, err
 		} else if err != nil {
-			out[i] = measurement{err: t.harmless(err)}
+			out[i] = measurement{err: err.Error()}
 		}
 	}
 	return out, nil
@@ -135,7 +138,7 @@ func (t *table) sqlRule(ctx context.Context, k *contract.Check) (measurement, er
 		return measurement{}, err
 	}
 	if err != nil {
-		return measurement{err: t.harmless(err)}, nil
+		return measurement{err: err.Error()}, nil
 	}
 	st := engine.Statement{SQL: "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + bound.SQL + ") LIMIT 2"}
 	for _, u := range t.job.tables {
@@ -150,11 +153,11 @@ func (t *table) sqlRule(ctx context.Context, k *contract.Check) (measurement, er
 	case fatal(err):
 		return measurement{}, err
 	case err != nil:
-		return measurement{err: t.harmless(err)}, nil
+		return measurement{err: err.Error()}, nil
 	case len(rows) != 1 || len(rows[0]) != 1:
 		return measurement{err: "a quality query must give one row with one number"}, nil
 	}
-	text := rows[0][0].text
+	text = rows[0][0].text
 	switch text { // a condition counts as 1 or 0
 	case "true":
 		text = "1"

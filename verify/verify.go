@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"weft"
@@ -18,7 +19,9 @@ type Request struct {
 	Now     time.Time // what now() means in quality queries
 }
 
-// Candidate is one table of a candidate.
+// Candidate is one table of a candidate: an output table, or an input table
+// (Staged.Port is set), of which the rows that could not be read count, and that
+// its key is there and unique.
 type Candidate struct {
 	Table  *contract.Table
 	Staged store.Staged
@@ -152,6 +155,9 @@ func (r *rule) broken() bool { return r.failed > 0 || r.err != "" }
 func (r *rule) acts() bool { return r.Severity == weft.SeverityError || r.Severity == "" }
 
 func newTable(job *job, c *Candidate) *table {
+	if c.Staged.Port != "" {
+		c.Table = withKey(c.Table, c.label())
+	}
 	t := &table{Candidate: c, job: job, good: c.Staged}
 	for _, k := range c.Table.Checks {
 		if k.Predicate != "" || isUnique(&k) {
@@ -159,6 +165,26 @@ func newTable(job *job, c *Candidate) *table {
 		}
 	}
 	return t
+}
+
+// withKey adds the rules that a key implies to an input table, of whose contract
+// nothing else is checked: its hidden table is kept by that key.
+func withKey(t *contract.Table, label string) *contract.Table {
+	if len(t.Key) == 0 || len(t.Checks) > 0 {
+		return t
+	}
+	keyed := *t
+	keyed.Checks = []contract.Check{{
+		ID: label + ".key", Table: t.Name, Kind: "unique", Columns: t.Key, Severity: weft.SeverityError,
+		Text: "the key (" + strings.Join(t.Key, ", ") + ") is unique",
+	}}
+	for _, k := range t.Key {
+		keyed.Checks = append(keyed.Checks, contract.Check{
+			ID: label + "." + k + ".required", Table: t.Name, Column: k, Kind: "required", Severity: weft.SeverityError,
+			Predicate: contract.QuoteIdent(k) + " IS NOT NULL", Text: k + " is there",
+		})
+	}
+	return &keyed
 }
 
 func isUnique(k *contract.Check) bool {

@@ -1,0 +1,282 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"weft"
+)
+
+// settings is what a node is started with. Each field is filled by exactly one
+// option of the table below.
+type settings struct {
+	Domains []string
+	Name    string
+	Listen  string
+	Data    string
+	Env     string
+	Hosts   []string
+
+	TLSCert, TLSKey string
+
+	QueryMemory      int64
+	QueryDeadline    time.Duration
+	QueryThreads     int
+	QueryConcurrency int
+
+	LoadMemory      int64
+	LoadConcurrency int
+
+	KeepTime  time.Duration
+	KeepBytes int64
+	Spill     int64
+
+	LogLevel, LogFormat string
+
+	// from says where each option that is not at its default was set, by key:
+	// "weft.yaml:3", "WEFT_LISTEN", "--listen".
+	from map[string]string
+}
+
+// option describes one setting, once: flags, WEFT_* variables, weft.yaml, help,
+// docs/configuration.md and validation all come from this table.
+type option struct {
+	key   string // its path in weft.yaml, dots between the levels
+	kind  string // what values look like, for people
+	value string // the default, as it would be written; "" is none
+	text  string // what it does, one sentence
+	set   func(*settings, string) error
+}
+
+// flag is the option's name on the command line.
+func (o option) flag() string { return strings.ReplaceAll(o.key, ".", "-") }
+
+// env is the option's name in the environment.
+func (o option) env() string {
+	return "WEFT_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(o.key))
+}
+
+// options is the table.
+var options = []option{
+	{
+		key: "domain", kind: kindNames,
+		text: "The domain that this node serves, or several separated by commas; products of others are refused. Without it any is taken.",
+		set: func(s *settings, v string) error {
+			s.Domains = splitList(v)
+			return each(s.Domains, weft.CheckName)
+		},
+	},
+	{
+		key: "name", kind: "text",
+		text: "What the node calls itself in `weft status` and in logs. Without it, the machine's name.",
+		set:  func(s *settings, v string) error { s.Name = v; return maxLength(v, 63) },
+	},
+	{
+		key: "listen", kind: "address:port", value: "127.0.0.1:7070",
+		text: "Where the node answers. Port 0 takes a free one. An address that is not loopback needs tls.cert and tls.key.",
+		set:  func(s *settings, v string) error { s.Listen = v; return checkAddress(v) },
+	},
+	{
+		key: "data", kind: "folder", value: ".weft",
+		text: "Where the node keeps its data, relative to the folder of weft.yaml. One node at a time may use it.",
+		set:  func(s *settings, v string) error { s.Data = v; return notEmpty(v) },
+	},
+	{
+		key: "env", kind: "name",
+		text: "Which servers of the input contracts are read: those whose `environment` is this. Without it a contract must have one server only, or one without an environment.",
+		set:  func(s *settings, v string) error { s.Env = v; return maxLength(v, 63) },
+	},
+	{
+		key: "hosts", kind: kindNames,
+		text: "Names by which the node may be reached besides its address, separated by commas; a request for any other host is refused.",
+		set:  func(s *settings, v string) error { s.Hosts = splitList(v); return nil },
+	},
+	{
+		key: "tls.cert", kind: "file",
+		text: "PEM file of the server certificate and its chain. Read again when it changes.",
+		set:  func(s *settings, v string) error { s.TLSCert = v; return nil },
+	},
+	{
+		key: "tls.key", kind: "file",
+		text: "PEM file of the certificate's private key.",
+		set:  func(s *settings, v string) error { s.TLSKey = v; return nil },
+	},
+	{
+		key: "query.memory", kind: "bytes", value: "2GiB",
+		text: "Memory that one query may use; more ends the query, never the node.",
+		set:  func(s *settings, v string) (err error) { s.QueryMemory, err = parseBytes(v, 32<<20); return err },
+	},
+	{
+		key: "query.deadline", kind: "duration", value: "5m",
+		text: "How long one query may run.",
+		set: func(s *settings, v string) (err error) {
+			s.QueryDeadline, err = parseDuration(v, time.Millisecond, 24*time.Hour)
+			return err
+		},
+	},
+	{
+		key: "query.threads", kind: "number", value: "0",
+		text: "Threads that one query may use; 0 is all cores.",
+		set:  func(s *settings, v string) (err error) { s.QueryThreads, err = parseInt(v, 0, 1024); return err },
+	},
+	{
+		key: "query.concurrency", kind: "number", value: "0",
+		text: "Queries that run at once, others wait; 0 is twice the number of cores.",
+		set:  func(s *settings, v string) (err error) { s.QueryConcurrency, err = parseInt(v, 0, 1024); return err },
+	},
+	{
+		key: "load.memory", kind: "bytes",
+		text: "Memory that one load of a product may use. Without it, half of the machine's, at most 8 GiB.",
+		set:  func(s *settings, v string) (err error) { s.LoadMemory, err = parseBytes(v, 64<<20); return err },
+	},
+	{
+		key: "load.concurrency", kind: "number", value: "1",
+		text: "Loads that run at once, others wait.",
+		set:  func(s *settings, v string) (err error) { s.LoadConcurrency, err = parseInt(v, 1, 256); return err },
+	},
+	{
+		key: "spill", kind: "bytes", value: "20GiB",
+		text: "Disk space that one query or load may use for what does not fit into its memory.",
+		set:  func(s *settings, v string) (err error) { s.Spill, err = parseBytes(v, 1<<20); return err },
+	},
+	{
+		key: "keep.time", kind: "duration", value: "720h",
+		text: "How long older states of a product stay readable at least, as far as keep.bytes allows.",
+		set: func(s *settings, v string) (err error) {
+			s.KeepTime, err = parseDuration(v, 0, 100*365*24*time.Hour)
+			return err
+		},
+	},
+	{
+		key: "keep.bytes", kind: "bytes", value: "10GiB",
+		text: "Disk space that the superseded files of one product may take.",
+		set:  func(s *settings, v string) (err error) { s.KeepBytes, err = parseBytes(v, 0); return err },
+	},
+	{
+		key: "log.level", kind: "debug|info|warn|error", value: "info",
+		text: "The least severe lines that are logged, to standard error.",
+		set:  func(s *settings, v string) error { s.LogLevel = v; return oneOf(v, "debug", "info", "warn", "error") },
+	},
+	{
+		key: "log.format", kind: "text|json", value: "text",
+		text: "How lines are logged.",
+		set:  func(s *settings, v string) error { s.LogFormat = v; return oneOf(v, "text", "json") },
+	},
+}
+
+// clientVariable is a variable that commands read and that is no setting of a
+// node.
+type clientVariable struct{ name, text string }
+
+// clientVariables are listed in the docs and known to the check for typing
+// errors.
+var clientVariables = []clientVariable{
+	{"WEFT_NODE", "URL of the node that commands speak to; the flag --node goes before it. Without either it is the local node, found by the folder `.weft` here or above."},
+	{"WEFT_TOKEN", "The token for that node. It is never a flag, since other users of the machine see flags. The local node's token is found in `.weft/token`."},
+	{"WEFT_CA", "PEM file of a certificate authority to trust for --node, besides the system's."},
+}
+
+// kindNames marks the options that take a list.
+const kindNames = "names"
+
+// defaults are the settings where nothing is said.
+func defaults() settings {
+	s := settings{from: map[string]string{}}
+	for _, o := range options {
+		if o.value != "" {
+			if err := o.set(&s, o.value); err != nil {
+				panic(fmt.Sprintf("the default of %s: %v", o.key, err)) // held by TestDefaults
+			}
+		}
+	}
+	return s
+}
+
+// each returns what check says of the words, first fault first.
+func each(words []string, check func(string) error) error {
+	for _, w := range words {
+		if err := check(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notEmpty(v string) error {
+	if strings.TrimSpace(v) == "" {
+		return fmt.Errorf("it is empty")
+	}
+	return nil
+}
+
+func maxLength(v string, n int) error {
+	if len(v) > n {
+		return fmt.Errorf("it is longer than %d characters", n)
+	}
+	return nil
+}
+
+func oneOf(v string, values ...string) error {
+	if slices.Contains(values, v) {
+		return nil
+	}
+	err := fmt.Errorf("%q is none of %s", v, strings.Join(values, ", "))
+	if near := nearest(v, values); near != "" {
+		err = fmt.Errorf("%w; did you mean %s?", err, near)
+	}
+	return err
+}
+
+func checkAddress(v string) error {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return fmt.Errorf("%q is no address:port", v)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return fmt.Errorf("%q is no port: it is a number from 0 to 65535", port)
+	}
+	return nil
+}
+
+func splitList(v string) []string {
+	return strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
+func parseBytes(v string, least int64) (int64, error) {
+	n, err := humanize.ParseBytes(v)
+	if err != nil || n > 1<<50 {
+		return 0, fmt.Errorf("%q is no size: write it like 512MB or 2GiB", v)
+	}
+	if int64(n) < least {
+		return 0, fmt.Errorf("%s is too little: at least %s", v, humanize.IBytes(uint64(least)))
+	}
+	return int64(n), nil
+}
+
+func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no duration: write it like 30s or 5m", v)
+	}
+	if d < least || d > most {
+		return 0, fmt.Errorf("%s is out of range: from %s to %s", v, least, most)
+	}
+	return d, nil
+}
+
+func parseInt(v string, least, most int) (int, error) {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no whole number", v)
+	}
+	if n < least || n > most {
+		return 0, fmt.Errorf("%d is out of range: from %d to %d", n, least, most)
+	}
+	return n, nil
+}

@@ -1,0 +1,302 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
+
+	"weft/serve"
+)
+
+// visibleWidth is the number of columns that s takes on a terminal.
+func visibleWidth(s string) int { return text.StringWidthWithoutEscSequences(s) }
+
+func (a *app) showCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "show [PRODUCT]",
+		Short: "Show a product: purpose, owner, tables, promises, how to query it",
+		Long: `Show one product with everything a reader wants to know, or the list of all
+products. PRODUCT is domain.product, or domain.product.table for one table only.`,
+		Args:              atMostOne,
+		ValidArgsFunction: a.completeProducts,
+	}
+	format := listFormat(c.Flags())
+	sample := c.Flags().Bool("sample", false, "also print a few rows of each table")
+	c.RunE = func(cmd *cobra.Command, args []string) error {
+		cl, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			return a.showAll(cmd.Context(), cl, format.value)
+		}
+		name, table, err := productArg(args[0])
+		if err != nil {
+			return err
+		}
+		d, err := cl.Product(cmd.Context(), name)
+		if err != nil {
+			return err
+		}
+		if table != "" {
+			if err := onlyTable(d, table); err != nil {
+				return err
+			}
+		}
+		if format.value == "json" {
+			return a.printJSON(d)
+		}
+		printProduct(a.out, d, *sample, time.Now())
+		return nil
+	}
+	return c
+}
+
+// printProduct prints the page of a product.
+func printProduct(p *printer, d *serve.ProductDetail, sample bool, now time.Time) {
+	p.printf("%s  %s · %s\n", p.paint(bold, d.Name.String()), d.Life, p.paint(stateStyle(d.State), string(d.State)))
+	if s := cmp.Or(d.Description.Purpose, d.Purpose); s != "" {
+		p.indent("", clean(s), plain)
+	}
+	p.println("")
+	printPairs(p, productFacts(d, now))
+	for _, t := range d.Schema {
+		p.println("")
+		printTable(p, t, sample)
+	}
+	if len(d.Promises) > 0 {
+		p.println("\n" + p.paint(bold, "promises"))
+		printPromises(p, d.Promises)
+	}
+	for i, s := range d.Query {
+		if i == 0 {
+			p.println("\n" + p.paint(bold, "try"))
+		}
+		p.println("  " + p.paint(dim, "# "+clean(s.Tool)))
+		for line := range strings.SplitSeq(strings.TrimRight(clean(s.Text), "\n"), "\n") {
+			p.println("  " + line)
+		}
+	}
+}
+
+// pair is a name and its value on a page.
+type pair struct {
+	name, value string
+	st          style
+}
+
+// productFacts are the lines below a product's title.
+func productFacts(d *serve.ProductDetail, now time.Time) []pair {
+	var out []pair
+	add := func(name, value string, st style) {
+		if value != "" {
+			out = append(out, pair{name, value, st})
+		}
+	}
+	add("to do", d.Todo, yellow)
+	add("last error", d.LastError, red)
+	add("owner", owner(d), plain)
+	add("version", d.Version, plain)
+	rows := count(d.Rows)
+	if d.Held > 0 {
+		rows += fmt.Sprintf(", and %s held back (weft quarantine %s)", count(d.Held), d.Name)
+	}
+	add("rows", rows, plain)
+	if h := d.Head; h != nil {
+		w := []string{h.Seq.String(), ago(now, h.Time), string(h.Cause)}
+		if h.Verdict != nil {
+			w = append(w, verdictWords(h.Verdict))
+		}
+		add("commit", strings.Join(w, " · "), plain)
+	}
+	add("code", revision(d.Revision), plain)
+	for _, port := range d.Ports {
+		if port.Kind == serve.PortInput {
+			add("made from", inputWords(port, now), plain)
+		}
+	}
+	var down []string
+	for _, n := range d.Downstream {
+		down = append(down, n.String())
+	}
+	add("used by", strings.Join(down, ", "), plain)
+	add("limitations", d.Description.Limitations, plain)
+	add("usage", d.Description.Usage, plain)
+	for _, c := range d.Support {
+		add("ask", strings.TrimSpace(c.Channel+" "+c.URL), plain)
+	}
+	add("tags", strings.Join(d.Tags, ", "), plain)
+	add("size", size(d.Bytes), plain)
+	return out
+}
+
+func owner(d *serve.ProductDetail) string {
+	s := cmp.Or(d.Team.Name, d.Owner)
+	for _, m := range d.Team.Members {
+		if m.Role == "owner" && m.Username != s {
+			return strings.TrimSpace(s + " (" + m.Username + ")")
+		}
+	}
+	return s
+}
+
+func inputWords(port serve.Port, now time.Time) string {
+	var w []string
+	if port.Product != nil {
+		w = append(w, port.Name+": product "+port.Product.String())
+	} else {
+		w = append(w, strings.TrimSuffix(port.Name+": "+port.Source, ": "))
+		if port.Mode != "" {
+			w = append(w, string(port.Mode))
+		}
+	}
+	if port.Position != nil {
+		w = append(w, "read "+ago(now, port.Position.Read))
+		if port.Position.Text != "" {
+			w = append(w, port.Position.Text)
+		}
+	}
+	return strings.Join(w, " · ")
+}
+
+// printPairs prints names in one column and wrapped values beside them.
+func printPairs(p *printer, pairs []pair) {
+	lead := 0
+	for _, f := range pairs {
+		lead = max(lead, len(f.name))
+	}
+	before := ""
+	for _, f := range pairs {
+		name := f.name
+		if name == before {
+			name = "" // several values of one name
+		}
+		before = f.name
+		p.indent(p.paint(dim, fmt.Sprintf("%-*s", lead, name))+"  ", clean(f.value), f.st)
+	}
+}
+
+// printTable prints one table of a product: its columns, with what the last
+// commit says of each.
+func printTable(p *printer, t serve.TableDetail, sample bool) {
+	facts := []string{p.paint(bold, t.Name), plural(t.Rows, "row")}
+	if t.Granularity != "" {
+		facts = append(facts, "a row is "+clean(t.Granularity))
+	}
+	if len(t.Key) > 0 {
+		facts = append(facts, "key "+strings.Join(t.Key, ", "))
+	}
+	printFacts(p, facts)
+	if t.Description != "" {
+		p.indent("", clean(t.Description), plain)
+	}
+	g := &grid{columns: []gridColumn{
+		{title: "column"},
+		{title: "type"},
+		{title: "rules", flex: true, optional: true},
+		{title: "nulls", right: true, optional: true, spare: true},
+		{title: "distinct", right: true, optional: true, spare: true},
+		{title: "range", flex: true, optional: true, spare: true},
+		{title: "description", flex: true, optional: true, below: true},
+	}}
+	for _, c := range t.Columns {
+		nulls, distinct, rang := "", "", ""
+		if s := c.Stats; s != nil {
+			nulls, distinct = count(s.Nulls), count(s.Distinct)
+			if s.Min != "" || s.Max != "" {
+				rang = oneLine(s.Min, 24) + " … " + oneLine(s.Max, 24)
+			}
+		}
+		g.add(styled(bold, c.Name), cell(c.Type), cell(columnRules(c)), cell(nulls), cell(distinct), cell(rang),
+			cell(columnText(c)))
+	}
+	g.print(p)
+	if sample && t.Sample != nil {
+		p.println("\n" + p.paint(dim, "a few rows"))
+		sampleGrid(t.Sample).print(p)
+	}
+}
+
+func columnRules(c serve.ColumnDetail) string {
+	var w []string
+	switch {
+	case c.Key:
+		w = append(w, "key")
+	case c.Required && c.Unique:
+		w = append(w, "required, unique")
+	case c.Required:
+		w = append(w, "required")
+	case c.Unique:
+		w = append(w, "unique")
+	}
+	if c.Classification != "" {
+		w = append(w, c.Classification)
+	}
+	for _, r := range c.References {
+		w = append(w, "→ "+r)
+	}
+	return strings.Join(w, ", ")
+}
+
+func columnText(c serve.ColumnDetail) string {
+	s := c.Description
+	if s == "" {
+		s = c.BusinessName
+	}
+	if c.Unit != "" {
+		s = strings.TrimSpace(s + " (" + c.Unit + ")")
+	}
+	return strings.Join(strings.Fields(s), " ")
+}
+
+func printPromises(p *printer, promises []serve.Promise) {
+	g := &grid{columns: []gridColumn{{title: "property"}, {title: "promised"}, {title: "observed", optional: true}, {title: "kept", optional: true}}}
+	for _, pr := range promises {
+		kept := cell("")
+		if pr.Kept != nil {
+			kept = styled(red, "no")
+			if *pr.Kept {
+				kept = styled(green, "yes")
+			}
+		}
+		g.add(cell(pr.Property), cell(pr.Promised), cell(pr.Observed), kept)
+	}
+	g.print(p)
+}
+
+// sampleGrid shows a few rows as they are.
+func sampleGrid(rows *serve.Rows) *grid {
+	g := &grid{}
+	for _, c := range rows.Columns {
+		g.columns = append(g.columns, gridColumn{title: c.Name})
+	}
+	for _, r := range rows.Rows {
+		var cells []gridCell
+		for i := range rows.Columns {
+			v := ""
+			if i < len(r) {
+				v = oneLine(jsonText(r[i]), 40)
+			}
+			cells = append(cells, cell(v))
+		}
+		g.add(cells...)
+	}
+	return g
+}
+
+// jsonText is a value for people: text without quotes, null as nothing.
+func jsonText(v json.RawMessage) string {
+	var s string
+	switch {
+	case len(v) == 0 || string(v) == "null":
+		return ""
+	case v[0] == '"' && json.Unmarshal(v, &s) == nil:
+		return s
+	}
+	return string(v)
+}

@@ -1,0 +1,176 @@
+package http
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/net/netutil"
+
+	"weft"
+	"weft/run"
+	"weft/serve"
+)
+
+// Server is the door. New, then Open, then Run; Close at any time.
+type Server struct {
+	cfg      Config
+	b        serve.Backend
+	env      run.Env
+	hosts    hostList
+	mux      *http.ServeMux
+	api      huma.API
+	doc      document
+	handler  http.Handler
+	outcomes *outcomes
+	certs    *certificates
+
+	// base is what requests live in: it outlives Run's context, so that running
+	// requests may end, and ends with Close.
+	base context.Context
+	end  context.CancelFunc
+
+	mu       sync.Mutex
+	listener net.Listener
+	server   *http.Server
+}
+
+// New makes the door; it listens only when opened.
+func New(cfg Config, b serve.Backend, env run.Env) (*Server, error) {
+	if faults := cfg.Validate(); len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg: cfg, b: b, env: env.Named("http"), hosts: newHostList(cfg),
+		mux: http.NewServeMux(), outcomes: newOutcomes(256),
+	}
+	s.base, s.end = context.WithCancel(context.Background())
+	if cfg.CertFile != "" {
+		s.certs = &certificates{cert: cfg.CertFile, key: cfg.KeyFile, log: s.env.Log, now: s.env.Clock.Now}
+	}
+	if err := s.routes(); err != nil {
+		return nil, err
+	}
+	s.handler = s.wrap(s.mux)
+	return s, nil
+}
+
+// Handler answers requests as the listening server does.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Open listens. The certificate's files must be readable.
+func (s *Server) Open(ctx context.Context) error {
+	srv := &http.Server{
+		Handler:           s.handler,
+		ReadHeaderTimeout: s.cfg.HeaderTimeout,
+		IdleTimeout:       s.cfg.IdleTimeout,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return s.base },
+		ErrorLog:          slog.NewLogLogger(s.env.Log.Handler(), slog.LevelDebug),
+	}
+	if s.certs != nil {
+		if err := s.certs.load(); err != nil {
+			return err
+		}
+		srv.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: s.certs.get}
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.cfg.Addr)
+	if err != nil {
+		return weft.Errorf(weft.KindUnavailable, "listen", s.cfg.Addr, "%w", err).
+			WithHint("another program may be there: stop it, or choose another address with --listen")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listener, s.server = netutil.LimitListener(l, s.cfg.Connections), srv
+	return nil
+}
+
+// Addr is the address that the server listens on, empty before Open.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
+
+// URL is where the API is. A server on all addresses gives its first name.
+func (s *Server) URL() string {
+	scheme := "http"
+	if s.certs != nil {
+		scheme = "https"
+	}
+	addr := s.Addr()
+	if addr == "" {
+		addr = s.cfg.Addr
+	}
+	host, port, _ := net.SplitHostPort(addr)
+	if h, _, _ := net.SplitHostPort(s.cfg.Addr); h == "" || unspecified(h) {
+		host = "localhost"
+		if len(s.cfg.Hosts) > 0 {
+			host = s.cfg.Hosts[0]
+		}
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// Run serves until ctx ends; then no new connection is taken, and running
+// requests have the drain time to end before they are cut off.
+func (s *Server) Run(ctx context.Context) error {
+	s.mu.Lock()
+	l, srv := s.listener, s.server
+	s.mu.Unlock()
+	if srv == nil {
+		return weft.Errorf(weft.KindInternal, "serve", s.cfg.Addr, "the door is not open")
+	}
+	done := make(chan error, 1)
+	go func() {
+		if s.certs != nil {
+			done <- srv.ServeTLS(l, "", "")
+			return
+		}
+		done <- srv.Serve(l)
+	}()
+	select {
+	case err := <-done:
+		if errors.Is(err, http.ErrServerClosed) {
+			return nil
+		}
+		return weft.Errorf(weft.KindUnavailable, "serve", s.cfg.Addr, "%w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Drain)
+	defer cancel()
+	if err := srv.Shutdown(drain); err != nil {
+		s.env.Log.Warn("requests did not end in time and were cut off", "after", s.cfg.Drain.String())
+	}
+	return s.Close()
+}
+
+// Close stops at once: running requests are cancelled. Idempotent.
+func (s *Server) Close() error {
+	s.end()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.server == nil {
+		return nil
+	}
+	err := s.server.Close()
+	_ = s.listener.Close() // of a server that never ran; else it is closed already
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// itoa is the text of a status in the API's document.
+func itoa(n int) string { return strconv.Itoa(n) }
