@@ -89,6 +89,9 @@ func (r *reader) checkContracts() {
 	for _, c := range r.contracts {
 		r.relationships(c)
 	}
+	if r.outputsWhole() {
+		r.checkUpserts()
+	}
 }
 
 func (r *reader) fileOf(c *Contract) *contractFile {

@@ -178,13 +178,6 @@ func (r *reader) checkServer(c *contractFile, s *Server, n *yaml.Node) {
 	if len(c.Tables) > 1 && s.Type != "postgres" && !strings.Contains(s.Path+s.URL, "{table}") && s.Path+s.URL != "" {
 		r.errorf(c.where(n), "server-table", "write {table} where its name stands in the path", "server '%s' has one path for %d tables", clip(s.Name), len(c.Tables))
 	}
-	if s.Mode == ModeUpsert {
-		for _, t := range c.Tables {
-			if len(t.Key) == 0 {
-				r.errorf(c.where(n), "mode", "mark the key with 'primaryKey: true' in the schema of this contract", "mode upsert of server '%s' needs the key of table '%s'", clip(s.Name), clip(t.Name))
-			}
-		}
-	}
 	if s.Type == "postgres" && (s.Mode == ModeAppend || s.Mode == ModeUpsert) && s.Cursor == "" {
 		r.errorf(c.where(n), "mode", "add weftCursor with the column that grows, such as an id or a time of change", "mode %s of server '%s' needs to know where to read on", s.Mode, clip(s.Name))
 	}
@@ -221,4 +214,31 @@ func (c *Contract) Server(env string) (*Server, error) {
 		return nil, e.WithHint("choose one with --env: %s", strings.Join(known, ", "))
 	}
 	return nil, e.WithHint("add a server to the contract")
+}
+
+// checkUpserts finds out whether rows that are merged have a key to merge by:
+// that of the input table, or of the output table that it passes through to.
+func (r *reader) checkUpserts() {
+	keyed := map[string]bool{} // port.table
+	for _, t := range r.folder.Tables() {
+		if in, table, err := r.folder.Source(t); err == nil && t.SQL == "" && len(t.Key) > 0 {
+			keyed[in.Name+"."+table] = true
+		}
+	}
+	for _, in := range r.folder.Inputs {
+		if in.Contract == nil {
+			continue
+		}
+		c := r.fileOf(in.Contract)
+		for i, n := range items(field(c.doc.root, "servers")) {
+			if i >= len(c.Servers) || c.Servers[i].Mode != ModeUpsert {
+				continue
+			}
+			for _, t := range c.Tables {
+				if len(t.Key) == 0 && !keyed[in.Name+"."+t.Name] {
+					r.errorf(c.where(n), "mode", "mark the key with 'primaryKey: true' in the schema of this contract", "mode upsert of server '%s' needs the key of table '%s'", clip(c.Servers[i].Name), clip(t.Name))
+				}
+			}
+		}
+	}
 }

@@ -71,6 +71,13 @@ func (l *load) run(ctx context.Context) loaded {
 	if unchanged {
 		return loaded{}
 	}
+	given, err := l.verifyInputs(ctx)
+	if err != nil {
+		return loaded{err: err}
+	}
+	if !given.Pass {
+		return loaded{err: given.Refusal, verdict: &given.Verdict, refused: true}
+	}
 	outputs, err := l.transform(ctx)
 	if err != nil {
 		return loaded{err: err, refused: weft.KindOf(err) == weft.KindContract}
@@ -79,6 +86,7 @@ func (l *load) run(ctx context.Context) loaded {
 	if err != nil {
 		return loaded{err: err}
 	}
+	joinVerdicts(outcome, given)
 	if !outcome.Pass {
 		return loaded{err: outcome.Refusal, verdict: &outcome.Verdict, refused: true}
 	}
@@ -167,11 +175,12 @@ func (l *load) publish(ctx context.Context, o *verify.Outcome) (*weft.Commit, er
 	if err != nil {
 		return nil, err
 	}
-	var whole []string
+	whole := l.wholeInputs()
 	for _, s := range o.Tables {
 		t := l.table(s.Table)
 		d, err := publish.Plan(ctx, l.session, publish.Request{
-			Table: t.Name, Key: t.Key, Staged: s, Mode: l.modeOf(t), Columns: t, Prior: l.relation(t.Name), Stage: l.stage,
+			Table: t.Name, Key: t.Key, Staged: s, Mode: l.modeOf(t), Columns: t,
+			Prior: l.relation(t.Name), PriorKey: l.priorKey(t.Name), Stage: l.stage,
 		})
 		if err != nil {
 			return nil, err

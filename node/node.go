@@ -185,7 +185,12 @@ func (n *Node) Backend() serve.Backend { return n.backend() }
 // Run serves and loads until ctx ends, then drains.
 func (n *Node) Run(ctx context.Context) error {
 	g := run.NewGroup(ctx)
-	g.Go("workers", n.pool.Run)
+	// The workers outlive the door: a question that is being answered when ctx
+	// ends is answered to its end.
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	workers := run.NewGroup(working)
+	workers.Go("workers", n.pool.Run)
 	g.Go("api", n.server.Run)
 	n.mu.Lock()
 	n.running = g
@@ -193,7 +198,9 @@ func (n *Node) Run(ctx context.Context) error {
 		n.start(p)
 	}
 	n.mu.Unlock()
-	return g.Wait()
+	err := g.Wait()
+	stop()
+	return errors.Join(err, workers.Wait())
 }
 
 // start runs a product's loops; the caller holds mu.

@@ -629,3 +629,124 @@ func ExampleConfig_Validate() {
 	// check the configuration data: the data folder must be an absolute path, not "relative"
 	// check the configuration listen: "nowhere" is no address: write it like 127.0.0.1:7070
 }
+
+// mixed is made by SQL from files of its own.
+const mixed = `
+-- mixed/product.odps.yaml --
+apiVersion: v1.0.0
+kind: DataProduct
+id: sales.mixed
+name: mixed
+domain: sales
+status: active
+description: {purpose: Invented orders with their lines.}
+team: {members: [{username: owner@example.com, role: owner}]}
+inputPorts: [{name: raw, version: 1.0.0, contractId: sales.mixed/raw}]
+outputPorts: [{name: mixed, version: 1.0.0, contractId: sales.mixed/mixed, type: tables}]
+-- mixed/raw.odcs.yaml --
+apiVersion: v3.1.0
+kind: DataContract
+id: sales.mixed/raw
+version: 1.0.0
+status: active
+slaProperties: [{property: frequency, value: 1, unit: d}]
+servers: [{server: files, type: local, path: "data/{table}.csv", format: csv, customProperties: [{property: weftMode, value: MODE}]}]
+schema:
+  - name: heads
+    properties:
+      - {name: id, logicalType: integer, physicalType: bigint, required: true, primaryKey: true, primaryKeyPosition: 1}
+      - {name: shop, logicalType: string, physicalType: text}
+  - {name: lines}
+-- mixed/mixed.odcs.yaml --
+apiVersion: v3.1.0
+kind: DataContract
+id: sales.mixed/mixed
+version: 1.0.0
+status: active
+schema:
+  - name: mixed
+    logicalType: object
+    properties:
+      - {name: id, logicalType: integer, physicalType: bigint, required: true, primaryKey: true, primaryKeyPosition: 1}
+      - {name: shop, logicalType: string, physicalType: text}
+      - {name: value, logicalType: number, physicalType: "decimal(12,2)"}
+-- mixed/mixed.sql --
+SELECT h.id, h.shop, sum(l.price) AS value FROM raw.heads h LEFT JOIN raw.lines l ON l.head = h.id GROUP BY ALL
+-- mixed/data/heads.csv --
+id,shop
+1,Bonn
+2,Mainz
+-- mixed/data/lines.csv --
+head,price,note
+1,1.50,a
+1,2.00,b
+2,9.99,c
+`
+
+func TestInputsOfSQL(t *testing.T) {
+	r := newRig(t)
+	r.write(strings.ReplaceAll(mixed, "MODE", "snapshot"))
+	r.apply("mixed", serve.OutcomeCommitted)
+	r.want("SELECT * FROM sales.mixed ORDER BY id", "1,Bonn,3.50\n2,Mainz,9.99")
+	// The contract of heads says that id is a number: a row that is none refuses.
+	r.write("-- mixed/data/heads.csv --\nid,shop\n1,Bonn\nx,Mainz\n")
+	if res := r.refresh("sales.mixed", serve.OutcomeRefused); !strings.Contains(res.Message, "heads") {
+		t.Errorf("the refusal does not name the input table: %s", res.Message)
+	}
+	// lines has no contract but the SQL: head and price are expected.
+	r.write("-- mixed/data/heads.csv --\nid,shop\n1,Bonn\n2,Mainz\n-- mixed/data/lines.csv --\nhead,cost\n1,1.50\n")
+	if res := r.refresh("sales.mixed", serve.OutcomeRefused); !strings.Contains(res.Message, "price") {
+		t.Errorf("the drift does not name the column that the SQL uses: %s", res.Message)
+	}
+	// One of two files changes.
+	r.write("-- mixed/data/lines.csv --\nhead,price,note\n1,1.50,a\n2,9.99,c\n")
+	res := r.refresh("sales.mixed", serve.OutcomeCommitted)
+	for _, c := range res.Commit.Tables {
+		if c.Table == "mixed" && (c.Updated != 1 || c.Inserted != 0 || c.Deleted != 0) {
+			t.Errorf("the commit is %+v", c)
+		}
+	}
+	// Changed SQL runs again over what is kept, without the source.
+	if err := os.RemoveAll(filepath.Join(r.dir, "mixed/data/gone")); err != nil {
+		t.Fatal(err)
+	}
+	r.write("-- mixed/mixed.sql --\nSELECT h.id, h.shop, 2 * sum(l.price) AS value FROM raw.heads h LEFT JOIN raw.lines l ON l.head = h.id GROUP BY ALL\n")
+	r.apply("mixed", serve.OutcomeCommitted)
+	r.want("SELECT * FROM sales.mixed ORDER BY id", "1,Bonn,3.00\n2,Mainz,19.98")
+}
+
+func TestAppendAndUpsert(t *testing.T) {
+	for _, mode := range []string{"append", "upsert"} {
+		t.Run(mode, func(t *testing.T) {
+			r := newRig(t)
+			r.write(strings.NewReplacer("path: data/shop.csv, format: csv", "path: data/*.csv, format: csv, customProperties: [{property: weftMode, value: "+mode+"}]").Replace(shop))
+			r.apply("shop", serve.OutcomeCommitted)
+			r.want("SELECT count(*) FROM sales.shop", "3")
+			second := "4,cup,5.00\n5,cap,6.00"
+			if mode == "upsert" {
+				second = "3,pad,3.33\n5,cap,6.00"
+			}
+			r.write("-- shop/data/two.csv --\nid,item,price\n" + second + "\n")
+			c := r.refresh("sales.shop", serve.OutcomeCommitted).Commit.Tables[0]
+			if mode == "append" {
+				if c.Op != weft.OpAppend || c.Inserted != 2 {
+					t.Errorf("the commit is %+v", c)
+				}
+				r.want("SELECT count(*), sum(price) FROM sales.shop", "5,22.75")
+			} else {
+				if c.Op != weft.OpMerge || c.Inserted != 1 || c.Updated != 1 {
+					t.Errorf("the commit is %+v", c)
+				}
+				r.want("SELECT count(*), sum(price) FROM sales.shop", "4,18.08")
+			}
+			r.refresh("sales.shop", serve.OutcomeUnchanged)
+			// A file that is gone takes no row with it.
+			if err := os.Remove(filepath.Join(r.dir, "shop/data/shop.csv")); err != nil {
+				t.Fatal(err)
+			}
+			r.refresh("sales.shop", serve.OutcomeUnchanged)
+			r.restart()
+			r.refresh("sales.shop", serve.OutcomeUnchanged)
+		})
+	}
+}

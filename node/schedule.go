@@ -125,8 +125,8 @@ func (p *product) finish(ctx context.Context, a records.Attempt) {
 	default:
 		log.Info("load", "seq", uint64(a.Seq), "rows", a.Rows)
 	}
-	if ctx.Err() == nil {
-		if err := p.node.books.PutAttempt(ctx, id, a); err != nil {
+	if ctx.Err() == nil { // a load that the node's end broke off says nothing of the product
+		if err := p.node.books.PutAttempt(context.WithoutCancel(ctx), id, a); err != nil {
 			p.node.env.Log.Error("record the attempt", "product", p.name().String(), "error", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"weft/publish"
 	"weft/store"
 	"weft/transform"
+	"weft/verify"
 )
 
 // relation is the published state of a table, nil where there is none.
@@ -101,7 +102,8 @@ func (l *load) planInputs(ctx context.Context) ([]*store.TableData, error) {
 			t := inputTable(x.port.Contract, s.Table)
 			name := publish.HiddenName(x.port.Name, s.Table)
 			d, err := publish.Plan(ctx, l.session, publish.Request{
-				Table: name, Hidden: true, Key: t.Key, Staged: s, Mode: mode(x.server), Columns: t, Prior: l.relation(name), Stage: l.stage,
+				Table: name, Hidden: true, Key: t.Key, Staged: s, Mode: mode(x.server), Columns: t,
+				Prior: l.relation(name), PriorKey: l.priorKey(name), Stage: l.stage,
 			})
 			if err != nil {
 				return nil, err
@@ -110,6 +112,91 @@ func (l *load) planInputs(ctx context.Context) ([]*store.TableData, error) {
 		}
 	}
 	return out, nil
+}
+
+// verifyInputs holds what the sources of SQL gave against the input contracts,
+// before the SQL sees it. What only passes through is verified once, as output.
+func (l *load) verifyInputs(ctx context.Context) (*verify.Outcome, error) {
+	none := &verify.Outcome{Pass: true}
+	if !l.hasSQL() {
+		return none, nil
+	}
+	l.phase("verify")
+	var tables []verify.Candidate
+	var at []*store.Staged
+	for i := range l.inputs {
+		x := &l.inputs[i]
+		if x.server == nil {
+			continue // another product has verified its rows itself
+		}
+		for j := range x.staged {
+			s := &x.staged[j]
+			if l.filled(x.port.Name, s.Table) != nil {
+				continue
+			}
+			t := inputTable(x.port.Contract, s.Table)
+			last, err := transform.Latest(ctx, l.session, *s, t, mode(x.server), l.stage)
+			if err != nil {
+				return nil, err
+			}
+			tables = append(tables, verify.Candidate{
+				Table: t, Staged: last, Mode: mode(x.server), Prior: l.relation(publish.HiddenName(x.port.Name, s.Table)),
+			})
+			at = append(at, s)
+		}
+	}
+	if len(tables) == 0 {
+		return none, nil
+	}
+	o, err := verify.Check(ctx, l.session, verify.Request{Product: l.folder.Name, Tables: tables, Stage: l.stage, Now: l.began})
+	if err != nil || !o.Pass {
+		return o, err
+	}
+	for i, s := range o.Tables {
+		port := at[i].Port
+		*at[i] = s
+		at[i].Port = port
+	}
+	return o, nil
+}
+
+// wholeInputs are the labels of the input tables that were read as a whole: what
+// was held back of them before is superseded.
+func (l *load) wholeInputs() []string {
+	var out []string
+	for _, x := range l.inputs {
+		for _, s := range x.staged {
+			if x.server != nil && s.Full {
+				out = append(out, x.port.Name+"."+s.Table)
+			}
+		}
+	}
+	return out
+}
+
+// joinVerdicts adds the evidence and the held rows of the inputs to those of the
+// outputs.
+func joinVerdicts(o, inputs *verify.Outcome) {
+	o.Verdict.Checks = append(append([]weft.CheckResult{}, inputs.Verdict.Checks...), o.Verdict.Checks...)
+	o.Verdict.Quarantined += inputs.Verdict.Quarantined
+	switch {
+	case inputs.Quarantine == nil:
+	case o.Quarantine == nil:
+		o.Quarantine = inputs.Quarantine
+	default:
+		o.Quarantine.Files = append(o.Quarantine.Files, inputs.Quarantine.Files...)
+		o.Quarantine.Rows += inputs.Quarantine.Rows
+	}
+}
+
+// priorKey is the key of the published table, nil where there is no such table.
+func (l *load) priorKey(table string) []string {
+	for _, t := range l.prior.Tables() {
+		if t.Table == table {
+			return append([]string{}, t.Key...)
+		}
+	}
+	return nil
 }
 
 func (l *load) hasSQL() bool {
