@@ -8,7 +8,8 @@ import (
 )
 
 // Source is Arrow data that statements can read as arrow_source('Name').
-// Batches of about 2,000 rows or more read fastest.
+// Batches of about 2,000 rows or more read fastest. Columns may have any type
+// that the engine has; dictionaries of text are read as text, others are refused.
 type Source struct {
 	Name    string
 	Schema  *arrow.Schema
@@ -16,7 +17,7 @@ type Source struct {
 }
 
 // View is a named relation that a statement sees: CREATE VIEW Schema.Name AS SQL.
-// An empty Schema is the default one.
+// An empty Schema is the default one. A view sees those before it in the list.
 type View struct {
 	Schema string
 	Name   string
@@ -55,7 +56,9 @@ type Session interface {
 	// Query streams the rows of a SELECT. The reader must be released before the
 	// next statement; releasing it early cancels. Its schema is known at once.
 	Query(ctx context.Context, st Statement) (array.RecordReader, error)
-	// Parse returns the syntax tree of text as the engine's own parser gives it.
+	// Parse returns the syntax tree of text as the engine's own parser gives it,
+	// as JSON. A text that does not parse, or is no SELECT, gives an object with
+	// "error": true and no error here.
 	Parse(ctx context.Context, text string) ([]byte, error)
 	// Deparse returns the SQL text of a syntax tree.
 	Deparse(ctx context.Context, tree []byte) (string, error)

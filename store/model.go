@@ -22,16 +22,16 @@ const (
 
 // Config opens one product's store.
 type Config struct {
-	Dir         string    // the product's folder; the store owns all of it
-	ID          string    // the product's random, immutable identity
+	Dir         string // the product's folder; the store owns all of it
+	ID          string // the product's random, immutable identity
 	Product     weft.Name
-	Incarnation uint32    // of a new chain; an existing one knows its own
-	TailRows    int64     // fold the tail into files above this many rows; 0 is 100,000
-	TailBytes   int64     // or above this many bytes; 0 is 64 MB
-	KeepFor     time.Duration // how long superseded files are kept; 0 is 30 days
-	KeepBytes   int64     // and at most this many bytes of them; 0 is 10 GB
+	Incarnation uint32          // of a new chain; an existing one knows its own
+	TailRows    int64           // fold the tail into files above this many rows; 0 is 100,000
+	TailBytes   int64           // or above this many bytes; 0 is 64 MB
+	KeepFor     time.Duration   // how long superseded files are kept; 0 is 30 days
+	KeepBytes   int64           // and at most this many bytes of them; 0 is 10 GB
 	Sessions    engine.Sessions // where compaction runs its COPY
-	Temp        string    // folder that compaction may spill to
+	Temp        string          // folder that compaction may spill to
 	Env         run.Env
 }
 
@@ -88,9 +88,12 @@ type Relation struct {
 	Plain   bool // one read_parquet over files and nothing else
 }
 
-// Change is one commit with its rows, as Follow gives it.
+// Change is one commit with its rows, as Follow gives it. A commit too large
+// for one Change comes in several; all but the last have More set, and only
+// after the last is the commit complete.
 type Change struct {
 	Commit weft.Commit
+	More   bool
 	// Tables holds, in the order of Commit.Tables, the rows of each table that
 	// was changed; the first column is _op.
 	Tables []TableRows
@@ -101,6 +104,7 @@ type TableRows struct {
 	Table   string
 	Hidden  bool
 	Op      weft.TableOp
+	Part    int // 0 for the first rows of the table in this commit; only then a replace empties the table
 	Schema  *arrow.Schema
 	Batches []arrow.RecordBatch
 }

@@ -89,6 +89,16 @@ func TestErrorFitsScreen(t *testing.T) {
 	})
 }
 
+// TestIndent holds that a coloured lead does not push the lines below it.
+func TestIndent(t *testing.T) {
+	p, b := paper(30)
+	p.colour = true
+	p.indent(p.paint(dim, "name")+"  ", "one two three four five six seven", plain)
+	if got, want := sgrRE.ReplaceAllString(b.String(), ""), "name  one two three four five\n      six seven\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestWrap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`[a-z ä日\n]{0,80}`).Draw(t, "text")
@@ -230,10 +240,20 @@ func TestSpan(t *testing.T) {
 }
 
 func TestEventWords(t *testing.T) {
-	got := eventWords(serve.Event{Phase: "read", Product: "sales.orders", Table: "lines", Rows: 1204000, Bytes: 120e6, Total: 480e6, Rate: 400000, Left: 12})
-	want := "read sales.orders lines · 1,204,000 rows · 120 MB of 480 MB (25 %) · 400,000 rows/s · 12 s left"
-	if got != want {
-		t.Errorf("got %q, want %q", got, want)
+	e := serve.Event{Phase: "read", Product: "sales.orders", Table: "lines", Rows: 1200000, Bytes: 120e6, Total: 480e6, Left: 9}
+	for _, c := range []struct {
+		event serve.Event
+		took  time.Duration
+		want  string
+	}{
+		{e, 3 * time.Second, "read sales.orders lines · 1,200,000 rows · 120 MB of 480 MB (25 %) · 400,000 rows/s · 9.0 s left"},
+		{serve.Event{Phase: "read", Bytes: 120e6}, 2 * time.Second, "read · 120 MB · 60 MB/s"},
+		{serve.Event{Phase: "read", Rows: 12, Total: 480e6}, 0, "read · 12 rows"},
+		{serve.Event{Phase: "publish", Product: "sales.orders"}, time.Hour, "publish sales.orders"},
+	} {
+		if got := eventWords(c.event, c.took); got != c.want {
+			t.Errorf("got %q, want %q", got, c.want)
+		}
 	}
 }
 

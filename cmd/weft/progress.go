@@ -13,8 +13,10 @@ import (
 // progressLine shows how far long work is: on a terminal one line that is drawn
 // again, elsewhere nothing but what is printed before and after.
 type progressLine struct {
-	a    *app
-	last time.Time
+	a     *app
+	last  time.Time
+	what  string    // phase and table of the events at present
+	began time.Time // of the first of these
 }
 
 // redraw is how often the line is drawn at most.
@@ -31,11 +33,14 @@ func (l *progressLine) event(e serve.Event) {
 	l.a.drawing.Lock()
 	defer l.a.drawing.Unlock()
 	now := time.Now()
+	if what := e.Phase + e.Product + e.Table; what != l.what {
+		l.what, l.began = what, now
+	}
 	if now.Sub(l.last) < redraw {
 		return
 	}
 	l.last, l.a.drawn = now, true
-	p.printf("\r\x1b[2K%s", runewidth.Truncate(clean(eventWords(e)), max(p.width-1, 10), "…"))
+	p.printf("\r\x1b[2K%s", runewidth.Truncate(clean(eventWords(e, now.Sub(l.began))), max(p.width-1, 10), "…"))
 }
 
 // clear takes the line off the terminal.
@@ -48,24 +53,30 @@ func (l *progressLine) clear() {
 	}
 }
 
-// eventWords writes an event as one line: what, how much, how fast, how long.
-func eventWords(e serve.Event) string {
-	w := []string{strings.TrimSpace(e.Phase + " " + e.Product)}
-	if e.Table != "" {
-		w[0] = strings.TrimSpace(w[0] + " " + e.Table)
-	}
+// steady is how long work must have run for its rate to mean something.
+const steady = 300 * time.Millisecond
+
+// eventWords writes an event as one line: what, how much, how fast, how long. It
+// has been going on for took.
+func eventWords(e serve.Event, took time.Duration) string {
+	w := []string{strings.Join(strings.Fields(e.Phase+" "+e.Product+" "+e.Table), " ")}
 	if e.Rows > 0 {
 		w = append(w, plural(e.Rows, "row"))
 	}
 	switch {
-	case e.Total > 0:
+	case e.Bytes > 0 && e.Total > 0:
 		share := min(100*float64(e.Bytes)/float64(e.Total), 100)
 		w = append(w, fmt.Sprintf("%s of %s (%.0f %%)", size(e.Bytes), size(e.Total), share))
 	case e.Bytes > 0:
 		w = append(w, size(e.Bytes))
 	}
-	if e.Rate > 0 {
-		w = append(w, count(int64(e.Rate))+" rows/s")
+	if took >= steady {
+		switch {
+		case e.Rows > 0:
+			w = append(w, count(int64(float64(e.Rows)/took.Seconds()))+" rows/s")
+		case e.Bytes > 0:
+			w = append(w, size(int64(float64(e.Bytes)/took.Seconds()))+"/s")
+		}
 	}
 	if e.Left > 0 {
 		w = append(w, span(time.Duration(e.Left*float64(time.Second)))+" left")

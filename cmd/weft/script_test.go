@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"weft/engine"
+	"weft/ingest/postgres/pgtest"
 )
 
 func TestMain(m *testing.M) {
@@ -32,19 +33,40 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs testdata/script: each is a session at a shell with the real
 // program. Scripts whose name starts with node_ start a node.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { runScripts(t, "testdata/script") }
+
+// TestPostgres runs testdata/postgres, whose sessions read from a PostgreSQL
+// server of their own: --from "$SOURCE…" names its database.
+func TestPostgres(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a PostgreSQL server")
+	}
+	pg, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pg.Close)
+	db := pg.Database(t, `
+		CREATE TABLE orders (id bigint PRIMARY KEY, placed timestamptz NOT NULL, amount numeric(14,2) NOT NULL, email text);
+		INSERT INTO orders SELECT i, timestamptz '2025-01-01 00:00:00Z' + i * interval '1 hour', i * 1.25, 'person' || i || '@example.com' FROM generate_series(1, 1000) i;`)
+	source := func(password string) string {
+		return "postgres://" + pgtest.User + ":" + password + "@localhost:" + pg.Port + "/" + db + "?host=" + pg.Host + "&table=public.orders"
+	}
+	runScripts(t, "testdata/postgres",
+		"SOURCE="+source("invented-password"), "PGDATABASE="+db, "PGHOST="+pg.Host, "PGPORT="+pg.Port, "PGUSER="+pgtest.User)
+}
+
+// runScripts runs the scripts of a folder with further variables.
+func runScripts(t *testing.T, dir string, vars ...string) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
-			e.Setenv("NO_COLOR", "1")
-			e.Setenv("TZ", "UTC")
-			e.Setenv("GIT_CONFIG_NOSYSTEM", "1")
-			e.Setenv("GIT_AUTHOR_NAME", "test")
-			e.Setenv("GIT_AUTHOR_EMAIL", "test@example.com")
-			e.Setenv("GIT_COMMITTER_NAME", "test")
-			e.Setenv("GIT_COMMITTER_EMAIL", "test@example.com")
+			e.Vars = append(e.Vars, "NO_COLOR=1", "TZ=UTC", "GIT_CONFIG_NOSYSTEM=1",
+				"GIT_AUTHOR_NAME=test", "GIT_AUTHOR_EMAIL=test@example.com",
+				"GIT_COMMITTER_NAME=test", "GIT_COMMITTER_EMAIL=test@example.com")
+			e.Vars = append(e.Vars, vars...)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

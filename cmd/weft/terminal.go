@@ -75,7 +75,7 @@ func (p *printer) println(s string) { fmt.Fprintln(p, s) }
 // indent prints text wrapped to the width, the first line after lead and the
 // others below it.
 func (p *printer) indent(lead, text string, st style) {
-	pad := strings.Repeat(" ", runewidth.StringWidth(lead))
+	pad := strings.Repeat(" ", visibleWidth(lead))
 	for i, l := range wrap(text, max(p.width-len(pad), 20)) {
 		if i > 0 {
 			lead = pad

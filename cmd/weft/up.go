@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,7 +12,6 @@ import (
 	"weft"
 	"weft/contract"
 	"weft/node"
-	"weft/run"
 	"weft/serve"
 )
 
@@ -73,136 +69,6 @@ func (a *app) up(ctx context.Context, dir string, flags *pflag.FlagSet, watch bo
 		}
 		return nil
 	})
-}
-
-// nodeConfig reads the settings of a node in dir.
-func (a *app) nodeConfig(dir string, flags *pflag.FlagSet) (node.Config, error) {
-	s, faults := loadSettings(dir, flags, a.env)
-	if len(faults) > 0 {
-		for i, f := range faults {
-			if rel, err := filepath.Rel(mustGetwd(), f.File); err == nil && !strings.HasPrefix(rel, "..") {
-				faults[i].File = rel
-			}
-		}
-		printFaults(a.err, faults)
-		return node.Config{}, answerNo{exitFailed}
-	}
-	env, err := a.env.withFile(dir)
-	if err != nil {
-		return node.Config{}, err
-	}
-	if s.Name == "" {
-		s.Name, _ = os.Hostname()
-	}
-	return node.Config{
-		Name: s.Name, Version: programVersion(), Domains: s.Domains,
-		Data: resolve(dir, s.Data), Listen: s.Listen, Hosts: s.Hosts, Env: s.Env,
-		TLSCert: resolveFile(dir, s.TLSCert), TLSKey: resolveFile(dir, s.TLSKey),
-		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
-		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill,
-		KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
-		Secrets: env.secret,
-		RunEnv:  run.Env{Log: newLogger(a.logWriter(), s.LogLevel, s.LogFormat), Clock: run.Wall{}},
-	}, nil
-}
-
-func mustGetwd() string {
-	wd, err := os.Getwd()
-	if err != nil {
-		return "/"
-	}
-	return wd
-}
-
-// resolveFile is resolve for a setting that may be empty.
-func resolveFile(dir, path string) string {
-	if path == "" {
-		return ""
-	}
-	return resolve(dir, path)
-}
-
-// newLogger makes the node's logger.
-func newLogger(w io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo
-	}
-	opt := &slog.HandlerOptions{Level: l}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
-	}
-	return slog.New(slog.NewTextHandler(w, opt))
-}
-
-// runNode runs a node until ctx ends, and says where it is. Once it answers, then
-// runs beside it; an error of then stops the node.
-func (a *app) runNode(ctx context.Context, cfg node.Config, then func(context.Context, *node.Node) error) error {
-	return serveNode(ctx, cfg, func(ctx context.Context, n *node.Node) error {
-		a.out.printf("%s at %s\n", a.out.paint(bold, cfg.Name), n.URL())
-		return then(ctx, n)
-	})
-}
-
-// quietNode runs a node as long as do runs.
-func (a *app) quietNode(ctx context.Context, cfg node.Config, do func(context.Context, *node.Node) error) error {
-	err := serveNode(ctx, cfg, func(ctx context.Context, n *node.Node) error {
-		if err := do(ctx, n); err != nil {
-			return err
-		}
-		return answerNo{exitDone}
-	})
-	if err == error(answerNo{exitDone}) {
-		return nil
-	}
-	return err
-}
-
-// serveNode runs a node until ctx ends or then, which runs beside it once it
-// answers, fails.
-func serveNode(ctx context.Context, cfg node.Config, then func(context.Context, *node.Node) error) error {
-	n, err := node.New(cfg)
-	if err != nil {
-		return err
-	}
-	if err := n.Open(ctx); err != nil {
-		return err
-	}
-	g := run.NewGroup(ctx)
-	var failed error
-	g.Go("node", n.Run)
-	g.Go("apply", func(ctx context.Context) error {
-		if err := untilReady(ctx, n); err != nil {
-			return err
-		}
-		failed = then(ctx, n)
-		return failed
-	})
-	err = g.Wait()
-	if cerr := n.Close(); err == nil {
-		err = cerr
-	}
-	switch {
-	case failed != nil && ctx.Err() == nil:
-		return failed
-	case err != nil && ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled:
-		return nil
-	}
-	return err
-}
-
-// untilReady waits until the node answers.
-func untilReady(ctx context.Context, n *node.Node) error {
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for n.Ready(ctx) != nil {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
-	}
-	return nil
 }
 
 // upWork applies the folders of weft up.

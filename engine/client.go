@@ -1,0 +1,380 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"weft"
+)
+
+// grace is how long a worker has to answer an interrupt before it is killed.
+const grace = time.Second
+
+// session is the node's side of one worker. It implements Session.
+type session struct {
+	pool *Pool
+	cfg  SessionConfig
+	key  string // of the settings, empty where the worker cannot be used again
+	proc *process
+	prot *Protection
+
+	mu     sync.Mutex // one statement at a time
+	closed atomic.Bool
+	broken atomic.Bool   // the stream of frames cannot be trusted any more
+	busy   atomic.Uint64 // id of the running job
+	ids    uint64
+	dirty  bool
+	share  atomic.Uint64 // last progress heard, float bits
+	asked  atomic.Bool   // for progress, and not answered yet
+	idle   time.Time
+}
+
+// call is one job on its way.
+type call struct {
+	s     *session
+	ctx   context.Context
+	id    uint64
+	began time.Time
+	late  atomic.Bool // killed because it did not answer an interrupt
+
+	read sync.Mutex // of frames, between the reader and the end of the context
+	out  *outcome   // once the job has ended
+	err  error      // once it has failed
+
+	mu    sync.Mutex
+	ended bool
+	stop  func() bool // of cancel
+	timer *time.Timer // that kills, once the worker was interrupted
+}
+
+// begin sends a job. The session is locked until the call's end.
+func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*call, error) {
+	if !s.mu.TryLock() {
+		return nil, weft.Errorf(weft.KindConflict, "run the statement", "", "the session runs another statement")
+	}
+	if s.closed.Load() || s.broken.Load() {
+		s.mu.Unlock()
+		return nil, weft.Errorf(weft.KindUnavailable, "run the statement", "", "the session is closed")
+	}
+	if err := ctx.Err(); err != nil {
+		s.mu.Unlock()
+		return nil, contextFault(ctx, 0)
+	}
+	s.ids++
+	j := job{ID: s.ids, Do: do, Text: text}
+	fd := -1
+	if st != nil {
+		j.Text, j.Views = st.SQL, st.Views
+		if len(st.Sources) > 0 {
+			f, spans, err := writeSources(st.Sources)
+			if err != nil {
+				s.mu.Unlock()
+				return nil, weft.Errorf(weft.KindUnavailable, "hand data to the engine", "", "%w", err)
+			}
+			defer f.Close()
+			fd, j.Sources = int(f.Fd()), spans
+		}
+	}
+	c := &call{s: s, ctx: ctx, id: j.ID, began: time.Now()}
+	s.share.Store(math.Float64bits(-1))
+	s.asked.Store(false)
+	s.busy.Store(j.ID)
+	if err := s.proc.wire.sendJSON(frameStatement, fd, j); err != nil {
+		c.fail(err)
+		return nil, c.err
+	}
+	c.watch(c.cancel)
+	return c, nil
+}
+
+// cancel runs when the context ends before the job.
+func (c *call) cancel() {
+	c.interrupt()
+	c.read.Lock()
+	defer c.read.Unlock()
+	c.drain()
+}
+
+// watch calls f when the context ends before the call.
+func (c *call) watch(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = context.AfterFunc(c.ctx, f)
+}
+
+// interrupt asks the worker to stop and kills it when it does not.
+func (c *call) interrupt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended || c.timer != nil {
+		return
+	}
+	c.timer = time.AfterFunc(grace, func() {
+		if c.s.busy.Load() == c.id {
+			c.late.Store(true)
+			c.s.proc.kill()
+		}
+	})
+	_ = c.s.proc.wire.sendJSON(frameInterrupt, -1, c.id)
+}
+
+// drain reads what is left of a job that is not wanted any more. read is held.
+func (c *call) drain() {
+	for c.out == nil && c.err == nil {
+		_, n, ok := c.frame()
+		if !ok {
+			return
+		}
+		if err := c.skip(n); err != nil {
+			c.fail(err)
+		}
+	}
+}
+
+func (c *call) skip(n int) error {
+	var junk [32 << 10]byte
+	for n > 0 {
+		k := min(n, len(junk))
+		if err := c.s.proc.wire.full(junk[:k]); err != nil {
+			return err
+		}
+		n -= k
+	}
+	return nil
+}
+
+// frame reads the header of the next schema or batch; it handles the other
+// frames. Not ok means that the job has ended: out or err is set.
+func (c *call) frame() (kind byte, n int, ok bool) {
+	for c.out == nil && c.err == nil {
+		kind, n, err := c.s.proc.wire.header()
+		if err == nil && (kind == frameSchema || kind == frameBatch) {
+			return kind, n, true
+		}
+		var b []byte
+		if err == nil {
+			b, err = c.s.proc.wire.payload(n)
+		}
+		if err == nil {
+			err = c.control(kind, b)
+		}
+		if err != nil {
+			c.fail(err)
+		}
+	}
+	return 0, 0, false
+}
+
+func (c *call) control(kind byte, b []byte) error {
+	switch kind {
+	case frameProgress:
+		var v float64
+		if err := json.Unmarshal(b, &v); err != nil {
+			return err
+		}
+		c.s.share.Store(math.Float64bits(min(v, 1)))
+		c.s.asked.Store(false)
+		return nil
+	case frameEnd:
+		var out outcome
+		if err := json.Unmarshal(b, &out); err != nil {
+			return err
+		}
+		if out.ID != c.id {
+			return fmt.Errorf("the worker answers job %d, not %d", out.ID, c.id)
+		}
+		c.s.dirty = c.s.dirty || out.Dirty
+		c.out = &out
+		if out.Fault != nil {
+			c.err = c.fault(out.Fault)
+		}
+		c.finish()
+		return nil
+	}
+	return fmt.Errorf("frame of kind %q from a worker", kind)
+}
+
+// finish lets the session go on.
+func (c *call) finish() {
+	c.mu.Lock()
+	c.ended = true
+	if c.stop != nil {
+		c.stop()
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	c.mu.Unlock()
+	c.s.busy.Store(0)
+	c.s.mu.Unlock()
+}
+
+// fail ends the call and the session: the worker died, or speaks nonsense.
+func (c *call) fail(err error) {
+	if c.out != nil || c.err != nil {
+		return
+	}
+	c.s.broken.Store(true)
+	c.err = c.death(err)
+	c.finish()
+}
+
+// death says why a worker is gone.
+func (c *call) death(err error) error {
+	why, memory := c.s.proc.end()
+	const op = "run the statement"
+	switch {
+	case c.s.closed.Load():
+		return weft.Errorf(weft.KindCancelled, op, "", "the session was closed")
+	case c.late.Load(), c.id == 0 && c.ctx.Err() != nil:
+		return contextFault(c.ctx, time.Since(c.began))
+	case memory:
+		return weft.Errorf(weft.KindLimit, op, "", "it needs more memory than it may use (the worker was lost: %s)", why).
+			WithHint("narrow the question, or raise the limit")
+	}
+	c.s.pool.env.Log.Warn("a worker died", "session", c.s.cfg.Name, "error", err, "why", why, "stderr", c.s.proc.stderr.String())
+	return weft.Errorf(weft.KindUnavailable, op, "", "the engine's worker died (%s)", why).
+		WithHint("ask again; the node is well")
+}
+
+// fault is the error of a job that the worker ended itself.
+func (c *call) fault(f *fault) error {
+	if f.Kind == weft.KindCancelled {
+		return contextFault(c.ctx, time.Since(c.began))
+	}
+	return &weft.Error{Op: "run the statement", Kind: f.Kind, Message: f.Message, Hint: f.Hint}
+}
+
+// contextFault is the error of a statement whose context has ended.
+func contextFault(ctx context.Context, after time.Duration) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return weft.Errorf(weft.KindLimit, "run the statement", "", "it ran longer than it may (stopped after %.1f s)", after.Seconds()).
+			WithHint("narrow the question, or ask with a longer deadline")
+	}
+	e := weft.Errorf(weft.KindCancelled, "run the statement", "", "it was cancelled")
+	e.Cause = context.Canceled
+	return e
+}
+
+// wait reads to the end of a job that has no rows.
+func (c *call) wait() (*outcome, error) {
+	c.read.Lock()
+	defer c.read.Unlock()
+	if _, _, ok := c.frame(); ok {
+		c.fail(errors.New("rows from a statement that has none"))
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	return c.out, nil
+}
+
+func (s *session) simple(ctx context.Context, do, text string, st *Statement) (*outcome, error) {
+	c, err := s.begin(ctx, do, text, st)
+	if err != nil {
+		return nil, err
+	}
+	return c.wait()
+}
+
+// Exec implements Session.
+func (s *session) Exec(ctx context.Context, st Statement) (int64, error) {
+	out, err := s.simple(ctx, "exec", "", &st)
+	if err != nil {
+		return 0, err
+	}
+	return out.Rows, nil
+}
+
+// Parse implements Session.
+func (s *session) Parse(ctx context.Context, text string) ([]byte, error) {
+	out, err := s.simple(ctx, "parse", text, nil)
+	if err != nil {
+		return nil, err
+	}
+	return []byte(out.Text), nil
+}
+
+// Deparse implements Session.
+func (s *session) Deparse(ctx context.Context, tree []byte) (string, error) {
+	out, err := s.simple(ctx, "deparse", string(tree), nil)
+	if err != nil {
+		return "", err
+	}
+	return out.Text, nil
+}
+
+// Query implements Session.
+func (s *session) Query(ctx context.Context, st Statement) (array.RecordReader, error) {
+	c, err := s.begin(ctx, "query", "", &st)
+	if err != nil {
+		return nil, err
+	}
+	return newRows(c)
+}
+
+// Progress implements Session. It asks the worker and returns what it said
+// last, so that a caller that looks every second is a second behind at most.
+func (s *session) Progress() float64 {
+	if s.busy.Load() == 0 {
+		return -1
+	}
+	if !s.asked.Swap(true) {
+		_ = s.proc.wire.send(frameProgress, -1)
+	}
+	return math.Float64frombits(s.share.Load())
+}
+
+// ProtectionOf says what holds the worker of a session of a Pool; not ok is
+// another kind of session.
+func ProtectionOf(s Session) (p Protection, ok bool) {
+	c, ok := s.(*session)
+	if !ok || c.prot == nil {
+		return Protection{}, false
+	}
+	return *c.prot, true
+}
+
+// Close implements Session.
+func (s *session) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.pool.giveBack(s)
+	return nil
+}
+
+// startTime is how long a worker may take to be ready; on a machine with
+// anything left it takes some hundredths of it.
+const startTime = 30 * time.Second
+
+// configure turns a blank worker into this session's.
+func (s *session) configure(outer context.Context, set settings) error {
+	ctx, cancel := context.WithTimeout(outer, startTime)
+	defer cancel()
+	s.mu.Lock()
+	c := &call{s: s, ctx: ctx, began: time.Now()}
+	if err := s.proc.wire.sendJSON(frameConfigure, -1, set); err != nil {
+		c.fail(err)
+		return c.err
+	}
+	c.watch(s.proc.kill)
+	out, err := c.wait()
+	if err != nil && ctx.Err() != nil && outer.Err() == nil {
+		return weft.Errorf(weft.KindUnavailable, "start a worker", "", "it was not ready within %v", startTime).
+			WithHint("the machine is very busy; try again")
+	}
+	if err != nil {
+		return err
+	}
+	s.prot = out.Ready
+	return nil
+}

@@ -1,0 +1,340 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"time"
+
+	"weft"
+	"weft/run"
+)
+
+// PoolConfig says how many workers are kept ready.
+type PoolConfig struct {
+	// Warm is how many spare workers are kept started, for any session.
+	Warm int
+	// Idle is how many closed sessions of one configuration are kept for the
+	// next; 0 is 2.
+	Idle int
+	// IdleFor is how long one is kept; 0 is a minute.
+	IdleFor time.Duration
+}
+
+// Pool hands out sessions, each in a worker process of its own. It implements
+// Sessions.
+type Pool struct {
+	cfg PoolConfig
+	env run.Env
+
+	mu     sync.Mutex
+	spare  []*process
+	idle   map[string][]*session
+	live   map[*process]bool
+	starts chan startRequest // to the thread that starts workers, once there is one
+	wake   chan struct{}     // a spare worker was taken
+	done   chan struct{}     // closed with the pool
+	closed bool
+}
+
+type startRequest struct{ answer chan startAnswer }
+
+type startAnswer struct {
+	p   *process
+	err error
+}
+
+// NewPool returns a pool that has started nothing.
+func NewPool(cfg PoolConfig, env run.Env) *Pool {
+	if cfg.Idle <= 0 {
+		cfg.Idle = 2
+	}
+	if cfg.IdleFor <= 0 {
+		cfg.IdleFor = time.Minute
+	}
+	return &Pool{
+		cfg: cfg, env: env, idle: map[string][]*session{}, live: map[*process]bool{},
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+}
+
+// Run keeps spare workers started and ends idle ones until ctx ends, then
+// closes the pool. Sessions can be had before and without it.
+func (p *Pool) Run(ctx context.Context) error {
+	defer p.Close()
+	tick := time.NewTicker(p.cfg.IdleFor / 4)
+	defer tick.Stop()
+	for {
+		p.fill()
+		p.evict(time.Now().Add(-p.cfg.IdleFor))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		case <-p.wake:
+		}
+	}
+}
+
+// fill starts spare workers up to the configured number.
+func (p *Pool) fill() {
+	for {
+		p.mu.Lock()
+		enough := p.closed || len(p.spare) >= p.cfg.Warm
+		p.mu.Unlock()
+		if enough {
+			return
+		}
+		w, err := p.start()
+		if err != nil {
+			p.env.Log.Warn("a spare worker did not start", "error", err)
+			return
+		}
+		p.mu.Lock()
+		closed := p.closed
+		if !closed {
+			p.spare = append(p.spare, w)
+		}
+		p.mu.Unlock()
+		if closed {
+			p.drop(w)
+			return
+		}
+	}
+}
+
+// evict ends sessions that have been idle since before.
+func (p *Pool) evict(before time.Time) {
+	var old []*session
+	p.mu.Lock()
+	for k, ss := range p.idle {
+		keep := ss[:0]
+		for _, s := range ss {
+			if s.idle.Before(before) {
+				old = append(old, s)
+			} else {
+				keep = append(keep, s)
+			}
+		}
+		if p.idle[k] = keep; len(keep) == 0 {
+			delete(p.idle, k)
+		}
+	}
+	p.mu.Unlock()
+	for _, s := range old {
+		p.retire(s)
+	}
+}
+
+// start starts a worker, on a thread that lives as long as the pool.
+func (p *Pool) start() (*process, error) {
+	stopping := weft.Errorf(weft.KindUnavailable, "start a worker", "", "the node is stopping")
+	p.mu.Lock()
+	if p.starts == nil && !p.closed {
+		p.starts = make(chan startRequest)
+		go starter(p.starts, p.done)
+	}
+	ch := p.starts
+	p.mu.Unlock()
+	req := startRequest{make(chan startAnswer, 1)}
+	select {
+	case ch <- req:
+	case <-p.done:
+		return nil, stopping
+	}
+	a := <-req.answer
+	if a.err != nil {
+		return nil, weft.Errorf(weft.KindUnavailable, "start a worker", "", "%w", a.err)
+	}
+	p.mu.Lock()
+	closed := p.closed
+	p.live[a.p] = true
+	p.mu.Unlock()
+	if closed {
+		p.drop(a.p)
+		return nil, stopping
+	}
+	return a.p, nil
+}
+
+// starter starts processes on one thread: workers are killed with the thread
+// that started them, which is right when the node dies and wrong when Go gives
+// up a thread. The thread ends with the pool, and what it started with it.
+func starter(ch <-chan startRequest, done <-chan struct{}) {
+	runtime.LockOSThread()
+	for {
+		select {
+		case r := <-ch:
+			w, err := startProcess()
+			r.answer <- startAnswer{w, err}
+		case <-done:
+			return
+		}
+	}
+}
+
+// Session returns a session of cfg: an idle one of the same configuration, else
+// a spare worker, else a new one.
+func (p *Pool) Session(ctx context.Context, cfg SessionConfig) (Session, error) {
+	set := settingsOf(cfg)
+	key := keyOf(set)
+	if s := p.takeIdle(key, cfg); s != nil {
+		return s, nil
+	}
+	w, err := p.takeSpare()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{pool: p, cfg: cfg, key: key, proc: w}
+	if cfg.Temp != "" {
+		if err := os.MkdirAll(cfg.Temp, 0o700); err != nil {
+			p.drop(w)
+			return nil, weft.Errorf(weft.KindUnavailable, "start a worker", "", "the folder to spill to: %w", err)
+		}
+		set.Temp = filepath.Join(cfg.Temp, "worker-"+strconv.Itoa(w.cmd.Process.Pid))
+	}
+	if err := s.configure(ctx, set); err != nil {
+		p.retire(s)
+		return nil, err
+	}
+	return s, nil
+}
+
+// takeIdle returns a healthy idle session.
+func (p *Pool) takeIdle(key string, cfg SessionConfig) *session {
+	for {
+		p.mu.Lock()
+		ss := p.idle[key]
+		if p.closed || len(ss) == 0 {
+			p.mu.Unlock()
+			return nil
+		}
+		s := ss[len(ss)-1]
+		p.idle[key] = ss[:len(ss)-1]
+		p.mu.Unlock()
+		select {
+		case <-s.proc.gone:
+			p.retire(s)
+			continue
+		default:
+		}
+		return &session{pool: p, cfg: cfg, key: key, proc: s.proc, prot: s.prot, ids: s.ids}
+	}
+}
+
+func (p *Pool) takeSpare() (*process, error) {
+	defer func() {
+		select {
+		case p.wake <- struct{}{}:
+		default:
+		}
+	}()
+	for {
+		p.mu.Lock()
+		if len(p.spare) == 0 {
+			p.mu.Unlock()
+			return p.start()
+		}
+		w := p.spare[0]
+		p.spare = p.spare[1:]
+		p.mu.Unlock()
+		select {
+		case <-w.gone:
+			p.drop(w)
+		default:
+			return w, nil
+		}
+	}
+}
+
+// giveBack keeps a healthy session for the next one of the same configuration,
+// or ends it.
+func (p *Pool) giveBack(s *session) {
+	if !s.mu.TryLock() { // a statement runs: it is killed
+		s.proc.kill()
+		p.retire(s)
+		return
+	}
+	defer s.mu.Unlock()
+	p.evict(time.Now().Add(-p.cfg.IdleFor))
+	if !s.broken.Load() && !s.dirty && s.cfg.Write == "" {
+		s.idle = time.Now()
+		p.mu.Lock()
+		if !p.closed && len(p.idle[s.key]) < p.cfg.Idle {
+			p.idle[s.key] = append(p.idle[s.key], s)
+			p.mu.Unlock()
+			return
+		}
+		p.mu.Unlock()
+	}
+	p.retire(s)
+}
+
+// retire ends a session's worker and removes what it spilled.
+func (p *Pool) retire(s *session) {
+	p.drop(s.proc)
+	if s.cfg.Temp != "" {
+		_ = os.RemoveAll(filepath.Join(s.cfg.Temp, "worker-"+strconv.Itoa(s.proc.cmd.Process.Pid)))
+	}
+}
+
+// drop ends a worker and waits until it is gone.
+func (p *Pool) drop(w *process) {
+	w.kill()
+	<-w.gone
+	p.mu.Lock()
+	delete(p.live, w)
+	p.mu.Unlock()
+}
+
+// Close ends all workers. Idempotent.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return
+	}
+	p.closed = true
+	live := p.live
+	p.live, p.spare, p.idle = map[*process]bool{}, nil, map[string][]*session{}
+	p.mu.Unlock()
+	for w := range live {
+		w.kill()
+	}
+	for w := range live {
+		<-w.gone
+	}
+	close(p.done)
+}
+
+// settingsOf checks which of the paths are folders.
+func settingsOf(c SessionConfig) settings {
+	s := settings{
+		Write: c.Write, Memory: c.Memory, Threads: c.Threads, Temp: c.Temp, TempBytes: c.TempBytes, Ordered: c.Ordered,
+	}
+	if s.Threads <= 0 {
+		s.Threads = runtime.NumCPU()
+	}
+	if s.Memory <= 0 {
+		s.Memory = 1 << 30
+	}
+	for _, r := range c.Read {
+		if fi, err := os.Stat(r); err == nil && fi.IsDir() {
+			s.Folders = append(s.Folders, r)
+		} else {
+			s.Files = append(s.Files, r)
+		}
+	}
+	return s
+}
+
+func keyOf(s settings) string {
+	b, _ := json.Marshal(s) // strings and numbers always encode
+	return string(b)
+}
+
+var _ Sessions = (*Pool)(nil)

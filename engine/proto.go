@@ -1,0 +1,206 @@
+package engine
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"weft"
+)
+
+// The node and a worker speak frames over a socket pair: eight bytes of header
+// (length of the payload, little endian; kind; three zero bytes) and the
+// payload. The node asks one thing at a time and reads frames until frameEnd;
+// only frameInterrupt and frameProgress may be sent in between.
+const (
+	frameConfigure byte = 'C' // node: job-less settings, JSON; answered by frameEnd
+	frameStatement byte = 'S' // node: a job, JSON; a memory file comes with it when it has sources
+	frameInterrupt byte = 'I' // node: the id of the job to stop, eight bytes
+	frameProgress  byte = 'P' // node: asks for, worker: says the share done, JSON number
+	frameSchema    byte = 'A' // worker: the columns of an answer, JSON
+	frameBatch     byte = 'B' // worker: rows of an answer, see codec.go
+	frameEnd       byte = 'E' // worker: the outcome, JSON
+)
+
+// Bounds of one frame's payload.
+const (
+	maxControl = 64 << 20  // JSON: a syntax tree, a view over many files
+	maxMessage = 256 << 20 // rows of an answer
+)
+
+// job is one statement as it is sent to a worker.
+type job struct {
+	ID      uint64       `json:"id"`
+	Do      string       `json:"do"` // exec, query, parse, deparse
+	Text    string       `json:"text"`
+	Views   []View       `json:"views,omitempty"`
+	Sources []sourceSpan `json:"sources,omitempty"`
+}
+
+// sourceSpan says where in the memory file a source lies.
+type sourceSpan struct {
+	Name   string `json:"name"`
+	Offset int64  `json:"offset"`
+	Length int64  `json:"length"`
+}
+
+// outcome ends a job.
+type outcome struct {
+	ID    uint64      `json:"id"`
+	Rows  int64       `json:"rows,omitempty"`
+	Text  string      `json:"text,omitempty"` // of parse and deparse
+	Fault *fault      `json:"fault,omitempty"`
+	Dirty bool        `json:"dirty,omitempty"` // the session may hold something of the statement
+	Ready *Protection `json:"ready,omitempty"` // of configure
+}
+
+// fault is an error on its way from the worker.
+type fault struct {
+	Kind    weft.Kind `json:"kind"`
+	Message string    `json:"message"`
+	Hint    string    `json:"hint,omitempty"`
+}
+
+// wire is one end of the socket pair. Reads are made by one goroutine at a
+// time, writes by any.
+type wire struct {
+	conn *net.UnixConn
+	mu   sync.Mutex // of writes
+	buf  []byte     // read but not used yet
+	room [64 << 10]byte
+	oob  [64]byte
+	fds  []int // received with the bytes read so far, in order
+}
+
+func newWire(c *net.UnixConn) *wire {
+	_ = c.SetWriteBuffer(1 << 20) // fewer, larger steps; a kernel that gives less is as right
+	return &wire{conn: c}
+}
+
+// header reads the next frame's header. The payload must be read before the next.
+func (w *wire) header() (kind byte, n int, err error) {
+	var h [8]byte
+	if err := w.full(h[:]); err != nil {
+		return 0, 0, err
+	}
+	return parseHeader(h)
+}
+
+// parseHeader checks a header before anything is allocated for its payload.
+func parseHeader(h [8]byte) (kind byte, n int, err error) {
+	n, kind = int(binary.LittleEndian.Uint32(h[:4])), h[4]
+	limit := maxControl
+	switch kind {
+	case frameBatch:
+		limit = maxMessage
+	case frameProgress, frameInterrupt:
+		limit = 64
+	case frameConfigure, frameStatement, frameSchema, frameEnd:
+	default:
+		return 0, 0, fmt.Errorf("frame of unknown kind %#x", kind)
+	}
+	if n > limit || h[5]|h[6]|h[7] != 0 {
+		return 0, 0, fmt.Errorf("frame %q of %d bytes is not valid", kind, n)
+	}
+	return kind, n, nil
+}
+
+// full reads exactly len(p) bytes and keeps the file descriptors that come along.
+func (w *wire) full(p []byte) error {
+	for len(p) > 0 {
+		if len(w.buf) > 0 {
+			n := copy(p, w.buf)
+			p, w.buf = p[n:], w.buf[n:]
+			continue
+		}
+		into := w.room[:]
+		if len(p) >= len(w.room) {
+			into = p
+		}
+		n, oobn, _, _, err := w.conn.ReadMsgUnix(into, w.oob[:])
+		if oobn > 0 {
+			w.keep(w.oob[:oobn])
+		}
+		if n == 0 && err == nil {
+			err = io.EOF
+		}
+		if err != nil {
+			return err
+		}
+		if len(p) >= len(w.room) {
+			p = p[n:]
+		} else {
+			w.buf = w.room[:n]
+		}
+	}
+	return nil
+}
+
+func (w *wire) keep(oob []byte) {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return
+	}
+	for i := range msgs {
+		if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil {
+			w.fds = append(w.fds, fds...)
+		}
+	}
+}
+
+// takeFD returns the next received file descriptor.
+func (w *wire) takeFD() (int, bool) {
+	if len(w.fds) == 0 {
+		return -1, false
+	}
+	fd := w.fds[0]
+	w.fds = w.fds[1:]
+	return fd, true
+}
+
+// payload reads n bytes.
+func (w *wire) payload(n int) ([]byte, error) {
+	b := make([]byte, n)
+	return b, w.full(b)
+}
+
+// send writes one frame made of parts. A file descriptor goes along with it
+// unless fd is negative.
+func (w *wire) send(kind byte, fd int, parts ...[]byte) error {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	h := make([]byte, 8)
+	binary.LittleEndian.PutUint32(h, uint32(n))
+	h[4] = kind
+	if _, _, err := parseHeader([8]byte(h)); err != nil || n > maxMessage {
+		return fmt.Errorf("a frame of %d bytes is too large", n)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if fd >= 0 {
+		if _, _, err := w.conn.WriteMsgUnix(h, unix.UnixRights(fd), nil); err != nil {
+			return err
+		}
+	} else {
+		parts = append([][]byte{h}, parts...)
+	}
+	bufs := net.Buffers(parts)
+	_, err := bufs.WriteTo(w.conn)
+	return err
+}
+
+// sendJSON writes v as a frame.
+func (w *wire) sendJSON(kind byte, fd int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return w.send(kind, fd, b)
+}

@@ -1,0 +1,411 @@
+package engine
+
+/*
+#include "rest.h"
+*/
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	duck "github.com/duckdb/duckdb-go-bindings"
+	"golang.org/x/sys/unix"
+
+	"weft"
+)
+
+// workerEnv marks a process that is started to be a worker.
+const workerEnv = "WEFT_WORKER"
+
+// IsWorker reports whether this process was started by a Pool to be a worker.
+// A program that uses a Pool begins its main, and a test its TestMain, with
+//
+//	if engine.IsWorker() {
+//		os.Exit(engine.Work())
+//	}
+func IsWorker() bool { return os.Getenv(workerEnv) == "1" }
+
+// Work is the life of a worker: it serves the process that started it until
+// that one goes away, and returns the exit code.
+func Work() int {
+	runtime.LockOSThread() // the engine and its threads inherit this thread's confinement
+	f := os.NewFile(3, "node")
+	c, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "weft worker: started without a connection to its node")
+		return 2
+	}
+	k := &worker{wire: newWire(c.(*net.UnixConn)), jobs: make(chan request)}
+	go k.listen()
+	fmt.Fprintln(os.Stderr, "weft worker:", k.serve())
+	return 1
+}
+
+// request is what the listener hands to the engine's goroutine.
+type request struct {
+	kind byte
+	body []byte
+	fd   int
+}
+
+// worker is the child's side of a session.
+type worker struct {
+	wire *wire
+	jobs chan request
+	db   *database
+	cfg  settings
+
+	current atomic.Uint64 // id of the job that can be interrupted, 0 for none
+	mu      sync.Mutex    // an interrupt is of the current job and of no later one
+	stop    atomic.Uint64 // id of the job that is to stop
+}
+
+// listen reads frames until the node goes away, which ends the process: nothing
+// of a worker outlives its node.
+func (k *worker) listen() {
+	for {
+		kind, n, err := k.wire.header()
+		if err != nil {
+			os.Exit(0)
+		}
+		b, err := k.wire.payload(n)
+		if err != nil {
+			os.Exit(0)
+		}
+		switch kind {
+		case frameConfigure, frameStatement:
+			fd := -1
+			if got, ok := k.wire.takeFD(); ok {
+				fd = got
+			}
+			k.jobs <- request{kind, b, fd}
+		case frameInterrupt:
+			var id uint64
+			if json.Unmarshal(b, &id) == nil {
+				k.stop.Store(id)
+				go k.interrupt(id)
+			}
+		case frameProgress:
+			share := -1.0
+			if k.current.Load() != 0 {
+				share = k.db.progress()
+			}
+			_ = k.wire.sendJSON(frameProgress, -1, share)
+		default:
+			os.Exit(3)
+		}
+	}
+}
+
+// interrupt stops a job, again and again: an interrupt between two steps of a
+// job, when the engine runs nothing, is lost on the engine.
+func (k *worker) interrupt(id uint64) {
+	for {
+		k.mu.Lock()
+		running := k.current.Load() == id
+		if running {
+			k.db.interrupt()
+		}
+		k.mu.Unlock()
+		if !running {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// settled says that the job cannot be interrupted any more.
+func (k *worker) settled() {
+	k.mu.Lock()
+	k.current.Store(0)
+	k.mu.Unlock()
+}
+
+// serve runs jobs one after another, until the node cannot be answered.
+func (k *worker) serve() error {
+	db, err := openDatabase(startSettings)
+	if err != nil {
+		return err
+	}
+	k.db = db
+	for {
+		r := k.await()
+		var out outcome
+		switch r.kind {
+		case frameConfigure:
+			out = k.configure(r.body)
+		case frameStatement:
+			out = k.do(r)
+		}
+		if err := k.wire.sendJSON(frameEnd, -1, out); err != nil {
+			return err
+		}
+	}
+}
+
+// await returns the next request; a worker that waits gives back the memory that
+// it does not use.
+func (k *worker) await() request {
+	rest := time.NewTimer(restAfter)
+	defer rest.Stop()
+	for {
+		select {
+		case r := <-k.jobs:
+			return r
+		case <-rest.C:
+			debug.FreeOSMemory()
+			C.weft_give_back()
+		}
+	}
+}
+
+const restAfter = 300 * time.Millisecond
+
+func (k *worker) configure(b []byte) outcome {
+	if err := json.Unmarshal(b, &k.cfg); err != nil {
+		return outcome{Fault: &fault{Kind: "internal", Message: err.Error()}}
+	}
+	p, err := confine(k.db, k.cfg)
+	if err != nil {
+		return outcome{Fault: &fault{Kind: "internal", Message: err.Error()}}
+	}
+	return outcome{Ready: p}
+}
+
+// do runs one job.
+func (k *worker) do(r request) (out outcome) {
+	var j job
+	if err := json.Unmarshal(r.body, &j); err != nil {
+		return outcome{Fault: &fault{Kind: "internal", Message: "the job is not readable"}}
+	}
+	out.ID = j.ID
+	k.current.Store(j.ID)
+	defer k.settled()
+	mem, srcs, err := k.attachAll(j, r.fd)
+	if err == nil {
+		err = k.job(j, &out)
+	}
+	for _, s := range srcs {
+		s.detach()
+	}
+	if mem != nil {
+		_ = unix.Munmap(mem)
+	}
+	if k.stop.Load() == j.ID && err != nil {
+		out.Fault = &fault{Kind: "cancelled", Message: "stopped"}
+	} else if err != nil {
+		out.Fault = faultOf(err, k.cfg)
+		// What ran out of memory may hold on to it, and a fault of the engine
+		// leaves who knows what: neither serves another session.
+		if out.Fault.Kind == weft.KindLimit {
+			C.weft_give_back()
+		}
+		out.Dirty = out.Dirty || out.Fault.Kind == weft.KindLimit || out.Fault.Kind == weft.KindInternal
+	}
+	return out
+}
+
+// attachAll maps the job's memory file and shows its sources to the engine.
+func (k *worker) attachAll(j job, fd int) ([]byte, []*attached, error) {
+	if fd >= 0 {
+		defer unix.Close(fd)
+	}
+	if len(j.Sources) == 0 {
+		return nil, nil, nil
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, nil, classed("INTERNAL", "the sources did not arrive: %v", err)
+	}
+	mem, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, classed("INTERNAL", "map the sources: %v", err)
+	}
+	var all []*attached
+	for _, sp := range j.Sources {
+		if sp.Offset < 0 || sp.Length < 0 || sp.Offset > st.Size-sp.Length {
+			return mem, all, classed("INTERNAL", "source %s lies outside its file", sp.Name)
+		}
+		src, err := readSource(sp.Name, mem[sp.Offset:sp.Offset+sp.Length])
+		if err == nil {
+			var a *attached
+			if a, err = attach(src); err == nil {
+				all = append(all, a)
+			}
+		}
+		src.release()
+		if err != nil {
+			return mem, all, err
+		}
+	}
+	return mem, all, nil
+}
+
+// job runs the statement of j within a transaction that takes its views away
+// again.
+func (k *worker) job(j job, out *outcome) error {
+	switch j.Do {
+	case "parse":
+		b, err := k.db.parse(j.Text)
+		out.Text = string(b)
+		return err
+	case "deparse":
+		s, err := k.db.deparse([]byte(j.Text))
+		out.Text = s
+		return err
+	case "query", "exec":
+	default:
+		return classed("INTERNAL", "unknown job %q", j.Do)
+	}
+	if err := k.db.run("begin"); err != nil {
+		return err
+	}
+	drops, err := k.makeViews(j.Views)
+	if err == nil && k.stop.Load() == j.ID {
+		err = classed("INTERRUPT", "stopped")
+	}
+	keep := false
+	if err == nil {
+		if j.Do == "query" {
+			err = k.query(j.Text, out)
+		} else {
+			keep, err = k.exec(j.Text, out)
+		}
+	}
+	k.settled() // what tidies up must not be interrupted
+	if !keep || err != nil {
+		if e := k.db.run("rollback"); e != nil && !strings.Contains(e.Error(), "no transaction is active") {
+			return classed("INTERNAL", "the statement does not end: %v", e)
+		}
+		return err
+	}
+	for _, sql := range append(drops, "commit") {
+		if err := k.db.run(sql); err != nil {
+			return err
+		}
+	}
+	out.Dirty = true
+	return nil
+}
+
+// makeViews creates the statement's views in their order and returns what
+// takes them away.
+func (k *worker) makeViews(vs []View) (drops []string, err error) {
+	made := map[string]bool{"": true, "main": true}
+	for _, v := range vs {
+		if !made[v.Schema] {
+			if err := k.db.run("create schema " + quoteName(v.Schema)); err != nil {
+				return drops, err
+			}
+			made[v.Schema] = true
+			drops = append(drops, "drop schema "+quoteName(v.Schema))
+		}
+		name := quoteName(v.Name)
+		if v.Schema != "" {
+			name = quoteName(v.Schema) + "." + name
+		}
+		if err := k.db.run("create view " + name + " as " + v.SQL); err != nil {
+			return drops, err
+		}
+		drops = append([]string{"drop view " + name}, drops...)
+	}
+	return drops, nil
+}
+
+// exec runs a statement for its effect; keep says that it changed the session
+// itself.
+func (k *worker) exec(sql string, out *outcome) (keep bool, err error) {
+	rows, kind, err := k.db.exec(sql)
+	out.Rows = rows
+	keep = kind != duck.StatementTypeSelect && kind != duck.StatementTypeCopy && kind != duck.StatementTypeExplain
+	return keep, err
+}
+
+// query streams a statement's rows to the node.
+func (k *worker) query(sql string, out *outcome) error {
+	s, err := k.db.open(sql)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	sc, err := encodeSchema(s.schema())
+	if err != nil {
+		return err
+	}
+	if err := k.wire.send(frameSchema, -1, sc); err != nil {
+		return err
+	}
+	b, err := s.next()
+	if err != nil || b == nil {
+		return err
+	}
+	out.Rows += b.NumRows()
+	if err := k.send(b); err != nil { // at once: most answers are one batch
+		return err
+	}
+	return k.sendRest(s, out)
+}
+
+// sendRest sends a stream's batches while the engine makes the next.
+func (k *worker) sendRest(s *stream, out *outcome) (err error) {
+	ready, sent := make(chan arrow.RecordBatch), make(chan error, 1)
+	go func() {
+		var err error
+		for b := range ready {
+			if err != nil {
+				b.Release()
+			} else {
+				err = k.send(b)
+			}
+		}
+		sent <- err
+	}()
+	defer func() { // the stream's memory must not be in use any more
+		close(ready)
+		if e := <-sent; err == nil {
+			err = e
+		}
+	}()
+	for k.stop.Load() != out.ID {
+		b, err := s.next()
+		if err != nil || b == nil {
+			return err
+		}
+		out.Rows += b.NumRows()
+		ready <- b
+	}
+	return classed("INTERRUPT", "stopped")
+}
+
+// send sends a batch, in pieces that fit into a frame, and releases it.
+func (k *worker) send(b arrow.RecordBatch) error {
+	defer b.Release()
+	whole, err := fromZero(b)
+	if err != nil {
+		return err
+	}
+	defer whole.Release()
+	parts, n := encodeBatch(whole)
+	if n <= maxMessage {
+		return k.wire.send(frameBatch, -1, parts...)
+	}
+	if b.NumRows() == 1 {
+		return errTooWide
+	}
+	half := b.NumRows() / 2
+	if err := k.send(b.NewSlice(0, half)); err != nil {
+		return err
+	}
+	return k.send(b.NewSlice(half, b.NumRows()))
+}

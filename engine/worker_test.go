@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"weft"
+)
+
+func memoryOf() memory.Allocator { return memory.DefaultAllocator }
+
+func wantKind(t *testing.T, err error, kind weft.Kind) {
+	t.Helper()
+	if err == nil || weft.KindOf(err) != kind {
+		t.Fatalf("want an error of kind %s, have %v (%s)", kind, err, weft.KindOf(err))
+	}
+}
+
+func TestWorkerIsConfined(t *testing.T) {
+	dir, out := t.TempDir(), t.TempDir()
+	t.Setenv("A_SECRET", "visible")
+	file := filepath.Join(dir, "a.csv")
+	if err := os.WriteFile(file, []byte("a\n1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	outside := filepath.Join(t.TempDir(), "b.csv")
+	if err := os.WriteFile(outside, []byte("a\n1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := testSession(t, func(c *SessionConfig) { c.Read, c.Write = []string{dir}, out })
+	if p, ok := ProtectionOf(s); !ok || !p.Engine || p.Memory < 256<<20 {
+		t.Fatalf("%+v", p)
+	}
+	if got := mustAsk(t, s, "from read_csv("+quote(file)+")"); got != "1\n" {
+		t.Fatal(got)
+	}
+	for _, sql := range []string{
+		"from read_text('/etc/passwd')", "from read_csv('/etc/passwd')", "from read_blob('/proc/self/environ')",
+		"from read_csv(" + quote(outside) + ")", "from '" + outside + "'", "from glob('/etc/*')",
+		"from read_csv('" + dir + "/../../../../../../../../etc/passwd')", "from read_csv('https://example.com/x.csv')",
+		"from read_parquet('s3://bucket/x.parquet')",
+	} {
+		out, err := ask(t.Context(), s, Statement{SQL: sql})
+		if err == nil && out != "" {
+			t.Errorf("%s: %q", sql, out)
+		} else if err != nil && strings.Contains(err.Error(), dir) {
+			t.Errorf("a path leaks: %v", err)
+		}
+	}
+	for _, sql := range []string{
+		"copy (select 1) to '" + filepath.Join(dir, "new.csv") + "x/../../evil.csv'", "copy (select 1) to '/tmp/weft-evil.csv'",
+		"attach '/tmp/weft-evil.db'", "install httpfs", "load httpfs", "set threads = 1", "set enable_external_access = true",
+		"reset lock_configuration", "export database '/tmp/weft-evil'", "create secret x (type s3)",
+		"set global allowed_directories = ['/']", "pragma profile_output='/tmp/weft-evil.json'",
+	} {
+		if _, err := s.Exec(t.Context(), Statement{SQL: sql}); err == nil {
+			t.Errorf("%s: done", sql)
+		}
+	}
+	if n, err := s.Exec(t.Context(), Statement{SQL: "copy (from range(10)) to " + quote(filepath.Join(out, "x.parquet"))}); err != nil || n != 10 {
+		t.Fatal(n, err)
+	}
+	if got := mustAsk(t, s, "select count(*) from "+quote(filepath.Join(out, "x.parquet"))); got != "10\n" {
+		t.Fatal(got)
+	}
+	env, err := os.ReadFile("/proc/" + pid(s) + "/environ")
+	if err != nil || strings.Contains(string(env), "A_SECRET") || strings.Contains(string(env), "PATH=") {
+		t.Fatalf("%q %v", env, err)
+	}
+}
+
+func pid(s Session) string {
+	return filepath.Base(filepath.Dir("/proc/" + itoa(s.(*session).proc.cmd.Process.Pid) + "/x"))
+}
+
+func TestKernelConfines(t *testing.T) {
+	s := testSession(t, nil)
+	p := s.(*session).prot
+	if p.Syscalls != "on" {
+		t.Errorf("system calls: %s", p.Syscalls)
+	}
+	if p.Files != "on" && p.Files != "the kernel has no Landlock" {
+		t.Errorf("files: %s", p.Files)
+	}
+	status, err := os.ReadFile("/proc/" + pid(s) + "/status")
+	if err != nil || !strings.Contains(string(status), "NoNewPrivs:\t1") || !strings.Contains(string(status), "Seccomp:\t2") {
+		t.Fatalf("%s %v", status, err)
+	}
+}
+
+func TestKilledWorker(t *testing.T) {
+	s := testSession(t, nil)
+	r, err := s.Query(t.Context(), Statement{SQL: "select range as a, hash(range) as b from range(1000000000)"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Release()
+	if !r.Next() {
+		t.Fatal(r.Err())
+	}
+	if err := syscall.Kill(s.(*session).proc.cmd.Process.Pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for r.Next() {
+	}
+	wantKind(t, r.Err(), weft.KindUnavailable)
+	_, err = s.Parse(t.Context(), "select 1")
+	wantKind(t, err, weft.KindUnavailable)
+}
+
+func TestMemoryBombs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	p := testPool(t)
+	for _, sql := range []string{
+		"select repeat('x', 100000000) as x from range(100)",
+		"select length(repeat(repeat('x', 100000000), 40))",
+		"select list(a.range) as l from range(100000000) a, range(100) b",
+		"select count(distinct a.range * 100000 + b.range) from range(100000) a, range(100000) b",
+		"select * from range(100000000) a order by hash(a.range)",
+		"select string_agg(repeat('x', 1000000), ',') from range(100000)",
+		"with recursive r(x) as (select repeat('x', 1000) union all select x || x from r) select max(length(x)) from r",
+		"select range(1000000000::bigint)",
+		"select lpad('x', 2000000000, 'y'), lpad('x', 2000000000, 'z')",
+	} {
+		s, err := p.Session(t.Context(), SessionConfig{Name: "bomb", Memory: 128 << 20, Threads: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		began := time.Now()
+		_, err = ask(ctx, s, Statement{SQL: sql})
+		cancel()
+		t.Logf("%.2fs %s: %v", time.Since(began).Seconds(), sql, err)
+		if weft.KindOf(err) != weft.KindLimit || ctx.Err() == context.DeadlineExceeded {
+			t.Errorf("%s: %v (%s)", sql, err, weft.KindOf(err))
+		}
+		_ = s.Close()
+	}
+}
+
+func TestEndless(t *testing.T) {
+	s := testSession(t, nil)
+	for _, sql := range []string{
+		"select count(*) from range(1000000000000::bigint) a where hash(a.range) = 1",
+		"with recursive r(n) as (select 1 union all select n + 1 from r) select count(*) from r",
+		"select * from range(1000000000000::bigint)",
+		"select 1" + strings.Repeat("->1", 45),
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		began := time.Now()
+		_, err := ask(ctx, s, Statement{SQL: sql})
+		cancel()
+		took := time.Since(began)
+		t.Logf("%v %.60s: %v", took, sql, err)
+		if took > 1500*time.Millisecond {
+			t.Errorf("%.60s: stopped after %v", sql, took)
+		}
+		if weft.KindOf(err) != weft.KindLimit {
+			t.Errorf("%.60s: %v", sql, err)
+		}
+		if s.(*session).broken.Load() {
+			s = testSession(t, nil)
+		} else if got := mustAsk(t, s, "select 1"); got != "1\n" {
+			t.Error(got)
+		}
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

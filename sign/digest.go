@@ -1,0 +1,72 @@
+package sign
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"io"
+
+	"weft"
+)
+
+// NonceSize is the length of a block's random nonce in bytes.
+const NonceSize = 32
+
+// Canonical returns v as JSON in the one form that is hashed and signed: keys
+// sorted, no white space, numbers as they were encoded, nothing escaped that
+// JSON does not require.
+func Canonical(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, weft.Errorf(weft.KindInternal, "write canonical bytes", "", "%w", err)
+	}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.UseNumber() // a float would round what the writer said exactly
+	var tree any
+	if err := dec.Decode(&tree); err != nil {
+		return nil, weft.Errorf(weft.KindInternal, "write canonical bytes", "", "%w", err)
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(tree); err != nil {
+		return nil, weft.Errorf(weft.KindInternal, "write canonical bytes", "", "%w", err)
+	}
+	return bytes.TrimRight(out.Bytes(), "\n"), nil
+}
+
+// Digest returns the SHA-256 of the parts written one after the other.
+func Digest(parts ...[]byte) weft.Hash {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	var d weft.Hash
+	h.Sum(d[:0])
+	return d
+}
+
+// DigestReader returns the SHA-256 of all that r gives, and how many bytes that was.
+func DigestReader(r io.Reader) (weft.Hash, int64, error) {
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{r}, make([]byte, 1<<20))
+	var d weft.Hash
+	h.Sum(d[:0])
+	return d, n, err
+}
+
+// Nonce fills b with random bytes. A digest over a nonce and data says nothing
+// about the data to somebody who has neither.
+func Nonce(b []byte) {
+	_, _ = rand.Read(b) // documented never to fail
+}
+
+// Link is one step of a hash chain: what a record says its predecessor is.
+type Link struct {
+	Previous weft.Hash // digest of the record before; zero for the first
+	Digest   weft.Hash // digest of the record itself
+}
+
+// Follows reports whether next is the record directly after l.
+func (l Link) Follows(next Link) bool { return next.Previous == l.Digest }

@@ -1,0 +1,347 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/engine"
+)
+
+// When a fold does what.
+const (
+	rebaseShare   = 0.2 // changed rows over rows of the base above which a new base is written
+	smallFiles    = 4   // a file of fewer than this many full tails is joined with its neighbours
+	smallShare    = 20  // and so is one of less than a twentieth of its table
+	maxBulkLevels = 4   // bulk commits waiting to be folded above which a fold is due
+)
+
+// Compact folds the tail into files where it is due, or at once when force is
+// set, and lets go of what retention no longer keeps. Readers and the writer go
+// on meanwhile; calls wait for each other. What every kept cut reads stays the
+// same. Where it fails everything is as before.
+func (s *Store) Compact(ctx context.Context, force bool) error {
+	s.compact.Lock()
+	defer s.compact.Unlock()
+	p, err := s.planFold(force)
+	if err != nil || p == nil {
+		return err
+	}
+	defer s.endFold(p)
+	if p.work() {
+		sess, err := s.session(ctx, "compact", max(1, runtime.NumCPU()/2))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = sess.Close() }()
+		for _, f := range p.spans {
+			if !f.fold {
+				continue
+			}
+			if err := s.foldSpan(ctx, sess, p, f); err != nil {
+				return err
+			}
+		}
+		if err := s.fs.SyncDir(s.filesDir()); err != nil {
+			return ioError("sync the folder", s.filesDir(), err)
+		}
+	}
+	if err := s.planRetention(p); err != nil {
+		return err
+	}
+	return s.installFold(p)
+}
+
+// foldPlan is one fold: what the store looked like at a commit, and what takes
+// its place.
+type foldPlan struct {
+	at     checkpoint
+	oldest weft.Seq
+	order  []string
+	tables map[string]*foldTable
+	spans  []*spanFold // all of all tables
+	made   []*dataFile // files that this fold wrote
+	kept   bool        // a manifest may name them
+	// Set by planRetention.
+	history     []*dataFile
+	dropSegment uint32 // segments before this number go
+}
+
+type foldTable struct {
+	name   string
+	hidden bool
+	rows   int64
+	floor  *rowsAt
+	spans  []*spanFold
+}
+
+// spanFold is one span: the levels it had and the files it is to have.
+type spanFold struct {
+	span   *span
+	name   string
+	view   *tableView // all levels up to the fold's commit
+	levels []*dataFile
+	rebase *dataFile // the base of the span that starts at the fold's commit
+	fold   bool
+	drop   bool // retention has ended for it
+}
+
+func (p *foldPlan) work() bool {
+	return slices.ContainsFunc(p.spans, func(f *spanFold) bool { return f.fold })
+}
+
+// planFold fixes what to fold; nil where nothing is due.
+func (s *Store) planFold(force bool) (*foldPlan, error) {
+	// Between two commits: behind the checkpoint the journal says its schemas
+	// again, so that it can be replayed from there.
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	s.mu.Lock()
+	head, closed := s.head, s.closed
+	due := force || s.foldDue()
+	s.mu.Unlock()
+	if closed {
+		return nil, closedError()
+	}
+	if head.Seq == 0 {
+		return nil, nil
+	}
+	if !due {
+		var err error
+		if due, err = s.retentionDue(); err != nil || !due {
+			return nil, err
+		}
+	}
+	seg, at, err := s.journal.find(head.Seq)
+	if err != nil {
+		return nil, err
+	}
+	defer s.journal.release(seg)
+	s.journal.schemas = map[weft.Hash]bool{}
+	p := &foldPlan{
+		at:     checkpoint{Seq: head.Seq, Hash: head.Hash, Time: head.Time, Segment: seg.info.Segment, Header: at.at, End: at.end},
+		tables: map[string]*foldTable{},
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.oldest, p.order = s.man.Oldest, slices.Clone(s.order)
+	for _, name := range p.order {
+		t := s.tables[name]
+		ft := &foldTable{name: name, hidden: t.hidden, rows: t.rows, floor: t.floor}
+		p.tables[name] = ft
+		for _, sp := range t.spans {
+			f := &spanFold{span: sp, name: name, view: viewTable(t, sp, head.Seq)}
+			if f.fold = f.needsFold(); !f.fold {
+				f.levels = sp.files()
+			}
+			ft.spans = append(ft.spans, f)
+			p.spans = append(p.spans, f)
+		}
+	}
+	return p, nil
+}
+
+// needsFold reports whether a span has rows that are in no file, or bulk
+// changes that every read has to put together.
+func (f *spanFold) needsFold() bool {
+	bulk := 0
+	for _, l := range f.view.levels {
+		if l.file == nil {
+			return true
+		}
+		if l.file.Form == formMerge {
+			bulk++
+		}
+	}
+	return bulk > 0
+}
+
+// endFold gives up the views of a fold and the files of one that failed.
+func (s *Store) endFold(p *foldPlan) {
+	s.mu.Lock()
+	var dead []*dataFile
+	for _, f := range p.spans {
+		for _, l := range f.view.levels {
+			if d := l.file; d != nil {
+				if d.refs--; d.refs == 0 && d.dead {
+					dead = append(dead, d)
+				}
+			}
+		}
+	}
+	s.mu.Unlock()
+	if !p.kept {
+		dead = append(dead, p.made...)
+	}
+	s.removeFiles(dead)
+}
+
+// foldSpan writes the files that take the place of a span's levels.
+func (s *Store) foldSpan(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold) error {
+	levels := f.view.levels
+	n := 0
+	for n < len(levels) && !levels[n].merges {
+		n++
+	}
+	base, changes := levels[:n], levels[n:]
+	var baseRows int64
+	for len(base) > 0 {
+		run, rest := s.nextRun(f, base)
+		d := run[0].file
+		if len(run) > 1 || d == nil { // not one large file alone
+			var err error
+			if d, err = s.writeChanges(ctx, sess, p, f, run); err != nil {
+				return err
+			}
+		}
+		f.levels = append(f.levels, d)
+		baseRows += d.Rows
+		base = rest
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	d, err := s.writeChanges(ctx, sess, p, f, changes)
+	if err != nil || d.Rows == 0 {
+		return err
+	}
+	f.levels = append(f.levels, d)
+	last := p.tables[f.name].spans
+	if last[len(last)-1] == f && p.at.Seq > f.span.from && float64(d.Rows) > rebaseShare*float64(baseRows) {
+		f.rebase, err = s.writeBase(ctx, sess, p, f)
+	}
+	return err
+}
+
+// nextRun takes from the levels of a base as many as are put into one file: a
+// large file stays alone, what is small is joined.
+func (s *Store) nextRun(f *spanFold, levels []levelView) (run, rest []levelView) {
+	small := max(smallFiles*s.cfg.TailRows, f.view.countFiles()/smallShare)
+	isSmall := func(l levelView) bool { return l.file == nil || l.file.Rows < small }
+	n := 1
+	if isSmall(levels[0]) {
+		for n < len(levels) && isSmall(levels[n]) {
+			n++
+		}
+	}
+	return levels[:n], levels[n:]
+}
+
+// writeChanges puts levels into one change file, sorted by key.
+func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold, levels []levelView) (*dataFile, error) {
+	r := &relationWriter{store: s, view: f.view, name: "fold/" + f.name}
+	var parts []string
+	d := &dataFile{Form: formChange, First: p.at.Seq, Name: fileName(p.at.Seq, f.name)}
+	for _, l := range levels {
+		parts = append(parts, r.changesOf(l))
+		first, last, merges := l.bounds()
+		d.First, d.Last = min(d.First, first), max(d.Last, last)
+		if merges != 0 && (d.Merges == 0 || merges < d.Merges) {
+			d.Merges = merges
+		}
+	}
+	cols := columns(f.span.schema, "")
+	all := strings.Join(parts, " UNION ALL ")
+	to := fmt.Sprintf("%d::BIGINT", seqForever)
+	order := ColumnSeq
+	where := ""
+	if keys := f.keyNames(); keys != "" {
+		order = keys + ", " + ColumnSeq
+		if d.Merges != 0 {
+			to = fmt.Sprintf("lead(%s, 1, %d::BIGINT) OVER (PARTITION BY %s ORDER BY %s)", ColumnSeq, seqForever, keys, ColumnSeq)
+			where = fmt.Sprintf(" WHERE %s > %d", columnSeqTo, p.oldest) // no kept cut sees the others
+		}
+	}
+	sql := fmt.Sprintf("FROM (SELECT %s, %s, %s AS %s, %s FROM (%s))%s ORDER BY %s",
+		cols, ColumnSeq, to, columnSeqTo, ColumnOp, all, where, order)
+	return d, s.writeFile(ctx, sess, p, d, sql, r.rel.Sources)
+}
+
+// bounds are the commits that a level's rows are of, and the first that is no
+// append.
+func (l levelView) bounds() (first, last, merges weft.Seq) {
+	if l.file != nil {
+		return l.file.First, l.file.Last, l.file.Merges
+	}
+	first, last = weft.Seq(l.tail.seq[0]), weft.Seq(l.tail.seq[l.tail.rows-1])
+	if l.merges {
+		merges = l.tail.firstMerge
+	}
+	return first, last, merges
+}
+
+func (f *spanFold) keyNames() string {
+	var ks []string
+	for _, k := range f.span.key {
+		ks = append(ks, quoteIdent(k))
+	}
+	return strings.Join(ks, ", ")
+}
+
+// changesOf selects all changes of a level: the columns, _seq and _op.
+func (r *relationWriter) changesOf(l levelView) string {
+	cols := columns(r.view.span.schema, "")
+	switch {
+	case l.file == nil:
+		return fmt.Sprintf("SELECT %s, %s, %s FROM arrow_source(%s)", cols, ColumnSeq, ColumnOp, quoteText(r.changeSource(l.tail)))
+	case l.file.Form == formRows:
+		return fmt.Sprintf("SELECT %s, %d::BIGINT AS %s, 'i' AS %s FROM %s", cols, l.file.First, ColumnSeq, ColumnOp, r.read(l.file))
+	case l.file.Form == formMerge:
+		return fmt.Sprintf("SELECT %s, %d::BIGINT AS %s, %s FROM %s WHERE %s <> 'b'", cols, l.file.First, ColumnSeq, ColumnOp, r.read(l.file), ColumnOp)
+	}
+	return fmt.Sprintf("SELECT %s, %s, %s FROM %s", cols, ColumnSeq, ColumnOp, r.read(l.file))
+}
+
+// changeSource makes the Arrow source of a piece of the tail with _seq and _op.
+func (r *relationWriter) changeSource(t tailView) string {
+	fs := append(append([]arrow.Field{}, t.of.schema.Fields()...),
+		arrow.Field{Name: ColumnSeq, Type: arrow.PrimitiveTypes.Int64}, arrow.Field{Name: ColumnOp, Type: arrow.BinaryTypes.String})
+	schema := arrow.NewSchema(fs, nil)
+	name := fmt.Sprintf("%s/%d", r.name, len(r.rel.Sources))
+	r.rel.Sources = append(r.rel.Sources, engine.Source{
+		Name: name, Schema: schema, Batches: addColumns(schema, t.records(), func(from, to int) []arrow.Array {
+			return []arrow.Array{newBigints(t.seq[from:to]), newStrings(to-from, func(i int) string { return string(t.op[from+i]) })}
+		}),
+	})
+	return name
+}
+
+// writeBase puts the rows at the fold's commit into a new base.
+func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold) (*dataFile, error) {
+	v := &tableView{name: f.name, span: f.span, cut: p.at.Seq}
+	for _, d := range f.levels {
+		v.levels = append(v.levels, levelView{file: d, merges: d.Merges != 0})
+	}
+	rel := s.relation(v, "base/"+f.name)
+	d := &dataFile{Form: formRows, First: p.at.Seq, Last: p.at.Seq, Name: fileName(p.at.Seq, f.name)}
+	if err := s.writeFile(ctx, sess, p, d, "FROM ("+rel.SQL+") ORDER BY "+f.keyNames(), rel.Sources); err != nil {
+		return nil, err
+	}
+	if want := p.tables[f.name].rows; d.Rows != want {
+		// What is read stays the same; only the counter is not what it says.
+		s.cfg.Env.Log.Warn("a change of this table did not hold what it promised: a key was there already, or was not there",
+			"table", s.cfg.Product.String()+"."+f.name, "rows", d.Rows, "counted", want)
+	}
+	return d, nil
+}
+
+// writeFile runs a COPY into a new file of the store and makes it durable.
+func (s *Store) writeFile(ctx context.Context, sess engine.Session, p *foldPlan, d *dataFile, sql string, sources []engine.Source) error {
+	path := s.filePath(d.Name)
+	p.made = append(p.made, d)
+	rows, err := sess.Exec(ctx, engine.Statement{
+		SQL:     fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)", sql, quoteText(path)),
+		Sources: sources,
+	})
+	if err != nil {
+		return weft.Errorf(weft.KindOf(err), "compact", s.cfg.Product.String(), "%w", err).WithHint("%s", weft.HintOf(err))
+	}
+	d.Rows = rows
+	d.Hash, d.Bytes, err = s.sealFile(path)
+	return err
+}

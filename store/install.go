@@ -1,0 +1,120 @@
+package store
+
+import (
+	"slices"
+
+	"weft"
+)
+
+// installFold writes the manifest of a fold and then puts its files in the
+// place of the levels they were made from. What was committed meanwhile stays
+// behind them.
+func (s *Store) installFold(p *foldPlan) error {
+	m, err := p.manifest(&s.man)
+	if err != nil {
+		return err
+	}
+	b, err := encodeManifest(m)
+	if err != nil {
+		return err
+	}
+	// Once the manifest may be on the disk its files stay there, whatever comes.
+	p.kept = true
+	if err := writeWhole(s.fs, s.manifestPath(), b); err != nil {
+		return ioError("write the manifest", s.manifestPath(), err)
+	}
+	s.mu.Lock()
+	before := s.allFiles()
+	s.man = *m
+	s.man.Tables = nil
+	for _, name := range p.order {
+		ft, t := p.tables[name], s.tables[name]
+		t.floor = ft.floor
+		t.spans = ft.install(t.spans, p.at.Seq)
+	}
+	now := s.allFiles()
+	var dead []*dataFile
+	for _, f := range append(before, p.made...) {
+		if !f.dead && !slices.Contains(now, f) {
+			if f.dead = true; f.refs == 0 {
+				dead = append(dead, f)
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.removeFiles(dead)
+	return s.journal.drop(p.dropSegment)
+}
+
+// manifest describes the store at the fold's commit.
+func (p *foldPlan) manifest(old *manifest) (*manifest, error) {
+	m := &manifest{
+		ID: old.ID, Product: old.Product, Incarnation: old.Incarnation, Created: old.Created,
+		Oldest: p.oldest, Checkpoint: p.at, History: p.history,
+	}
+	for _, name := range p.order {
+		ft := p.tables[name]
+		mt := manifestTable{Name: name, Hidden: ft.hidden, Rows: ft.rows}
+		if ft.floor != nil {
+			mt.Floor = &manifestRows{ft.floor.seq, ft.floor.rows}
+		}
+		for _, f := range ft.spans {
+			if f.drop {
+				continue
+			}
+			schema, err := encodeSchema(f.span.schema)
+			if err != nil {
+				return nil, err
+			}
+			ms := manifestSpan{From: f.span.from, Schema: schema, Key: f.span.key, Files: f.levels}
+			mt.Spans = append(mt.Spans, ms)
+			if f.rebase != nil {
+				ms.From, ms.Files = p.at.Seq, []*dataFile{f.rebase}
+				mt.Spans = append(mt.Spans, ms)
+			}
+		}
+		m.Tables = append(m.Tables, mt)
+	}
+	return m, nil
+}
+
+// install returns a table's spans with the fold's files in them. The fold saw
+// the first of the spans there are now, as they were at its commit.
+func (ft *foldTable) install(now []*span, at weft.Seq) []*span {
+	var out []*span
+	for _, f := range ft.spans {
+		sp := f.span
+		rest := levelsAfter(sp.levels, at)
+		// A new object: views hold the old one's levels.
+		kept := &span{from: sp.from, schema: sp.schema, schemaID: sp.schemaID, key: sp.key, keys: sp.keys}
+		for _, d := range f.levels {
+			kept.addFile(d)
+		}
+		if !f.drop {
+			out = append(out, kept)
+		}
+		if f.rebase != nil {
+			kept = &span{from: at, schema: sp.schema, schemaID: sp.schemaID, key: sp.key, keys: sp.keys}
+			kept.addFile(f.rebase)
+			out = append(out, kept)
+		}
+		kept.levels = append(kept.levels, rest...)
+	}
+	return append(out, now[len(ft.spans):]...)
+}
+
+// levelsAfter is what levels hold of the commits after at.
+func levelsAfter(levels []*level, at weft.Seq) []*level {
+	var out []*level
+	for _, l := range levels {
+		switch {
+		case l.file != nil && l.file.First > at:
+			out = append(out, l)
+		case l.tail != nil:
+			if t := l.tail.after(at); t.rows > 0 {
+				out = append(out, &level{tail: t})
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"weft"
+	"weft/sign"
+)
+
+// The manifest is the checkpoint of a store: everything up to a commit, with
+// the files that hold it. What came after is replayed from the journal. It is
+// one JSON object, replaced as a whole.
+const (
+	manifestMagic = "weft manifest"
+	manifestFile  = "manifest"
+	maxManifest   = 256 << 20
+)
+
+type manifestEnvelope struct {
+	Magic   string          `json:"magic"`
+	Version uint32          `json:"version"`
+	Digest  weft.Hash       `json:"digest"` // of the bytes of body
+	Body    json.RawMessage `json:"body"`
+}
+
+type manifest struct {
+	ID          string          `json:"id"`
+	Product     weft.Name       `json:"product"`
+	Incarnation uint32          `json:"incarnation"`
+	Created     time.Time       `json:"created"`
+	Oldest      weft.Seq        `json:"oldest"`     // the oldest cut that can be read; 0 is before the first
+	Checkpoint  checkpoint      `json:"checkpoint"` // how far the tables below go
+	Tables      []manifestTable `json:"tables,omitempty"`
+	// History are files that no table needs any more and that followers do.
+	History []*dataFile `json:"history,omitempty"`
+}
+
+// checkpoint is a place between two commits in the journal.
+type checkpoint struct {
+	Seq     weft.Seq  `json:"seq"`
+	Hash    weft.Hash `json:"hash"`
+	Time    time.Time `json:"time"`
+	Segment uint32    `json:"segment"`
+	Header  int64     `json:"header"` // offset of the commit's header frame
+	End     int64     `json:"end"`    // offset of the byte after it
+}
+
+type manifestTable struct {
+	Name   string         `json:"name"`
+	Hidden bool           `json:"hidden,omitempty"`
+	Rows   int64          `json:"rows"`
+	Floor  *manifestRows  `json:"floor,omitempty"` // rows at the last commit that is no longer kept
+	Spans  []manifestSpan `json:"spans"`
+}
+
+type manifestRows struct {
+	Seq  weft.Seq `json:"seq"`
+	Rows int64    `json:"rows"`
+}
+
+type manifestSpan struct {
+	From   weft.Seq    `json:"from"`
+	Schema []byte      `json:"schema"` // an Arrow IPC schema message
+	Key    []string    `json:"key,omitempty"`
+	Files  []*dataFile `json:"files,omitempty"`
+}
+
+// checkVersion refuses a format version that this program does not know.
+func checkVersion(path string, v uint32) error {
+	switch {
+	case v > formatVersion:
+		return weft.Errorf(weft.KindInvalid, "read", path, "the file has format version %d, this program knows up to %d", v, formatVersion).
+			WithHint("a newer weft has written it; run that one")
+	case v < oldestReadable:
+		return weft.Errorf(weft.KindInvalid, "read", path, "the file has format version %d, this program reads from %d", v, oldestReadable).
+			WithHint("open the folder with the release in between, which upgrades it")
+	}
+	return nil
+}
+
+func encodeManifest(m *manifest) ([]byte, error) {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	b, err := json.Marshal(manifestEnvelope{manifestMagic, formatVersion, sign.Digest(body), body})
+	return append(b, '\n'), err
+}
+
+// decodeManifest reads the manifest at path from its bytes.
+func decodeManifest(path string, b []byte) (*manifest, error) {
+	var e manifestEnvelope
+	if err := json.Unmarshal(b, &e); err != nil || e.Magic != manifestMagic {
+		return nil, corrupt(path, 0, "the file is no manifest")
+	}
+	if err := checkVersion(path, e.Version); err != nil {
+		return nil, err
+	}
+	// The envelope has one spelling: a reader of JSON forgives what a digest would not.
+	again, err := json.Marshal(e)
+	if err != nil || !bytes.Equal(append(again, '\n'), b) || sign.Digest(e.Body) != e.Digest {
+		return nil, corrupt(path, 0, "the digest of the manifest does not hold")
+	}
+	dec := json.NewDecoder(bytes.NewReader(e.Body))
+	dec.DisallowUnknownFields()
+	m := new(manifest)
+	if err := dec.Decode(m); err != nil {
+		return nil, corrupt(path, 0, "the manifest cannot be read: %v", err)
+	}
+	if err := m.check(); err != nil {
+		return nil, corrupt(path, 0, "%v", err)
+	}
+	return m, nil
+}
+
+// check holds what no digest can: that the parts fit together.
+func (m *manifest) check() error {
+	for _, t := range m.Tables {
+		if len(t.Spans) == 0 {
+			return fmt.Errorf("table %q has no rows from anywhere on", t.Name)
+		}
+		for i, s := range t.Spans {
+			if i > 0 && s.From < t.Spans[i-1].From {
+				return fmt.Errorf("the history of table %q is out of order", t.Name)
+			}
+			for _, f := range s.Files {
+				if err := f.check(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for _, f := range m.History {
+		if err := f.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *dataFile) check() error {
+	if f == nil || !safeName(f.Name) {
+		return fmt.Errorf("a data file has no valid name")
+	}
+	if f.Form != formRows && f.Form != formMerge && f.Form != formChange {
+		return fmt.Errorf("data file %s has the unknown form %q", f.Name, f.Form)
+	}
+	return nil
+}
+
+// safeName reports whether a file's name stays inside its folder and means
+// nothing else to the engine.
+func safeName(n string) bool {
+	if n == "" || len(n) > 200 || n[0] == '.' {
+		return false
+	}
+	for _, r := range n {
+		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// restore makes the tables that the manifest describes.
+func (m *manifest) restore(path string) (map[string]*table, error) {
+	tables := map[string]*table{}
+	for _, mt := range m.Tables {
+		t := &table{name: mt.Name, hidden: mt.Hidden, rows: mt.Rows}
+		if mt.Floor != nil {
+			t.floor = &rowsAt{mt.Floor.Seq, mt.Floor.Rows}
+		}
+		for _, ms := range mt.Spans {
+			schema, err := decodeSchema(ms.Schema)
+			if err != nil {
+				return nil, corrupt(path, 0, "the schema of table %q cannot be read", mt.Name)
+			}
+			s := &span{from: ms.From, schema: schema, schemaID: sign.Digest(ms.Schema), key: ms.Key}
+			if s.keys, err = keyColumns(schema, ms.Key); err != nil {
+				return nil, corrupt(path, 0, "table %q: %v", mt.Name, err)
+			}
+			for _, f := range ms.Files {
+				s.addFile(f)
+			}
+			t.spans = append(t.spans, s)
+		}
+		tables[t.name] = t
+	}
+	return tables, nil
+}

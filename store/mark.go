@@ -1,0 +1,88 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// mark is the acknowledged length of the journal, in a file of its own: 16
+// bytes of file header and two slots of 32 bytes that are written in turn, so
+// that a torn write leaves the other one. It is not synced: it may lag behind
+// the journal, never run ahead of it.
+type mark struct {
+	path string
+	f    file
+	next int64 // slot that is written next
+}
+
+const (
+	markMagic = "WEFTMRK\n"
+	markSlot  = 32 // counter 8, segment 4, zero 4, length 8, zero 4, CRC32C of these 4
+	markSize  = fileHeaderSize + 2*markSlot
+)
+
+// openMark opens or makes the mark and returns the place it names; segment 0 is
+// none.
+func openMark(fsys fileSystem, path string) (*mark, uint32, int64, error) {
+	f, err := fsys.Open(path, os.O_RDWR|os.O_CREATE)
+	if err != nil {
+		return nil, 0, 0, ioError("open the mark", path, err)
+	}
+	m := &mark{path: path, f: f}
+	b := make([]byte, markSize)
+	n, err := f.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return nil, 0, 0, errors.Join(ioError("read the mark", path, err), f.Close())
+	}
+	if n < markSize { // new, or a crash while it was made
+		if _, err := f.WriteAt(append(appendFileHeader(nil, markMagic), make([]byte, 2*markSlot)...), 0); err != nil {
+			return nil, 0, 0, errors.Join(ioError("make the mark", path, err), f.Close())
+		}
+		return m, 0, 0, nil
+	}
+	if err := checkFileHeader(path, markMagic, b); err != nil {
+		return nil, 0, 0, errors.Join(err, f.Close())
+	}
+	counter, segment, length := readMark(b)
+	m.next = int64(counter)
+	return m, segment, length, nil
+}
+
+// readMark returns the newest whole slot of a mark's bytes.
+func readMark(b []byte) (counter uint64, segment uint32, length int64) {
+	for i := range 2 {
+		s := b[fileHeaderSize+i*markSlot:][:markSlot]
+		c := binary.LittleEndian.Uint64(s)
+		if c > counter && frameCRC(s[:28], nil) == binary.LittleEndian.Uint32(s[28:]) {
+			counter, segment = c, binary.LittleEndian.Uint32(s[8:])
+			length = int64(binary.LittleEndian.Uint64(s[16:]))
+		}
+	}
+	return counter, segment, length
+}
+
+// set says that the journal is acknowledged up to length in segment.
+func (m *mark) set(segment uint32, length int64) {
+	m.next++
+	b := make([]byte, markSlot)
+	binary.LittleEndian.PutUint64(b, uint64(m.next))
+	binary.LittleEndian.PutUint32(b[8:], segment)
+	binary.LittleEndian.PutUint64(b[16:], uint64(length))
+	binary.LittleEndian.PutUint32(b[28:], frameCRC(b[:28], nil))
+	_, _ = m.f.WriteAt(b, fileHeaderSize+m.next%2*markSlot)
+}
+
+func (m *mark) close() error {
+	if m == nil || m.f == nil {
+		return nil
+	}
+	err := m.f.Close()
+	m.f = nil
+	if errors.Is(err, fs.ErrClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package store
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"weft"
+)
+
+func compactNow(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Compact(context.Background(), true); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRetentionLetsGoOfWhatIsOldAndNotRead(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	cfg := testConfig(dir, e)
+	clock := cfg.Env.Clock.(*step)
+	cfg.KeepFor = 24 * time.Hour
+	s := mustOpen(t, cfg)
+	s.journal.max = 1000
+	for i := range 4 {
+		mustAppend(t, s, change1(weft.OpReplace, batch(row{int64(i), "Ada"})))
+	}
+	mustAppend(t, s, Candidate{Tables: []TableData{{Table: "still", Schema: people, Op: weft.OpAppend, Batches: nil}}})
+	compactNow(t, s)
+	held, err := s.Snapshot(context.Background(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.t = clock.t.Add(25 * time.Hour)
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"i", row{77, "Bob"}})))
+	if err := s.Compact(context.Background(), false); err != nil { // due by time alone
+		t.Fatal(err)
+	}
+	if s.Oldest() != 5 {
+		t.Fatal("oldest is", s.Oldest())
+	}
+	for seq, kind := range map[weft.Seq]weft.Kind{2: weft.KindGone, 4: weft.KindGone, 5: "", 6: ""} {
+		snap, err := s.Snapshot(context.Background(), seq)
+		if err == nil {
+			_ = snap.Close()
+		}
+		if (err == nil) != (kind == "") || err != nil && weft.KindOf(err) != kind {
+			t.Errorf("%s: %v", seq, err)
+		}
+	}
+	if _, err := s.SeqAt(clock.t.Add(-25 * time.Hour).Add(-10 * time.Second)); weft.KindOf(err) != weft.KindGone {
+		t.Error(err)
+	}
+	for _, err := range s.Follow(context.Background(), 1) {
+		if weft.KindOf(err) != weft.KindGone {
+			t.Error(err)
+		}
+		break
+	}
+	// The lease keeps its file until it is given up.
+	rel, err := held.Relation("people")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := e.rows(t, rel); !slices.Equal(got, []string{"1|Ada"}) {
+		t.Fatal(got)
+	}
+	before := countFiles(t, dir)
+	_ = held.Close()
+	if after := countFiles(t, dir); after != before-1 {
+		t.Fatal(before, after)
+	}
+	commits, err := s.Commits(0, 100)
+	if err != nil || len(commits) != 2 {
+		t.Fatal(len(commits), err)
+	}
+	// What nothing said anything of since still knows its rows.
+	for range 2 {
+		rows, _ := e.at(t, s, 5, "people")
+		if !slices.Equal(rows, []string{"3|Ada"}) {
+			t.Fatal(rows)
+		}
+		_ = s.Close()
+		s = mustOpen(t, cfg)
+	}
+	if f := func() []Finding { _ = s.Close(); return Verify(dir) }(); len(f) != 0 {
+		t.Fatal(f)
+	}
+}
+
+func countFiles(t testing.TB, dir string) int {
+	t.Helper()
+	es, err := os.ReadDir(filepath.Join(dir, "files"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(es)
+}
+
+func TestRetentionByBytes(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	cfg := testConfig(dir, e)
+	cfg.KeepBytes = 1500
+	s := mustOpen(t, cfg)
+	for i := range 12 {
+		mustAppend(t, s, change1(weft.OpReplace, batch(row{int64(i), "Ada"})))
+		compactNow(t, s)
+	}
+	if o := s.Oldest(); o < 5 || o > 12 {
+		t.Fatal("oldest is", o)
+	}
+	for seq := s.Oldest(); seq <= 12; seq++ {
+		if rows, _ := e.at(t, s, seq, "people"); len(rows) != 1 || rows[0] != itoa(int64(seq)-1)+"|Ada" {
+			t.Fatal(seq, rows)
+		}
+	}
+}
+
+func TestRunFoldsAndEnds(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	cfg := testConfig(dir, e)
+	cfg.TailRows = 1
+	s := mustOpen(t, cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() { done <- s.Run(ctx) }()
+	mustAppend(t, s, change1(weft.OpReplace, batch(row{1, "Ada"}, row{2, "Bob"})))
+	for countFiles(t, dir) == 0 { // by Run or by this, whoever comes first
+		if err := s.Compact(ctx, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	go func() { done <- s.Run(context.Background()) }()
+	_ = s.Close()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,241 @@
+package store
+
+import (
+	"slices"
+	"sort"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"weft"
+)
+
+// blockRows is the least number of rows that an Arrow block of the tail has,
+// but for the last ones: a hundred thousand blocks of one row cost seconds a read.
+const blockRows = 2000
+
+// tail is rows of a table that are in the journal and in no file yet, in the
+// order of their commits. The store's lock guards it. What a view took of it
+// stays as it is: blocks, seq and op only grow, and seqTo of a row changes only
+// to a Seq above every view that was taken before.
+type tail struct {
+	schema     *arrow.Schema // of the table
+	keys       []int         // positions of the key columns, nil for a keyless table
+	blocks     []arrow.RecordBatch
+	open       int // blocks from here on are small ones, to be joined
+	openRows   int64
+	rows       int
+	bytes      int64
+	seq        []int64
+	op         []byte
+	seqTo      []int64        // keyed tables only
+	last       map[string]int // keyed tables only: key → its last row
+	firstMerge weft.Seq       // 0 where there are appends only
+}
+
+func newTail(schema *arrow.Schema, keys []int) *tail {
+	t := &tail{schema: schema, keys: keys}
+	if keys != nil {
+		t.last = map[string]int{}
+	}
+	return t
+}
+
+// rowsIn is what one commit adds to a tail: the table's columns, the op of each
+// row and, for keyed tables, each row's encoded key. Rows before an update are
+// left out: no cut sees them.
+type rowsIn struct {
+	rec  arrow.RecordBatch
+	op   []byte
+	keys []string
+}
+
+// add appends one batch of a commit.
+func (t *tail) add(seq weft.Seq, in rowsIn, merge bool) {
+	n := int(in.rec.NumRows())
+	if n == 0 {
+		return
+	}
+	if merge && t.firstMerge == 0 {
+		t.firstMerge = seq
+	}
+	for i := range n {
+		t.seq = append(t.seq, int64(seq))
+		t.op = append(t.op, in.op[i])
+		if t.keys == nil {
+			continue
+		}
+		if old, ok := t.last[in.keys[i]]; ok {
+			t.seqTo[old] = int64(seq)
+		}
+		t.last[in.keys[i]] = t.rows + i
+		t.seqTo = append(t.seqTo, seqForever)
+	}
+	t.rows += n
+	t.bytes += int64(recordSize(in.rec))
+	t.addBlock(in.rec)
+}
+
+// addBlock keeps blocks large: small ones wait, at most blockRows rows of them,
+// until they are joined into one.
+func (t *tail) addBlock(rec arrow.RecordBatch) {
+	if rec.NumRows() >= blockRows {
+		t.seal()
+		t.blocks = append(t.blocks, rec)
+		t.open = len(t.blocks)
+		return
+	}
+	t.blocks = append(t.blocks, rec)
+	t.openRows += rec.NumRows()
+	if t.openRows >= blockRows {
+		t.seal()
+	}
+}
+
+func (t *tail) seal() {
+	if len(t.blocks)-t.open > 1 {
+		// A new slice: views hold the old one.
+		t.blocks = append(slices.Clone(t.blocks[:t.open]), joinRecords(t.schema, t.blocks[t.open:]))
+	}
+	t.open, t.openRows = len(t.blocks), 0
+}
+
+// joinRecords makes one batch of many. They are of the same schema, so that
+// joining cannot fail but by memory.
+func joinRecords(schema *arrow.Schema, recs []arrow.RecordBatch) arrow.RecordBatch {
+	if len(recs) == 1 {
+		return recs[0]
+	}
+	cols := make([]arrow.Array, schema.NumFields())
+	parts := make([]arrow.Array, len(recs))
+	var n int64
+	for _, r := range recs {
+		n += r.NumRows()
+	}
+	for c := range cols {
+		for i, r := range recs {
+			parts[i] = r.Column(c)
+		}
+		a, err := array.Concatenate(parts, memory.DefaultAllocator)
+		if err != nil {
+			panic(err) // the schemas were compared when the rows came in
+		}
+		cols[c] = a
+	}
+	return array.NewRecordBatch(schema, cols, n)
+}
+
+// upTo is the number of rows with a Seq of at most cut.
+func (t *tail) upTo(cut weft.Seq) int {
+	return sort.Search(len(t.seq), func(i int) bool { return t.seq[i] > int64(cut) })
+}
+
+// after returns a tail of the rows after cut: what is left when the rows up to
+// cut are in a file.
+func (t *tail) after(cut weft.Seq) *tail {
+	n := t.upTo(cut)
+	u := newTail(t.schema, t.keys)
+	for at, i := 0, 0; i < len(t.blocks); i++ {
+		b := t.blocks[i]
+		from, to := max(n-at, 0), int(b.NumRows())
+		if from < to {
+			u.copyRows(t, b.NewSlice(int64(from), int64(to)), at+from)
+			u.bytes += int64(recordSize(b)) * int64(to-from) / int64(to) // a slice shares the block's buffers
+		}
+		at += to
+	}
+	return u
+}
+
+// copyRows appends a slice of another tail's block, whose first row is row first there.
+func (t *tail) copyRows(from *tail, rec arrow.RecordBatch, first int) {
+	n := int(rec.NumRows())
+	var keyCols []arrow.Array
+	for _, k := range t.keys {
+		keyCols = append(keyCols, rec.Column(k))
+	}
+	for i := range n {
+		row := first + i
+		t.seq, t.op = append(t.seq, from.seq[row]), append(t.op, from.op[row])
+		if m := from.firstMerge; m != 0 && t.firstMerge == 0 && from.seq[row] >= int64(m) {
+			t.firstMerge = weft.Seq(from.seq[row])
+		}
+		if t.keys != nil {
+			t.seqTo = append(t.seqTo, from.seqTo[row])
+			if from.seqTo[row] == seqForever {
+				key, _ := appendKey(nil, keyCols, i) // encoded once before
+				t.last[string(key)] = t.rows + i
+			}
+		}
+	}
+	t.rows += n
+	t.addBlock(rec)
+}
+
+// tailView is the part of a tail that a cut sees. Safe beside the writer.
+type tailView struct {
+	of     *tail
+	blocks []arrow.RecordBatch
+	rows   int
+	cut    weft.Seq
+	op     []byte
+	seq    []int64
+	merges bool
+	// firstMerge is the first commit of the tail that is no append, 0 for none.
+	firstMerge weft.Seq
+}
+
+// view takes the rows up to cut; the store's lock must be held.
+func (t *tail) view(cut weft.Seq) tailView {
+	n := t.upTo(cut)
+	return tailView{
+		of: t, blocks: t.blocks, rows: n, cut: cut, op: t.op[:n:n], seq: t.seq[:n:n],
+		merges: t.firstMerge != 0 && t.firstMerge <= cut, firstMerge: t.firstMerge,
+	}
+}
+
+// records returns the view's rows as blocks of at least blockRows rows but for
+// the last.
+func (v tailView) records() []arrow.RecordBatch {
+	var out, small []arrow.RecordBatch
+	var smallRows int64
+	flush := func() {
+		if len(small) > 0 {
+			out = append(out, joinRecords(v.of.schema, small))
+		}
+		small, smallRows = nil, 0
+	}
+	left := int64(v.rows)
+	for _, b := range v.blocks {
+		if left == 0 {
+			break
+		}
+		if b.NumRows() > left {
+			b = b.NewSlice(0, left)
+		}
+		left -= b.NumRows()
+		if b.NumRows() >= blockRows {
+			flush()
+			out = append(out, b)
+			continue
+		}
+		small = append(small, b)
+		if smallRows += b.NumRows(); smallRows >= blockRows {
+			flush()
+		}
+	}
+	flush()
+	return out
+}
+
+// marks copies what a keyed table's rows are at the cut: its key's last one, and
+// that and no delete. The store's lock must be held.
+func (v tailView) marks() (last, live []bool) {
+	last, live = make([]bool, v.rows), make([]bool, v.rows)
+	for i := range last {
+		last[i] = v.of.seqTo[i] > int64(v.cut)
+		live[i] = last[i] && v.op[i] != 'd'
+	}
+	return last, live
+}
