@@ -37,8 +37,13 @@ func connect(ctx context.Context, r ingest.Request) (*pgx.Conn, error) {
 		return nil, weft.Errorf(weft.KindInvalid, "read the source", r.Where(), "server %q needs host and database", s.Name)
 	}
 	for _, p := range [][3]string{
-		{"host", s.Host, ""}, {"port", s.Port, "PGPORT"}, {"dbname", s.Database, ""}, {"user", s.User, "PGUSER"},
-		{"password", s.Password, "PGPASSWORD"}, {"sslmode", "", "PGSSLMODE"}, {"sslrootcert", "", "PGSSLROOTCERT"},
+		{"host", s.Host, ""},
+		{"port", s.Port, "PGPORT"},
+		{"dbname", s.Database, ""},
+		{"user", s.User, "PGUSER"},
+		{"password", s.Password, "PGPASSWORD"},
+		{"sslmode", "", "PGSSLMODE"},
+		{"sslrootcert", "", "PGSSLROOTCERT"},
 	} {
 		if err := set(p[0], p[1], p[2]); err != nil {
 			return nil, err

@@ -130,9 +130,9 @@ func TestFaults(t *testing.T) {
 			w.Header().Set("Location", "file:///etc/passwd")
 			w.WriteHeader(302)
 		}, nil, weft.KindDenied, "another scheme"},
-		"redirects in a circle": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/a.csv", 302) }, nil, weft.KindDenied, "more than five times"},
+		"redirects in a circle": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/a.csv", http.StatusFound) }, nil, weft.KindDenied, "more than five times"},
 		"redirects to the metadata": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://169.254.169.254/latest", 302)
+			http.Redirect(w, r, "http://169.254.169.254/latest", http.StatusFound)
 		}, nil, weft.KindDenied, "link-local"},
 		"a user in the address": {nil, func(_ *Driver, s *contract.Server) { s.URL = strings.Replace(s.URL, "http://", "http://u:hunter2@", 1) }, weft.KindInvalid, "holds a user"},
 		"another scheme":        {nil, func(_ *Driver, s *contract.Server) { s.URL = "ftp://example.com/a.csv" }, weft.KindInvalid, "no http"},
