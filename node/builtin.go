@@ -7,8 +7,8 @@ import (
 	"weft/ingest/web"
 )
 
-// drivers lists every kind of source by name; there is no registration.
-func drivers() ingest.Drivers {
+// Drivers lists every kind of source by name; there is no registration.
+func Drivers() ingest.Drivers {
 	local := files.New()
 	return ingest.Drivers{local, web.New(local), postgres.New()}
 }

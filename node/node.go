@@ -78,7 +78,7 @@ func (n *Node) Open(ctx context.Context) (err error) {
 	n.tokens = access.NewTokens(n.books, n.env.Clock, n.token)
 	n.pool = engine.NewPool(engine.PoolConfig{Warm: 1}, n.cfg.RunEnv)
 	n.loads = semaphore.NewWeighted(int64(n.cfg.Loads))
-	n.readers = drivers()
+	n.readers = Drivers()
 	n.reader = federate.New(federate.Config{
 		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: n.cfg.Memory, TempBytes: n.cfg.TempBytes,
 		Threads: n.cfg.Threads, Deadline: n.cfg.Deadline, Concurrency: n.cfg.Concurrency, Queue: 50 * n.cfg.Concurrency,

@@ -343,7 +343,7 @@ func (l *load) lookAtProduct(x *input) error {
 	up, err := l.p.node.find(x.port.Product)
 	if err != nil || up.store == nil {
 		return weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s is not here", x.port.Product).
-			WithHint("apply %s at this node first", x.port.Product)
+			WithHint("weft apply the folder of %s at this node first", x.port.Product)
 	}
 	c, ok := lastWithRows(up.store)
 	if !ok {
@@ -450,8 +450,16 @@ func (l *load) progress(g ingest.Progress) {
 	}
 	l.req.progress(serve.Event{
 		Phase: "read", Product: l.folder.Name.String(), Table: g.Table, Rows: g.Rows, Bytes: g.Bytes, Total: g.TotalBytes,
-		Rate: g.Rate, Left: g.Left.Seconds(),
+		Rate: rowRate(g.Rows, l.p.node.env.Clock.Now().Sub(l.phaseBegan)), Left: g.Left.Seconds(),
 	})
+}
+
+// rowRate is rows a second, 0 where too little time has passed to tell.
+func rowRate(rows int64, since time.Duration) float64 {
+	if since < 50*time.Millisecond {
+		return 0
+	}
+	return float64(rows) / since.Seconds()
 }
 
 // phase notes that the next verb begins.

@@ -169,7 +169,7 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 		return weft.StateRefused, "weft checks " + name.String()
 	case records.Failed:
 		if up := p.stoppedUpstream(); up != "" {
-			return weft.StateUpstreamStopped, "weft show " + up
+			return weft.StateUpstreamStopped, or(p.last.Hint, "weft show "+up)
 		}
 		return weft.StateSourceLost, or(p.last.Hint, "weft refresh "+name.String())
 	}

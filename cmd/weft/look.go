@@ -12,9 +12,7 @@ import (
 	"weft/contract"
 	"weft/engine"
 	"weft/ingest"
-	"weft/ingest/files"
-	"weft/ingest/postgres"
-	"weft/ingest/web"
+	"weft/node"
 	"weft/run"
 	"weft/serve"
 )
@@ -26,11 +24,6 @@ const lookMemory = 2 << 30
 type looked struct {
 	*contract.Shape
 	vars []string // variables that the folder names for credentials that were in --from
-}
-
-// sources are the drivers that product new can look with.
-func sources() ingest.Drivers {
-	return ingest.Drivers{files.New(), web.New(files.New()), postgres.New()}
 }
 
 // look reads the source that --from names and measures what a draft needs. What
@@ -60,7 +53,7 @@ func (a *app) look(ctx context.Context, name weft.Name, from string) (*looked, e
 		return nil, weft.Errorf(weft.KindUnavailable, op, name.String(), "%w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()
-	drivers := sources()
+	drivers := node.Drivers()
 	places, err := drivers.Locations(&origin.Server, wd, lookup)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,88 @@
+package records
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"weft"
+)
+
+func TestBooks(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "books.db")
+	b, err := Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
+		t.Errorf("the books' mode is %v, %v", st.Mode(), err)
+	}
+	p := Product{
+		ID: "a1", Name: weft.Name{Domain: "sales", Product: "orders"}, Folder: sha256.Sum256([]byte("one")),
+		Dir: "/srv/orders", Revision: "3fa9c2+", Env: "prod", Applied: time.UnixMicro(1_700_000_000_000_001).UTC(),
+	}
+	if err := b.PutProduct(ctx, p, []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	q := p
+	q.Folder, q.Paused = sha256.Sum256([]byte("two")), true
+	if err := b.PutProduct(ctx, q, []byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err = Open(ctx, path); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	if ps, err := b.Products(ctx); err != nil || len(ps) != 1 || ps[0] != q {
+		t.Errorf("the products are %+v, %v", ps, err)
+	}
+	for hash, want := range map[weft.Hash]string{p.Folder: "one", q.Folder: "two"} {
+		if a, err := b.Archive(ctx, hash); err != nil || string(a) != want {
+			t.Errorf("the archive is %q, %v", a, err)
+		}
+	}
+	if _, err := b.Archive(ctx, weft.Hash{}); weft.KindOf(err) != weft.KindGone {
+		t.Errorf("an archive that never was: %v", err)
+	}
+	for i := range keepAttempts + 5 {
+		a := Attempt{Started: time.UnixMicro(int64(i)).UTC(), Outcome: Committed, Seq: weft.Seq(i)}
+		if err := b.PutAttempt(ctx, p.ID, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	as, err := b.Attempts(ctx, p.ID, 1000)
+	if err != nil || len(as) != keepAttempts || as[0].Seq != keepAttempts+4 {
+		t.Errorf("%d attempts are kept, %v", len(as), err)
+	}
+	if err := b.DeleteProduct(ctx, q, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if as, err := b.Attempts(ctx, p.ID, 10); err != nil || len(as) != 0 {
+		t.Errorf("a deleted product's attempts are kept: %+v, %v", as, err)
+	}
+}
+
+func TestNewerBooksAreRefused(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "books.db")
+	b, err := Open(ctx, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.db.ExecContext(ctx, "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(ctx, path); weft.KindOf(err) != weft.KindConflict || weft.HintOf(err) == "" {
+		t.Errorf("books of a newer program: %v", err)
+	}
+}
