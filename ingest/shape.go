@@ -78,7 +78,7 @@ func (r Request) texts(ctx context.Context, sql string) ([][]string, error) {
 			line := make([]string, b.NumCols())
 			for i := range line {
 				if c := b.Column(i).(*array.String); c.IsValid(row) {
-					line[i] = c.Value(row)
+					line[i] = strings.Clone(c.Value(row)) // the batch's memory goes with the reader
 				}
 			}
 			out = append(out, line)

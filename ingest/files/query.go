@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
@@ -30,7 +31,7 @@ func rows(ctx context.Context, r ingest.Request, sql string, f func(text []strin
 				valid[i] = c.IsValid(row)
 				text[i] = ""
 				if valid[i] {
-					text[i] = c.Value(row)
+					text[i] = strings.Clone(c.Value(row)) // the batch's memory goes with the reader
 				}
 			}
 			if err := f(text, valid); err != nil {
