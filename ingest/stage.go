@@ -143,7 +143,9 @@ func Sanitize(err error) string {
 func Fault(err error, where, place string) error {
 	switch k := weft.KindOf(err); k {
 	case weft.KindUnavailable, weft.KindCancelled, weft.KindLimit, weft.KindDenied:
-		return weft.Errorf(k, "read the source", where, "%s: %s", place, Sanitize(err))
+		e := weft.Errorf(k, "read the source", where, "%s: %s", place, Sanitize(err))
+		e.Hint = weft.HintOf(err)
+		return e
 	}
 	return weft.Errorf(weft.KindInvalid, "read the source", where, "%s cannot be read: %s", place, Sanitize(err))
 }

@@ -291,7 +291,7 @@ func (l *load) known(port, table string) []ingest.Column {
 			continue
 		}
 		for _, f := range t.Schema.Fields() {
-			if typ, err := contract.FromArrow(f.Type); err == nil {
+			if typ, err := contract.FromField(f); err == nil {
 				out = append(out, ingest.Column{Name: f.Name, Type: typ})
 			}
 		}

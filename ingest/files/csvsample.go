@@ -82,10 +82,10 @@ func (l *load) unsay(ctx context.Context, g *group, types []contract.Type, n int
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !ingest.Retry(err) {
 		return l.fault(err, g)
 	}
-	return nil
+	return nil // a file that cannot be read shows that when it is staged
 }
 
 // text reads every column as text.
@@ -138,8 +138,8 @@ func (l *load) digits(ctx context.Context, g *group, types []contract.Type, care
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !ingest.Retry(err) {
 		return l.fault(err, g)
 	}
-	return nil
+	return nil // a file that cannot be read shows that when it is staged
 }

@@ -129,9 +129,19 @@ rejected line 4: expected 3 columns, found 4 @ a.csv:4 {"line":"3,4,5,6"}
 rejected line 5: a quote is not closed where its value ends @ a.csv:5 {"line":"4,\"5\"x,"}
 rejected line 6: type date: column day @ a.csv:6 {"id":"5","qty":"6","day":"yesterday"}`,
 		},
-		"not utf-8":               {text: "id,name\n1,Zo\xeb\n2,b\n", table: ingesttest.Table("t", "id bigint", "name text"), want: "id BIGINT, name VARCHAR\n2|b\nrejected line 2: the text is not utf-8 @ a.csv:2 {\"line\":\"1,Zo?\"}"},
-		"leading zeros stay":      {text: "zip,n\n01234,1\n99999,2\n", want: "zip VARCHAR, n BIGINT\n01234|1\n99999|2"},
-		"names twice and empty":   {text: "a,a,,b c\n1,2,3,4\n", want: "a BIGINT, a_1 BIGINT, column2 BIGINT, b c BIGINT\n1|2|3|4"},
+		"not utf-8":             {text: "id,name\n1,Zo\xeb\n2,b\n", table: ingesttest.Table("t", "id bigint", "name text"), want: "id BIGINT, name VARCHAR\n2|b\nrejected line 2: the text is not utf-8 @ a.csv:2 {\"line\":\"1,Zo?\"}"},
+		"leading zeros stay":    {text: "zip,n\n01234,1\n99999,2\n", want: "zip VARCHAR, n BIGINT\n01234|1\n99999|2"},
+		"names twice and empty": {text: "a,a,,b c\n1,2,3,4\n", want: "a BIGINT, a_1 BIGINT, column2 BIGINT, b c BIGINT\n1|2|3|4"},
+		"lines behind quoted newlines": {
+			text: "id,x\n1,\"a\n\n\"\n2,\"b\nb\"\ny,c\nz\n", table: ingesttest.Table("t", "id bigint", "x text"),
+			want: "id BIGINT, x VARCHAR\n1|a\n2|b\nb\nrejected line 7: type bigint: column id @ a.csv:7 {\"id\":\"y\",\"x\":\"c\"}\nrejected line 8: expected 2 columns, found 1 @ a.csv:8 {\"line\":\"z\"}",
+		},
+		"mixed line ends": {
+			text: "id,x\r\n1,a\n2,\"b\nb\"\r\nx,c\n4,d\r\n", table: ingesttest.Table("t", "id bigint", "x text"),
+			want: "id BIGINT, x VARCHAR\n1|a\n2|b\nb\n4|d\nrejected line 5: type bigint: column id @ a.csv:5 {\"id\":\"x\",\"x\":\"c\"}",
+		},
+		"old Mac line ends":       {text: "id,x\r1,a\r2,b\r", table: ingesttest.Table("t", "id bigint", "x text"), want: "id BIGINT, x VARCHAR\n1|a\n2|b"},
+		"blank lines":             {text: "id,x\n1,a\n\n2,b\n\n\n", table: ingesttest.Table("t", "id bigint", "x text"), want: "id BIGINT, x VARCHAR\n1|a\n2|b"},
 		"one column":              {text: "id\n1\n2\n", want: "id BIGINT\n1\n2"},
 		"lists and structs":       {text: "id,l\n1,\"[1, 2]\"\n", table: ingesttest.Table("t", "id bigint", "l bigint[]"), want: "id BIGINT, l BIGINT[]\n1|[1, 2]"},
 		"no newline at the end":   {text: "id,qty,day\n1,2,2024-01-02", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|2|2024-01-02"},

@@ -262,6 +262,16 @@ func (g *group) bytes() (n int64) {
 	return n
 }
 
+// file is the file of the group at a path.
+func (g *group) file(path string) *file {
+	for _, f := range g.files {
+		if f.path == path {
+			return f
+		}
+	}
+	return nil
+}
+
 // list is the files as an SQL list.
 func (g *group) list() string {
 	var w []string

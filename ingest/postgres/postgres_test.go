@@ -1,15 +1,21 @@
 package postgres
 
 import (
+	"context"
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"weft"
 	"weft/contract"
 	"weft/engine"
 	"weft/ingest"
 	"weft/ingest/ingesttest"
 	"weft/ingest/postgres/pgtest"
+	"weft/run"
 )
 
 var server struct {
@@ -65,7 +71,195 @@ INSERT INTO every VALUES
 
 func TestTypes(t *testing.T) {
 	g := port(t, everything, ingesttest.Table("every")).Must(nil)
-	t.Log(g.Rows("every"), g.Keys, string(g.Position))
+	want := `id BIGINT, b BOOLEAN, i2 SMALLINT, i4 INTEGER, f4 FLOAT, f8 DOUBLE, n DECIMAL(12,3), nn DECIMAL(38,9), t VARCHAR, v VARCHAR, c VARCHAR, q VARCHAR, nm VARCHAR, by BLOB, d DATE, tm TIME, ts TIMESTAMP, tz TIMESTAMP WITH TIME ZONE, u UUID, j VARCHAR, jb VARCHAR, e VARCHAR, a INTEGER[], ta VARCHAR[], na DECIMAL(6,2)[], dom DECIMAL(10,2), iv VARCHAR, ip VARCHAR, m VARCHAR
+1|true|-32768|2147483647|1.5|-0.1|-123456789.125|123456789012345678901234567.123456789|héllo|v|ab  |x|nm|\x00\xFF|1999-12-31|23:59:59.999999|1969-12-31 23:59:59.5|2024-02-29 10:00:00+00|550e8400-e29b-41d4-a716-446655440000|{"a": 1}|{"b": [1, 2]}|ok|[1, NULL, 3]|[a, 'b,c']|[1.50, -2.00]|9.99|1 day 02:00:00|10.0.0.1/32|$12.50
+2|NULL|NULL|NULL|nan|inf|0.000|0.000000000||NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|NULL|[]|NULL|NULL|NULL|NULL|NULL|NULL
+`
+	if got := g.Rows("every"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if k := g.Keys["every"]; len(k) != 1 || k[0] != "id" {
+		t.Errorf("key %v", k)
+	}
 }
 
-var _ = contract.ModeAppend
+// TestRejects: a value that no type has rejects its row, with the column's name.
+func TestRejects(t *testing.T) {
+	p := port(t, `CREATE TABLE r (id int8, until date, at timestamptz, n numeric, l int4[]);
+INSERT INTO r VALUES (1, 'infinity', NULL, 1, '{1}'), (2, '2024-01-01', '-infinity', 1, NULL), (3, NULL, NULL, 'NaN', NULL), (4, NULL, NULL, 0.0000000001, NULL),
+ (5, NULL, NULL, NULL, '{{1,2},{3,4}}'), (6, '2024-01-01', '2024-01-01 00:00+00', 1.5, '{2}'), (3000000000, NULL, NULL, NULL, NULL)`,
+		ingesttest.Table("r", "id integer", "until", "at", "n", "l"))
+	want := `id INTEGER, until DATE, at TIMESTAMP WITH TIME ZONE, n DECIMAL(38,9), l INTEGER[]
+6|2024-01-01|2024-01-01 00:00:00+00|1.500000000|[2]
+rejected column at: infinity has no place in the type @ table "public"."r" {"id":"2","until":"2024-01-01","at":null,"n":"1.000000000","l":null}
+rejected column l: the array has more than one dimension @ table "public"."r" {"id":"5","until":null,"at":null,"n":null,"l":null}
+rejected column n: NaN and infinity have no place in a decimal @ table "public"."r" {"id":"3","until":null,"at":null,"n":null,"l":null}
+rejected column n: the number has more than 9 decimals @ table "public"."r" {"id":"4","until":null,"at":null,"n":null,"l":null}
+rejected column until: infinity has no place in the type @ table "public"."r" {"id":"1","until":null,"at":null,"n":"1.000000000","l":"[1]"}
+rejected type integer: column id @ table "public"."r" {"id":"3000000000","until":null,"at":null,"n":null,"l":null}
+`
+	if got := p.Must(nil).Rows("r"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestSnapshot: unchanged is unchanged, both tables are of one moment, views and
+// partitions are tables too, chunks make parts.
+func TestSnapshot(t *testing.T) {
+	p := port(t, `CREATE TABLE a (id int primary key, x text); INSERT INTO a SELECT g, 'x' || g FROM generate_series(1, 2500) g;
+CREATE VIEW b AS SELECT id AS key, x FROM a WHERE id < 10;
+CREATE TABLE "Odd Name" (id int, day date) PARTITION BY RANGE (day);
+CREATE TABLE odd1 PARTITION OF "Odd Name" FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+INSERT INTO "Odd Name" VALUES (1, '2024-05-05'); CREATE TABLE nothing (id int)`,
+		ingesttest.Table("a"), ingesttest.Table("b", "key bigint"), ingesttest.Table("odd"), ingesttest.Table("nothing"))
+	p.Tables[2].Table.PhysicalName = "Odd Name"
+	p.Driver = Driver{ChunkRows: 1000}
+	g := p.Must(nil)
+	if s := g.Tables[0]; s.Rows != 2500 || len(s.Files) != 3 || !s.Full {
+		t.Errorf("%+v", s)
+	}
+	if got := g.Rows("odd"); got != "id INTEGER, day DATE\n1|2024-05-05\n" {
+		t.Error(got)
+	}
+	if g.Tables[1].Rows != 9 || g.Tables[3].Rows != 0 || len(g.Notes) != 1 {
+		t.Errorf("%+v %v", g.Tables, g.Notes)
+	}
+	if !p.Must(g.Position).Unchanged {
+		t.Error("an unchanged database was staged again")
+	}
+	server.s.Exec(t, p.Server.Database, "UPDATE a SET x = 'new' WHERE id = 7")
+	if h := p.Must(g.Position); h.Unchanged || h.Tables[0].Rows != 2500 {
+		t.Error("a change was not seen")
+	}
+}
+
+// TestCursor: append and upsert read on from the largest value of the cursor.
+func TestCursor(t *testing.T) {
+	for _, mode := range []contract.Mode{contract.ModeAppend, contract.ModeUpsert} {
+		t.Run(string(mode), func(t *testing.T) {
+			p := port(t, `CREATE TABLE a (id int, at timestamptz); INSERT INTO a VALUES (1, '2024-01-01'), (2, '2024-01-02')`, ingesttest.Table("a", "id", "at"))
+			p.Server.Mode = mode
+			ctx := context.Background()
+			if _, err := p.Read(ctx, nil); weft.KindOf(err) != weft.KindInvalid || !strings.Contains(weft.HintOf(err), "weftCursor") {
+				t.Errorf("without a cursor: %v", err)
+			}
+			p.Server.Cursor = "at"
+			g := p.Must(nil)
+			if g.Tables[0].Rows != 2 || g.Tables[0].Full {
+				t.Errorf("%+v", g.Tables[0])
+			}
+			if !p.Must(g.Position).Unchanged {
+				t.Error("old rows were read again")
+			}
+			server.s.Exec(t, p.Server.Database, "INSERT INTO a VALUES (3, '2024-01-03'), (4, NULL)")
+			h := p.Must(g.Position)
+			if got := h.Rows("a"); got != "id INTEGER, at TIMESTAMP WITH TIME ZONE\n3|2024-01-03 00:00:00+00\n" {
+				t.Error(got)
+			}
+			day := func(d int) time.Time { return time.Date(2024, 1, d, 0, 0, 0, 0, time.UTC) }
+			p.Window = &ingest.Window{From: day(2), To: day(3)}
+			w := p.Must(h.Position)
+			if mode == contract.ModeUpsert && (w.Unchanged || w.Tables[0].Rows != 1 || string(w.Position) != string(h.Position)) {
+				t.Errorf("an upsert window: %+v %s", w.Tables, w.Position)
+			}
+			if mode == contract.ModeAppend && !w.Unchanged {
+				t.Error("an append window read old rows again")
+			}
+			p.Window = &ingest.Window{From: day(3)}
+			if _, err := p.Read(ctx, nil); (weft.KindOf(err) == weft.KindInvalid) != (mode == contract.ModeAppend) {
+				t.Errorf("a window that leaves a gap: %v", err)
+			}
+			p.Window, p.Server.Cursor = nil, "nope"
+			if _, err := p.Read(ctx, nil); weft.KindOf(err) != weft.KindDrift {
+				t.Errorf("a missing cursor: %v", err)
+			}
+		})
+	}
+}
+
+// TestDriftAndFaults: each names what is wrong, and never the password.
+func TestDriftAndFaults(t *testing.T) {
+	p := port(t, `CREATE TABLE a (id int, quantity int, name text); CREATE TABLE locked (id int); DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN`, ingesttest.Table("a", "id int", "qty int"))
+	for name, c := range map[string]struct {
+		change func(*contract.Server)
+		table  ingest.Want
+		kind   weft.Kind
+		want   string
+	}{
+		"renamed":      {nil, ingesttest.Table("a", "id int", "qty int"), weft.KindDrift, "`quantity`: did it get renamed?"},
+		"type":         {nil, ingesttest.Table("a", "name date"), weft.KindDrift, "column `name` changed its type: date is expected"},
+		"no table":     {nil, ingesttest.Table("b"), weft.KindDrift, `table "public"."b" is missing`},
+		"no grant":     {func(s *contract.Server) { s.User = "poor" }, ingesttest.Table("locked"), weft.KindDenied, "permission denied"},
+		"no database":  {func(s *contract.Server) { s.Database = "nope" }, ingesttest.Table("a"), weft.KindInvalid, "does not exist"},
+		"no user":      {func(s *contract.Server) { s.User, s.Password = "nobody_here", "${SECRET}" }, ingesttest.Table("a"), weft.KindDenied, "does not exist"},
+		"nobody there": {func(s *contract.Server) { s.Host, s.Port, s.Password = "127.0.0.1", "1", "${SECRET}" }, ingesttest.Table("a"), weft.KindUnavailable, "refused"},
+		"no variable":  {func(s *contract.Server) { s.Password = "${NOT_SET}" }, ingesttest.Table("a"), weft.KindInvalid, "NOT_SET"},
+		"injection":    {nil, ingesttest.Table(`a"; DROP TABLE a; --`), weft.KindDrift, "is missing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := *p
+			q.T, q.Tables, q.Vars = t, []ingest.Want{c.table}, map[string]string{"SECRET": "hunter2"}
+			if c.change != nil {
+				c.change(&q.Server)
+			}
+			_, err := q.Read(context.Background(), nil)
+			if weft.KindOf(err) != c.kind || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%s: %v", weft.KindOf(err), err)
+			}
+			if err != nil && strings.Contains(err.Error()+weft.HintOf(err), "hunter2") {
+				t.Errorf("the password is in %v", err)
+			}
+		})
+	}
+}
+
+// killing ends the server at the first chunk that is staged.
+type killing struct {
+	engine.Session
+	once sync.Once
+	kill func()
+}
+
+func (k *killing) Exec(ctx context.Context, st engine.Statement) (int64, error) {
+	k.once.Do(k.kill)
+	return k.Session.Exec(ctx, st)
+}
+
+// TestServerGoesAway kills the server in the middle of a COPY.
+func TestServerGoesAway(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs a PostgreSQL server")
+	}
+	own, err := pgtest.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(own.Close)
+	db := own.Database(t, "CREATE TABLE a AS SELECT g AS id, repeat('x', 200) AS x FROM generate_series(1, 300000) g")
+	p := &ingesttest.Port{T: t, Driver: Driver{ChunkRows: 1000}, Server: own.Contract(db), Tables: []ingest.Want{ingesttest.Table("a")}}
+	s, stage := p.Session()
+	_, err = p.Driver.Read(context.Background(), ingest.Request{Server: &p.Server, Tables: p.Tables, Stage: stage, Session: &killing{Session: s, kill: own.Kill}, Env: run.Quiet()})
+	if weft.KindOf(err) != weft.KindUnavailable || !strings.Contains(err.Error(), "went away") {
+		t.Errorf("%s: %v", weft.KindOf(err), err)
+	}
+	if err := own.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if g := p.Must(nil); g.Tables[0].Rows != 300_000 {
+		t.Errorf("%d rows after the restart", g.Tables[0].Rows)
+	}
+}
+
+// TestShape: what a draft contract needs, the declared key first.
+func TestShape(t *testing.T) {
+	p := port(t, `CREATE TABLE orders (no text, id int PRIMARY KEY, email text, state text, amount numeric(8,2));
+INSERT INTO orders SELECT 'n' || g, g, 'person' || g || '@example.com', CASE WHEN g % 3 = 0 THEN 'paid' ELSE 'open' END, g / 4.0 FROM generate_series(1, 200) g`, ingesttest.Table("orders"))
+	s, stage := p.Session()
+	shape, err := ingest.Drivers{p.Driver}.Shape(context.Background(), ingest.Request{Server: &p.Server, Tables: p.Tables, Stage: stage, Session: s, Env: run.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprintf("%+v", shape.Tables); strings.Contains(got, "person") || !strings.Contains(got, "Key:[id]") || !strings.Contains(got, "Enum:[open paid]") || !strings.Contains(got, "Min:0.25 Max:50.00") {
+		t.Error(got)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"sort"
 	"strconv"
 	"strings"
@@ -77,12 +78,17 @@ func (s *Server) run() error {
 	if err != nil {
 		return err
 	}
-	if err := s.cmd.Start(); err != nil {
-		return err
-	}
 	s.done = make(chan struct{})
 	ready := make(chan error, 1)
 	go func() {
+		// The server dies with the thread that started it, so this one stays.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(s.done)
+		if err := s.cmd.Start(); err != nil {
+			ready <- err
+			return
+		}
 		lines := bufio.NewScanner(log)
 		var last string
 		for lines.Scan() {
@@ -98,7 +104,6 @@ func (s *Server) run() error {
 		case ready <- fmt.Errorf("postgres ended: %v: %s", err, last):
 		default:
 		}
-		close(s.done)
 	}()
 	select {
 	case err := <-ready:
