@@ -28,7 +28,7 @@ func parquet(b testing.TB, rows int) string {
 	for i := range 12 {
 		cols = append(cols, fmt.Sprintf("(range * %d) %% 1000003 as c%d", i+7, i))
 	}
-	sql := fmt.Sprintf("copy (select %s from range(%d)) to %s (format parquet, compression zstd)", strings.Join(cols, ","), rows, quote(f))
+	sql := fmt.Sprintf("copy (select %s from range(%d)) to %s (format parquet, compression zstd)", strings.Join(cols, ","), rows, QuoteLiteral(f))
 	if _, err := d.Exec(b.Context(), Statement{SQL: sql}); err != nil {
 		b.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func BenchmarkSmall(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		r, err := s.Query(b.Context(), Statement{SQL: text, Views: []View{{Schema: "sales", Name: "orders", SQL: "from read_parquet([" + quote(f) + "])"}}})
+		r, err := s.Query(b.Context(), Statement{SQL: text, Views: []View{{Schema: "sales", Name: "orders", SQL: "from read_parquet([" + QuoteLiteral(f) + "])"}}})
 		drain(b, r, err)
 		_ = s.Close()
 		took = append(took, time.Since(began))
@@ -87,7 +87,7 @@ func BenchmarkStream(b *testing.B) {
 		sql := "select range as a, range + 1 as b, range + 2 as c, range + 3 as d, range + 4 as e, range + 5 as f from range(6000000)"
 		cfg := SessionConfig{Memory: 1 << 30}
 		if f != "" {
-			sql, cfg.Read = "from "+quote(f), []string{f}
+			sql, cfg.Read = "from "+QuoteLiteral(f), []string{f}
 		}
 		b.Run(name+"/worker", func(b *testing.B) {
 			s, err := testPool(b).Session(b.Context(), cfg)

@@ -38,8 +38,8 @@ func lockdown(c settings) []setting {
 	plain := func(name string, v any) setting { s := fmt.Sprint(v); return setting{name, s, s} }
 	set := []setting{
 		plain("threads", c.Threads),
-		{"memory_limit", quote(fmt.Sprintf("%dB", c.Memory)), ""},
-		{"temp_directory", quote(c.Temp), c.Temp},
+		{"memory_limit", QuoteLiteral(fmt.Sprintf("%dB", c.Memory)), ""},
+		{"temp_directory", QuoteLiteral(c.Temp), c.Temp},
 		plain("preserve_insertion_order", c.Ordered),
 		{"TimeZone", "'UTC'", "UTC"},
 		plain("parquet_metadata_cache", true),
@@ -53,7 +53,7 @@ func lockdown(c settings) []setting {
 		plain("errors_as_json", false),
 	}
 	if c.TempBytes > 0 {
-		set = append(set, setting{"max_temp_directory_size", quote(fmt.Sprintf("%dB", c.TempBytes)), ""})
+		set = append(set, setting{"max_temp_directory_size", QuoteLiteral(fmt.Sprintf("%dB", c.TempBytes)), ""})
 	}
 	return append(set, []setting{
 		{"allowed_directories", list(c.folders()), ""},
@@ -122,7 +122,7 @@ func list(paths []string) string {
 	var q []string
 	for _, p := range paths {
 		if p != "" {
-			q = append(q, quote(p))
+			q = append(q, QuoteLiteral(p))
 		}
 	}
 	return "[" + strings.Join(q, ", ") + "]"

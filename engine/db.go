@@ -195,9 +195,3 @@ func arrowError(p unsafe.Pointer) error {
 	}
 	return fmt.Errorf("%s", C.GoString(C.duckdb_error_data_message(p)))
 }
-
-// quote writes s as an SQL string.
-func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
-// quoteName writes s as an SQL identifier.
-func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

@@ -150,7 +150,7 @@ func TestProgress(t *testing.T) {
 	s = testSession(t, func(c *SessionConfig) { c.Threads, c.Read = 1, []string{f} })
 	done := make(chan error)
 	go func() {
-		_, err := ask(t.Context(), s, Statement{SQL: "select count(distinct hash(c0, c1, c2)), count(distinct c3), max(md5(c4::varchar)) from " + quote(f)})
+		_, err := ask(t.Context(), s, Statement{SQL: "select count(distinct hash(c0, c1, c2)), count(distinct c3), max(md5(c4::varchar)) from " + QuoteLiteral(f)})
 		done <- err
 	}()
 	seen := false
@@ -209,9 +209,9 @@ func TestFaults(t *testing.T) {
 		{"select 'secret'::int", weft.KindInvalid, "Could not convert string '…'"},
 		{"select 2147483647::int + x::int from (select 2147483000 x)", weft.KindInvalid, "Overflow"},
 		{"select error('stop')", weft.KindInvalid, "stop"},
-		{"from read_csv(" + quote(bad) + ", columns = {'a': 'int', 'b': 'int'}, header = true)", weft.KindInvalid, "Line: 3"},
-		{"from " + quote(torn), weft.KindInvalid, "<data>/torn.parquet"},
-		{"from " + quote(dir+"/gone.parquet"), weft.KindUnavailable, "<data>/gone.parquet"},
+		{"from read_csv(" + QuoteLiteral(bad) + ", columns = {'a': 'int', 'b': 'int'}, header = true)", weft.KindInvalid, "Line: 3"},
+		{"from " + QuoteLiteral(torn), weft.KindInvalid, "<data>/torn.parquet"},
+		{"from " + QuoteLiteral(dir+"/gone.parquet"), weft.KindUnavailable, "<data>/gone.parquet"},
 		{"from read_csv('/etc/passwd')", weft.KindDenied, "/etc/passwd"},
 		{"select 1; select 2", weft.KindInvalid, "multiple statements"},
 		{"", weft.KindInvalid, ""},

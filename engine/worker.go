@@ -305,15 +305,15 @@ func (k *worker) makeViews(vs []View) (drops []string, err error) {
 	made := map[string]bool{"": true, "main": true}
 	for _, v := range vs {
 		if !made[v.Schema] {
-			if err := k.db.run("create schema " + quoteName(v.Schema)); err != nil {
+			if err := k.db.run("create schema " + QuoteIdent(v.Schema)); err != nil {
 				return drops, err
 			}
 			made[v.Schema] = true
-			drops = append(drops, "drop schema "+quoteName(v.Schema))
+			drops = append(drops, "drop schema "+QuoteIdent(v.Schema))
 		}
-		name := quoteName(v.Name)
+		name := QuoteIdent(v.Name)
 		if v.Schema != "" {
-			name = quoteName(v.Schema) + "." + name
+			name = QuoteIdent(v.Schema) + "." + name
 		}
 		if err := k.db.run("create view " + name + " as " + v.SQL); err != nil {
 			return drops, err

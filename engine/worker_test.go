@@ -39,12 +39,12 @@ func TestWorkerIsConfined(t *testing.T) {
 	if p, ok := ProtectionOf(s); !ok || !p.Engine || p.Memory < 256<<20 {
 		t.Fatalf("%+v", p)
 	}
-	if got := mustAsk(t, s, "from read_csv("+quote(file)+")"); got != "1\n" {
+	if got := mustAsk(t, s, "from read_csv("+QuoteLiteral(file)+")"); got != "1\n" {
 		t.Fatal(got)
 	}
 	for _, sql := range []string{
 		"from read_text('/etc/passwd')", "from read_csv('/etc/passwd')", "from read_blob('/proc/self/environ')",
-		"from read_csv(" + quote(outside) + ")", "from '" + outside + "'", "from glob('/etc/*')",
+		"from read_csv(" + QuoteLiteral(outside) + ")", "from '" + outside + "'", "from glob('/etc/*')",
 		"from read_csv('" + dir + "/../../../../../../../../etc/passwd')", "from read_csv('https://example.com/x.csv')",
 		"from read_parquet('s3://bucket/x.parquet')",
 	} {
@@ -65,10 +65,10 @@ func TestWorkerIsConfined(t *testing.T) {
 			t.Errorf("%s: done", sql)
 		}
 	}
-	if n, err := s.Exec(t.Context(), Statement{SQL: "copy (from range(10)) to " + quote(filepath.Join(out, "x.parquet"))}); err != nil || n != 10 {
+	if n, err := s.Exec(t.Context(), Statement{SQL: "copy (from range(10)) to " + QuoteLiteral(filepath.Join(out, "x.parquet"))}); err != nil || n != 10 {
 		t.Fatal(n, err)
 	}
-	if got := mustAsk(t, s, "select count(*) from "+quote(filepath.Join(out, "x.parquet"))); got != "10\n" {
+	if got := mustAsk(t, s, "select count(*) from "+QuoteLiteral(filepath.Join(out, "x.parquet"))); got != "10\n" {
 		t.Fatal(got)
 	}
 	env, err := os.ReadFile("/proc/" + pid(s) + "/environ")

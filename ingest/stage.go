@@ -12,17 +12,13 @@ import (
 	"time"
 
 	"weft"
-	"weft/contract"
 	"weft/engine"
 )
-
-// copyOptions are the codec and pages of every staged file.
-const copyOptions = "(FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
 
 // Copy runs the SELECT of st into a new Parquet file of the staging folder and
 // returns its rows.
 func (r Request) Copy(ctx context.Context, st engine.Statement, file string) (int64, error) {
-	st.SQL = fmt.Sprintf("COPY (%s) TO %s %s", st.SQL, contract.QuoteLiteral(file), copyOptions)
+	st.SQL = engine.CopyParquet(st.SQL, file)
 	return r.Session.Exec(ctx, st)
 }
 

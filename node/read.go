@@ -416,7 +416,7 @@ func (l *load) copyProduct(ctx context.Context, x *input, table string) (store.S
 		}
 		file := filepath.Join(l.stage, fmt.Sprintf("%s-%s-%d.parquet", x.port.Name, table, len(out.Files)))
 		_, err := l.session.Exec(ctx, engine.Statement{
-			SQL:     fmt.Sprintf("COPY (SELECT * FROM arrow_source('upstream')) TO %s (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)", engine.QuoteLiteral(file)),
+			SQL:     engine.CopyParquet("SELECT * FROM arrow_source('upstream')", file),
 			Sources: []engine.Source{{Name: "upstream", Schema: ans.Schema, Batches: held}},
 		})
 		for _, b := range held {

@@ -220,7 +220,7 @@ func inputTable(c *contract.Contract, name string) *contract.Table {
 // copyOf is the statement that writes a relation to a Parquet file.
 func copyOf(r store.Relation, file string) engine.Statement {
 	return engine.Statement{
-		SQL:     "COPY (" + r.SQL + ") TO " + engine.QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)",
+		SQL:     engine.CopyParquet(r.SQL, file),
 		Sources: r.Sources,
 	}
 }

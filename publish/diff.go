@@ -7,12 +7,13 @@ import (
 
 	"weft"
 	"weft/contract"
+	"weft/engine"
 	"weft/store"
 )
 
 // keyed compares all new rows with all rows before, by key.
 func (p *plan) keyed(ctx context.Context) (*store.TableData, error) {
-	file, rows, c, err := p.diff(ctx, "SELECT * FROM "+scan(p.Staged.Files), "FULL OUTER JOIN")
+	file, rows, c, err := p.diff(ctx, "SELECT * FROM "+engine.ScanParquet(p.Staged.Files...), "FULL OUTER JOIN")
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func (p *plan) inPasses(ctx context.Context, sql func(part string) string, colum
 	}
 	var files []string
 	for i := range passes {
-		part := fmt.Sprintf(" WHERE hash(%s) %% %d = %d", idents(columns), passes, i)
+		part := fmt.Sprintf(" WHERE hash(%s) %% %d = %d", engine.Idents(columns), passes, i)
 		file, n, err := p.copy(ctx, sql(part), p.Prior.Sources)
 		if err != nil {
 			return "", 0, err
@@ -80,12 +81,12 @@ func (p *plan) inPasses(ctx context.Context, sql func(part string) string, colum
 			files = append(files, file)
 		}
 	}
-	return p.copy(ctx, "SELECT * FROM "+scan(files)+order, nil)
+	return p.copy(ctx, "SELECT * FROM "+engine.ScanParquet(files...)+order, nil)
 }
 
 // order sorts changes by key, with the row before an update directly before the
 // one after it.
-func (p *plan) order() string { return idents(p.Key) + ", _op" }
+func (p *plan) order() string { return engine.Idents(p.Key) + ", _op" }
 
 func (p *plan) diffSQL(rows, before, join string) string {
 	var on, distinct, pick []string
@@ -133,17 +134,17 @@ func (p *plan) keyless(ctx context.Context) (*store.TableData, error) {
 	for _, f := range p.schema.Fields() {
 		names = append(names, f.Name)
 	}
-	cols := idents(names)
+	cols := engine.Idents(names)
 	file, _, err := p.inPasses(ctx, func(part string) string {
 		return fmt.Sprintf("SELECT CAST(sum(_weft_n) AS BIGINT) AS _weft_n, %s FROM (SELECT %s, 1 AS _weft_n FROM %s%s UNION ALL SELECT %s, -1 AS _weft_n FROM (%s)%s) GROUP BY %s HAVING sum(_weft_n) <> 0",
-			cols, cols, scan(p.Staged.Files), part, cols, p.before, part, cols)
+			cols, cols, engine.ScanParquet(p.Staged.Files...), part, cols, p.before, part, cols)
 	}, names, "")
 	if err != nil {
 		return nil, err
 	}
 	var c counts
 	if err := p.one(ctx, "SELECT coalesce(sum(_weft_n) FILTER (WHERE _weft_n > 0), 0)::BIGINT, coalesce(-sum(_weft_n) FILTER (WHERE _weft_n < 0), 0)::BIGINT FROM "+
-		scan([]string{file}), &c.inserted, &c.deleted); err != nil {
+		engine.ScanParquet(file), &c.inserted, &c.deleted); err != nil {
 		return nil, err
 	}
 	switch {
@@ -152,7 +153,7 @@ func (p *plan) keyless(ctx context.Context) (*store.TableData, error) {
 	case c.deleted > 0:
 		return p.replace(ctx, c)
 	}
-	added, rows, err := p.copy(ctx, "SELECT "+cols+" FROM (SELECT *, unnest(range(_weft_n)) FROM "+scan([]string{file})+")", nil)
+	added, rows, err := p.copy(ctx, "SELECT "+cols+" FROM (SELECT *, unnest(range(_weft_n)) FROM "+engine.ScanParquet(file)+")", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -162,16 +163,16 @@ func (p *plan) keyless(ctx context.Context) (*store.TableData, error) {
 // latest keeps the last staged row of each key, in the order of the files.
 func (p *plan) latest() string {
 	return fmt.Sprintf("SELECT * EXCLUDE (_weft_nth) FROM (SELECT *, row_number() OVER (PARTITION BY %s ORDER BY file_index DESC, file_row_number DESC) AS _weft_nth FROM %s) WHERE _weft_nth = 1",
-		idents(p.Key), scan(p.Staged.Files))
+		engine.Idents(p.Key), engine.ScanParquet(p.Staged.Files...))
 }
 
 // mergedSQL is the whole state after an append or upsert, in the new columns.
 func (p *plan) mergedSQL() string {
-	rows := "SELECT * FROM " + scan(p.Staged.Files)
+	rows := "SELECT * FROM " + engine.ScanParquet(p.Staged.Files...)
 	before := "(" + p.before + ") AS p"
 	if p.Mode == contract.ModeUpsert && len(p.Key) > 0 {
 		rows = p.latest()
-		before += " ANTI JOIN (SELECT DISTINCT " + idents(p.Key) + " FROM " + scan(p.Staged.Files) + ") AS n USING (" + idents(p.Key) + ")"
+		before += " ANTI JOIN (SELECT DISTINCT " + engine.Idents(p.Key) + " FROM " + engine.ScanParquet(p.Staged.Files...) + ") AS n USING (" + engine.Idents(p.Key) + ")"
 	}
 	return "(SELECT * FROM " + before + ") UNION ALL (" + rows + ")"
 }

@@ -71,7 +71,7 @@ func (b *workbench) staged(full bool, sqls ...string) store.Staged {
 // relation is a prior state of the rows of a SELECT.
 func (b *workbench) relation(sql string) *store.Relation {
 	f, n := b.file(sql)
-	return &store.Relation{SQL: "SELECT * FROM " + scan([]string{f}), Files: []string{f}, Rows: n, Plain: true}
+	return &store.Relation{SQL: "SELECT * FROM " + engine.ScanParquet(f), Files: []string{f}, Rows: n, Plain: true}
 }
 
 // lines reads a SELECT as sorted lines of text.
@@ -107,7 +107,7 @@ func (b *workbench) lines(sql string, sources ...engine.Source) []string {
 // rowsOf is a SELECT of a change's rows, from blocks or from its file.
 func rowsOf(d *store.TableData) (string, []engine.Source) {
 	if d.File != "" {
-		return "SELECT * FROM " + scan([]string{d.File}), nil
+		return "SELECT * FROM " + engine.ScanParquet(d.File), nil
 	}
 	return "SELECT * FROM arrow_source('change')", []engine.Source{{Name: "change", Schema: d.Batches[0].Schema(), Batches: d.Batches}}
 }

@@ -138,7 +138,7 @@ func (p *plan) replace(ctx context.Context, c counts) (*store.TableData, error) 
 	file := p.Staged.Files[0]
 	if len(p.Staged.Files) > 1 {
 		var err error
-		if file, _, err = p.copy(ctx, "FROM "+scan(p.Staged.Files), nil); err != nil {
+		if file, _, err = p.copy(ctx, "FROM "+engine.ScanParquet(p.Staged.Files...), nil); err != nil {
 			return nil, err
 		}
 	}
@@ -169,7 +169,7 @@ func (p *plan) append(ctx context.Context) (*store.TableData, error) {
 	file := p.Staged.Files[0]
 	if len(p.Staged.Files) > 1 {
 		var err error
-		if file, _, err = p.copy(ctx, "FROM "+scan(p.Staged.Files), nil); err != nil {
+		if file, _, err = p.copy(ctx, "FROM "+engine.ScanParquet(p.Staged.Files...), nil); err != nil {
 			return nil, err
 		}
 	}

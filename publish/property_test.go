@@ -11,6 +11,7 @@ import (
 
 	"weft"
 	"weft/contract"
+	"weft/engine"
 )
 
 // columns of the random tables, with their types: one of every family whose
@@ -91,7 +92,7 @@ func TestChangeLeadsToNew(t *testing.T) {
 			}
 			prior := b.relation(old)
 			staged := b.staged(true, new)
-			want := b.lines("SELECT * FROM " + scan(staged.Files))
+			want := b.lines("SELECT * FROM " + engine.ScanParquet(staged.Files...))
 			p := &plan{Request: Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.stage}, session: b.s, passRows: passRows}
 			if rapid.Bool().Draw(rt, "many passes") {
 				p.passRows = 5
@@ -132,7 +133,7 @@ func TestUpsertLeadsToMerged(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		first, second := "FROM "+scan(staged.Files[:1]), "FROM "+scan(staged.Files[1:])
+		first, second := "FROM "+engine.ScanParquet(staged.Files[:1]...), "FROM "+engine.ScanParquet(staged.Files[1:]...)
 		want := b.lines("(SELECT * FROM (" + prior.SQL + ") ANTI JOIN (" + first + ") USING (k, k2) ANTI JOIN (" + second + ") USING (k, k2)) UNION ALL " +
 			"(SELECT * FROM (" + first + ") ANTI JOIN (" + second + ") USING (k, k2)) UNION ALL " + second)
 		if got := b.apply(prior, d); !slices.Equal(got, want) {

@@ -44,7 +44,7 @@ func PlanQuarantine(ctx context.Context, s engine.Session, r QuarantineRequest) 
 		parts = append(parts, "("+keep+")")
 	}
 	if r.Staged != nil && len(r.Staged.Files) > 0 {
-		parts = append(parts, "(FROM "+scan(r.Staged.Files)+")")
+		parts = append(parts, "(FROM "+engine.ScanParquet(r.Staged.Files...)+")")
 	}
 	var sources []engine.Source
 	if r.Prior != nil {

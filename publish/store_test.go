@@ -121,7 +121,7 @@ func TestLoads(t *testing.T) {
 			continue
 		}
 		staged := h.staged(s.mode == "", s.sql)
-		want := h.lines("FROM " + scan(staged.Files))
+		want := h.lines("FROM " + engine.ScanParquet(staged.Files...))
 		c, changed, got := h.load(Request{Table: "orders", Key: s.key, Mode: s.mode, Staged: staged})
 		if changed != (s.op != "") {
 			t.Errorf("%s: a commit: %v", s.name, changed)
@@ -167,7 +167,7 @@ func TestKeylessLoads(t *testing.T) {
 		staged := h.staged(!s.append, s.sqls...)
 		want := []string{}
 		if len(staged.Files) > 0 {
-			want = h.lines("FROM " + scan(staged.Files))
+			want = h.lines("FROM " + engine.ScanParquet(staged.Files...))
 		}
 		if s.append {
 			want = append(want, before...)
@@ -346,7 +346,7 @@ func TestHistory(t *testing.T) {
 			var before []string
 			for range rapid.IntRange(2, 4).Draw(rt, "loads") {
 				staged := h.staged(true, table(rt, key != nil, "rows"))
-				want := h.lines("FROM " + scan(staged.Files))
+				want := h.lines("FROM " + engine.ScanParquet(staged.Files...))
 				_, changed, got := h.load(Request{Table: name, Key: key, Staged: staged})
 				if !slices.Equal(got, want) {
 					rt.Fatalf("the head has\n%v\nnot\n%v", got, want)

@@ -21,7 +21,7 @@ import (
 // is text in a block and a uuid in a file), so the state before is read as the
 // types of the new rows.
 func (p *plan) describe(ctx context.Context) error {
-	rows := "FROM " + scan(p.Staged.Files)
+	rows := "FROM " + engine.ScanParquet(p.Staged.Files...)
 	var err error
 	if p.schema, err = p.schemaOf(ctx, rows, nil); err != nil || p.Prior == nil {
 		return err
@@ -94,7 +94,7 @@ func (p *plan) copy(ctx context.Context, sql string, sources []engine.Source) (s
 		return "", 0, err
 	}
 	n, err := p.session.Exec(ctx, engine.Statement{
-		SQL:     "COPY (" + sql + ") TO " + contract.QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)",
+		SQL:     engine.CopyParquet(sql, file),
 		Sources: sources,
 	})
 	return file, n, err
@@ -111,7 +111,7 @@ func (p *plan) deliver(ctx context.Context, d *store.TableData, file string, row
 		d.File, d.FileRows = file, rows
 		return d, nil
 	}
-	r, err := p.session.Query(ctx, engine.Statement{SQL: "FROM " + scan([]string{file})})
+	r, err := p.session.Query(ctx, engine.Statement{SQL: "FROM " + engine.ScanParquet(file)})
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func (p *plan) newFile() (string, error) {
 func (p *plan) countOps(ctx context.Context, file string) (counts, error) {
 	var c counts
 	err := p.one(ctx, "SELECT count(*) FILTER (WHERE _op = 'i'), count(*) FILTER (WHERE _op = 'u'), count(*) FILTER (WHERE _op = 'd') FROM "+
-		scan([]string{file}), &c.inserted, &c.updated, &c.deleted)
+		engine.ScanParquet(file), &c.inserted, &c.updated, &c.deleted)
 	return c, err
 }
 
@@ -189,21 +189,4 @@ func (p *plan) rows(ctx context.Context, st engine.Statement, f func([]string) e
 		}
 	}
 	return r.Err()
-}
-
-// scan reads Parquet files as one relation.
-func scan(files []string) string {
-	var w []string
-	for _, f := range files {
-		w = append(w, contract.QuoteLiteral(f))
-	}
-	return "read_parquet([" + strings.Join(w, ", ") + "])"
-}
-
-func idents(columns []string) string {
-	var w []string
-	for _, c := range columns {
-		w = append(w, contract.QuoteIdent(c))
-	}
-	return strings.Join(w, ", ")
 }

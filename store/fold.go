@@ -278,7 +278,7 @@ func (l levelView) bounds() (first, last, merges weft.Seq) {
 func (f *spanFold) keyNames() string {
 	var ks []string
 	for _, k := range f.span.key {
-		ks = append(ks, quoteIdent(k))
+		ks = append(ks, engine.QuoteIdent(k))
 	}
 	return strings.Join(ks, ", ")
 }
@@ -288,7 +288,7 @@ func (r *relationWriter) changesOf(l levelView) string {
 	cols := columns(r.view.span.schema, "")
 	switch {
 	case l.file == nil:
-		return fmt.Sprintf("SELECT %s, %s, %s FROM arrow_source(%s)", cols, ColumnSeq, ColumnOp, quoteText(r.changeSource(l.tail)))
+		return fmt.Sprintf("SELECT %s, %s, %s FROM arrow_source(%s)", cols, ColumnSeq, ColumnOp, engine.QuoteLiteral(r.changeSource(l.tail)))
 	case l.file.Form == formRows:
 		return fmt.Sprintf("SELECT %s, %d::BIGINT AS %s, 'i' AS %s FROM %s", cols, l.file.First, ColumnSeq, ColumnOp, r.read(l.file))
 	case l.file.Form == formMerge:
@@ -335,7 +335,7 @@ func (s *Store) writeFile(ctx context.Context, sess engine.Session, p *foldPlan,
 	path := s.filePath(d.Name)
 	p.made = append(p.made, d)
 	rows, err := sess.Exec(ctx, engine.Statement{
-		SQL:     fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)", sql, quoteText(path)),
+		SQL:     engine.CopyParquet(sql, path),
 		Sources: sources,
 	})
 	if err != nil {

@@ -179,7 +179,7 @@ func (s *Store) fileRows(ctx context.Context, ch *change, f weft.File, each func
 	defer s.dropFile(hold)
 	op := "'i'"
 	if ch.info.Op == weft.OpMerge {
-		op = quoteIdent(ColumnOp)
+		op = engine.QuoteIdent(ColumnOp)
 	}
 	sess, err := s.session(ctx, "follow", 1)
 	if err != nil {
@@ -187,7 +187,7 @@ func (s *Store) fileRows(ctx context.Context, ch *change, f weft.File, each func
 	}
 	defer func() { _ = sess.Close() }()
 	rd, err := sess.Query(ctx, engine.Statement{SQL: fmt.Sprintf("SELECT %s::VARCHAR AS %s, %s FROM read_parquet([%s], hive_partitioning = false) AS r",
-		op, quoteIdent(ColumnOp), columns(ch.schema, "r."), quoteText(s.filePath(f.Name)))})
+		op, engine.QuoteIdent(ColumnOp), columns(ch.schema, "r."), engine.QuoteLiteral(s.filePath(f.Name)))})
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (r *relationWriter) read(files ...*dataFile) string {
 	paths := make([]string, len(files))
 	for i, f := range files {
 		p := r.store.filePath(f.Name)
-		paths[i] = quoteText(p)
+		paths[i] = engine.QuoteLiteral(p)
 		r.addFile(p)
 	}
 	return "read_parquet([" + strings.Join(paths, ", ") + "], hive_partitioning = false)"
@@ -80,7 +80,7 @@ func (r *relationWriter) base(levels []levelView, keys string) (sql string, plai
 	for _, l := range levels {
 		switch {
 		case l.file == nil:
-			froms = append(froms, "arrow_source("+quoteText(r.tail(l.tail, false).rows)+")")
+			froms = append(froms, "arrow_source("+engine.QuoteLiteral(r.tail(l.tail, false).rows)+")")
 		case l.file.Last > r.view.cut:
 			froms = append(froms, fmt.Sprintf("(FROM %s WHERE %s <= %d)", r.read(l.file), ColumnSeq, r.view.cut))
 		default:
@@ -106,7 +106,7 @@ func (r *relationWriter) empty() string {
 	parts := make([]string, r.view.span.schema.NumFields())
 	for i, f := range r.view.span.schema.Fields() {
 		t, _ := sqlType(f)
-		parts[i] = "NULL::" + t + " AS " + quoteIdent(f.Name)
+		parts[i] = "NULL::" + t + " AS " + engine.QuoteIdent(f.Name)
 	}
 	return "SELECT " + strings.Join(parts, ", ") + " WHERE false"
 }
@@ -120,7 +120,7 @@ func (r *relationWriter) without(keys string) string {
 	for i, k := range r.view.span.keys {
 		f := r.view.span.schema.Field(k)
 		t, _ := sqlType(f)
-		on = append(on, fmt.Sprintf("r.%s::%s = k.k%d", quoteIdent(f.Name), t, i))
+		on = append(on, fmt.Sprintf("r.%s::%s = k.k%d", engine.QuoteIdent(f.Name), t, i))
 	}
 	return " ANTI JOIN (" + keys + ") AS k ON " + strings.Join(on, " AND ")
 }
@@ -134,7 +134,7 @@ func (r *relationWriter) keysOf(levels []levelView) string {
 		for i, k := range r.view.span.keys {
 			f := r.view.span.schema.Field(k)
 			t, _ := sqlType(f)
-			sel = append(sel, fmt.Sprintf("%s::%s AS k%d", quoteIdent(f.Name), t, i))
+			sel = append(sel, fmt.Sprintf("%s::%s AS k%d", engine.QuoteIdent(f.Name), t, i))
 		}
 		parts = append(parts, "SELECT "+strings.Join(sel, ", ")+" FROM "+r.changed(l))
 	}
@@ -145,7 +145,7 @@ func (r *relationWriter) keysOf(levels []levelView) string {
 func (r *relationWriter) changed(l levelView) string {
 	switch {
 	case l.file == nil:
-		return "arrow_source(" + quoteText(r.tail(l.tail, true).keys) + ")"
+		return "arrow_source(" + engine.QuoteLiteral(r.tail(l.tail, true).keys) + ")"
 	case l.file.Form == formChange && l.file.Last > r.view.cut:
 		return fmt.Sprintf("%s WHERE %s <= %d", r.read(l.file), ColumnSeq, r.view.cut)
 	}
@@ -158,7 +158,7 @@ func (r *relationWriter) live(l levelView, keys string) string {
 	var from string
 	switch {
 	case l.file == nil:
-		from = fmt.Sprintf("(FROM arrow_source(%s) WHERE %s)", quoteText(r.tail(l.tail, true).rows), columnLive)
+		from = fmt.Sprintf("(FROM arrow_source(%s) WHERE %s)", engine.QuoteLiteral(r.tail(l.tail, true).rows), columnLive)
 	case l.file.Form == formRows:
 		from = r.read(l.file)
 	case l.file.Form == formMerge:

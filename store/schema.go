@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"weft"
+	"weft/engine"
 )
 
 // TypeKey is the one metadata key of a field that the store keeps: the engine's
@@ -103,7 +104,7 @@ func sqlType(f arrow.Field) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			parts = append(parts, quoteIdent(g.Name)+" "+e)
+			parts = append(parts, engine.QuoteIdent(g.Name)+" "+e)
 		}
 		return "STRUCT(" + strings.Join(parts, ", ") + ")", nil
 	}
@@ -164,17 +165,13 @@ func withOp(s *arrow.Schema) *arrow.Schema {
 	return arrow.NewSchema(fs, nil)
 }
 
-func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-func quoteText(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
-
 // columns lists a table's columns for SELECT, each as exactly its declared
 // type: a file may hold a wider or narrower spelling of it.
 func columns(s *arrow.Schema, prefix string) string {
 	parts := make([]string, s.NumFields())
 	for i, f := range s.Fields() {
 		t, _ := sqlType(f) // held by normalSchema
-		parts[i] = prefix + quoteIdent(f.Name) + "::" + t + " AS " + quoteIdent(f.Name)
+		parts[i] = prefix + engine.QuoteIdent(f.Name) + "::" + t + " AS " + engine.QuoteIdent(f.Name)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -28,7 +28,7 @@ func cast(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 		return store.Staged{}, err
 	}
 	st := q
-	st.SQL = copyTo(castSQL(t, q.SQL), file)
+	st.SQL = engine.CopyParquet(castSQL(t, q.SQL), file)
 	rows, err := s.Exec(ctx, st)
 	if err != nil {
 		if weft.KindOf(err) != weft.KindInvalid {
@@ -42,13 +42,13 @@ func cast(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 // describe asks the engine what columns a SELECT gives.
 func describe(ctx context.Context, s engine.Session, q engine.Statement) ([]column, error) {
 	q.SQL = "SELECT column_name, column_type FROM (DESCRIBE " + q.SQL + ")"
-	rows, err := query(ctx, s, q)
+	rows, err := engine.Fields(ctx, s, q)
 	if err != nil {
 		return nil, err
 	}
 	var out []column
 	for _, r := range rows {
-		out = append(out, column{r[0].text, r[1].text})
+		out = append(out, column{r[0].Text, r[1].Text})
 	}
 	return out, nil
 }
@@ -119,19 +119,19 @@ func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contr
 	}
 	st := q
 	st.SQL = "SELECT " + strings.Join(w, ", ") + " FROM (" + q.SQL + ") AS result"
-	rows, err := query(ctx, s, st)
+	rows, err := engine.Fields(ctx, s, st)
 	if err != nil || len(rows) != 1 {
 		return inFile(cause, product, t) // the SQL itself fails on its input
 	}
 	var faults []string
 	for i, c := range t.Columns {
 		n, sample := rows[0][2*i], rows[0][2*i+1]
-		if n.text == "0" {
+		if n.Text == "0" {
 			continue
 		}
-		f := fmt.Sprintf("%s: expected %s, found %s that does not fit in %s", c.Name, c.Type, typeName(typeOf(found, c.Name)), rowCount(n.text))
-		if !sample.null {
-			f += fmt.Sprintf(", such as %q", shorten(sample.text))
+		f := fmt.Sprintf("%s: expected %s, found %s that does not fit in %s", c.Name, c.Type, typeName(typeOf(found, c.Name)), rowCount(n.Text))
+		if !sample.Null {
+			f += fmt.Sprintf(", such as %q", shorten(sample.Text))
 		}
 		faults = append(faults, f)
 	}

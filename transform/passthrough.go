@@ -89,7 +89,7 @@ func pass(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 	if len(in.Files) == 0 {
 		return out, nil
 	}
-	q := engine.Statement{SQL: "SELECT * FROM " + scan(in.Files)}
+	q := engine.Statement{SQL: "SELECT * FROM " + engine.ScanParquet(in.Files...)}
 	found, err := describe(ctx, s, q)
 	if err != nil {
 		return store.Staged{}, err
@@ -97,7 +97,7 @@ func pass(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 	if asContracted(t, found) {
 		return out, nil
 	}
-	made, err := cast(ctx, s, product, t, engine.Statement{SQL: "SELECT " + known(t, found) + " FROM " + scan(in.Files)}, filepath.Join(stage, "pass-"+t.Name+".parquet"))
+	made, err := cast(ctx, s, product, t, engine.Statement{SQL: "SELECT " + known(t, found) + " FROM " + engine.ScanParquet(in.Files...)}, filepath.Join(stage, "pass-"+t.Name+".parquet"))
 	if err != nil {
 		return store.Staged{}, err
 	}
@@ -117,7 +117,7 @@ func known(t *contract.Table, found []column) string {
 	if len(names) == 0 {
 		return "1 AS nothing"
 	}
-	return idents(names)
+	return engine.Idents(names)
 }
 
 // asContracted reports whether columns, their order and types are the contract's.

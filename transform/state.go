@@ -24,7 +24,7 @@ func InputState(prior *store.Relation, staged store.Staged, table *contract.Tabl
 		}
 		return store.Relation{SQL: emptySQL(table)}
 	}
-	rows := "SELECT * FROM " + scan(staged.Files)
+	rows := "SELECT * FROM " + engine.ScanParquet(staged.Files...)
 	if upsert {
 		rows = latestSQL(staged.Files, table.Key)
 	}
@@ -34,7 +34,7 @@ func InputState(prior *store.Relation, staged store.Staged, table *contract.Tabl
 	}
 	keep := "SELECT * FROM (" + prior.SQL + ") AS p"
 	if upsert {
-		keep += " ANTI JOIN (SELECT DISTINCT " + idents(table.Key) + " FROM " + scan(staged.Files) + ") AS n USING (" + idents(table.Key) + ")"
+		keep += " ANTI JOIN (SELECT DISTINCT " + engine.Idents(table.Key) + " FROM " + engine.ScanParquet(staged.Files...) + ") AS n USING (" + engine.Idents(table.Key) + ")"
 	}
 	return store.Relation{
 		SQL:     "(" + keep + ") UNION ALL BY NAME (" + rows + ")",
@@ -66,7 +66,7 @@ func emptySQL(t *contract.Table) string {
 // latestSQL keeps the last row of each key, in the order of the files.
 func latestSQL(files, key []string) string {
 	return fmt.Sprintf("SELECT * EXCLUDE (_weft_nth) FROM (SELECT *, row_number() OVER (PARTITION BY %s ORDER BY file_index DESC, file_row_number DESC) AS _weft_nth FROM %s) WHERE _weft_nth = 1",
-		idents(key), scan(files))
+		engine.Idents(key), engine.ScanParquet(files...))
 }
 
 // Latest leaves only the last row of each key in an upsert's staged rows, in the
@@ -77,18 +77,18 @@ func Latest(ctx context.Context, s engine.Session, staged store.Staged, table *c
 	if staged.Full || mode != contract.ModeUpsert || len(table.Key) == 0 || len(staged.Files) == 0 {
 		return staged, nil
 	}
-	rows, err := query(ctx, s, engine.Statement{SQL: fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s GROUP BY %s)", scan(staged.Files), idents(table.Key))})
+	rows, err := engine.Fields(ctx, s, engine.Statement{SQL: fmt.Sprintf("SELECT count(*) FROM (SELECT 1 FROM %s GROUP BY %s)", engine.ScanParquet(staged.Files...), engine.Idents(table.Key))})
 	if err != nil {
 		return staged, err
 	}
 	if len(rows) != 1 {
 		return staged, weft.Errorf(weft.KindInternal, "read", table.Name, "a count gave %d rows", len(rows))
 	}
-	if rows[0][0].text == fmt.Sprint(staged.Rows) {
+	if rows[0][0].Text == fmt.Sprint(staged.Rows) {
 		return staged, nil
 	}
 	file := filepath.Join(stage, fmt.Sprintf("latest-%s-%s.parquet", staged.Port, table.Name))
-	n, err := s.Exec(ctx, engine.Statement{SQL: copyTo(latestSQL(staged.Files, table.Key), file)})
+	n, err := s.Exec(ctx, engine.Statement{SQL: engine.CopyParquet(latestSQL(staged.Files, table.Key), file)})
 	if err != nil {
 		return staged, err
 	}

@@ -40,7 +40,7 @@ func (t *testCase) compare(ctx context.Context, table *contract.Table, made stor
 	for _, h := range want.header {
 		norm = append(norm, normal(contract.QuoteIdent(h), table.Column(h).Type))
 	}
-	found, err := query(ctx, t.session, engine.Statement{SQL: "SELECT " + strings.Join(norm, ", ") + " FROM " + scan(made.Files)})
+	found, err := engine.Fields(ctx, t.session, engine.Statement{SQL: "SELECT " + strings.Join(norm, ", ") + " FROM " + engine.ScanParquet(made.Files...)})
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (t *testCase) normalised(ctx context.Context, table *contract.Table, want *
 		cols = append(cols, normal(cast, typ), q+" <> '' AND "+cast+" IS NULL")
 	}
 	src := sourceOf("expected", want)
-	rows, err := query(ctx, t.session, engine.Statement{
+	rows, err := engine.Fields(ctx, t.session, engine.Statement{
 		SQL: "SELECT " + strings.Join(cols, ", ") + " FROM arrow_source('expected') ORDER BY _line", Sources: []engine.Source{src},
 	})
 	if err != nil {
@@ -82,11 +82,11 @@ func (t *testCase) normalised(ctx context.Context, table *contract.Table, want *
 	for i, r := range rows {
 		e := expectedRow{line: want.lines[i]}
 		for j, h := range want.header {
-			if r[2+2*j].text == "true" {
+			if r[2+2*j].Text == "true" {
 				return nil, weft.Errorf(weft.KindInvalid, "compare", "expect."+table.Name+".csv", "line %d: %q is no value of column %s, which is %s",
 					e.line, want.rows[i][j], h, table.Column(h).Type)
 			}
-			e.values = append(e.values, r[1+2*j].text)
+			e.values = append(e.values, r[1+2*j].Text)
 		}
 		out = append(out, e)
 	}
@@ -117,12 +117,12 @@ func sourceOf(name string, c *csvRows) engine.Source {
 	return engine.Source{Name: name, Schema: schema, Batches: []arrow.RecordBatch{b.NewRecordBatch()}}
 }
 
-func texts(rows [][]value) [][]string {
+func texts(rows [][]engine.Field) [][]string {
 	var out [][]string
 	for _, r := range rows {
 		var w []string
 		for _, v := range r {
-			w = append(w, v.text)
+			w = append(w, v.Text)
 		}
 		out = append(out, w)
 	}

@@ -69,7 +69,7 @@ func TestRowRules(t *testing.T) {
 		}}
 		check := func(ctx context.Context, s engine.Session, _ *contract.Table, rows store.Staged, stage string) (store.Staged, []weft.CheckResult, error) {
 			good := filepath.Join(stage, "good.parquet")
-			n, err := s.Exec(ctx, engine.Statement{SQL: copyTo("SELECT * FROM "+scan(rows.Files)+" WHERE id > 0", good)})
+			n, err := s.Exec(ctx, engine.Statement{SQL: engine.CopyParquet("SELECT * FROM "+engine.ScanParquet(rows.Files...)+" WHERE id > 0", good)})
 			rows.Files, rows.Rows = []string{good}, n
 			return rows, []weft.CheckResult{{ID: "orders.id.range", Text: "id is above 0", Severity: weft.SeverityError, Failed: 1, Total: 2}}, err
 		}

@@ -36,7 +36,7 @@ func (l *lab) staged(full bool, port, table string, sqls ...string) store.Staged
 	for _, q := range sqls {
 		l.n++
 		f := filepath.Join(l.stage, fmt.Sprintf("given-%d.parquet", l.n))
-		n, err := l.s.Exec(context.Background(), engine.Statement{SQL: copyTo(q, f)})
+		n, err := l.s.Exec(context.Background(), engine.Statement{SQL: engine.CopyParquet(q, f)})
 		if err != nil {
 			l.t.Fatal(q, err)
 		}
@@ -47,13 +47,13 @@ func (l *lab) staged(full bool, port, table string, sqls ...string) store.Staged
 
 func (l *lab) relation(sql string) store.Relation {
 	s := l.staged(true, "", "", sql)
-	return store.Relation{SQL: "SELECT * FROM " + scan(s.Files), Files: s.Files, Rows: s.Rows}
+	return store.Relation{SQL: "SELECT * FROM " + engine.ScanParquet(s.Files...), Files: s.Files, Rows: s.Rows}
 }
 
 // lines reads a SELECT as sorted lines.
 func (l *lab) lines(sql string) []string {
 	l.t.Helper()
-	rows, err := query(context.Background(), l.s, engine.Statement{SQL: "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + sql + ")"})
+	rows, err := engine.Fields(context.Background(), l.s, engine.Statement{SQL: "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + sql + ")"})
 	if err != nil {
 		l.t.Fatal(sql, err)
 	}
@@ -61,10 +61,10 @@ func (l *lab) lines(sql string) []string {
 	for _, r := range rows {
 		var w []string
 		for _, v := range r {
-			if v.null {
-				v.text = "∅"
+			if v.Null {
+				v.Text = "∅"
 			}
-			w = append(w, v.text)
+			w = append(w, v.Text)
 		}
 		out = append(out, strings.Join(w, "|"))
 	}
@@ -107,10 +107,10 @@ func TestRun(t *testing.T) {
 	}
 	want := []string{"12|0|∅|2031", "15|1|North|2031", "8|2|∅|2031", "10|3|North|2031"}
 	slices.Sort(want)
-	if got := l.lines("FROM " + scan(out[0].Files)); !slices.Equal(got, want) || out[0].Rows != 4 || !out[0].Full || out[0].Table != "orders" {
+	if got := l.lines("FROM " + engine.ScanParquet(out[0].Files...)); !slices.Equal(got, want) || out[0].Rows != 4 || !out[0].Full || out[0].Table != "orders" {
 		t.Errorf("%+v\n%v", out[0], got)
 	}
-	types, err := describe(context.Background(), l.s, engine.Statement{SQL: "FROM " + scan(out[0].Files)})
+	types, err := describe(context.Background(), l.s, engine.Statement{SQL: "FROM " + engine.ScanParquet(out[0].Files...)})
 	if err != nil || fmt.Sprint(types) != "[{amount BIGINT} {id BIGINT} {region VARCHAR} {y BIGINT}]" {
 		t.Error(types, err)
 	}
@@ -127,7 +127,7 @@ func TestRunIsRepeatable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := l.lines("FROM " + scan(out[0].Files))
+		got := l.lines("FROM " + engine.ScanParquet(out[0].Files...))
 		if first == nil {
 			first = got
 		}
@@ -192,7 +192,7 @@ func TestPassthrough(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
-		if got := strings.Join(l.lines("FROM "+scan(out[0].Files)), ","); got != c.want || len(out) != 1 || out[0].Port != "" || out[0].Full != c.staged.Full {
+		if got := strings.Join(l.lines("FROM "+engine.ScanParquet(out[0].Files...)), ","); got != c.want || len(out) != 1 || out[0].Port != "" || out[0].Full != c.staged.Full {
 			t.Errorf("%s: %v %+v", c.name, got, out)
 		}
 		if slices.Equal(out[0].Files, c.staged.Files) != c.same {
@@ -220,7 +220,7 @@ func TestLatest(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := l.lines("FROM " + scan(out.Files))
+		got := l.lines("FROM " + engine.ScanParquet(out.Files...))
 		if strings.Join(got, ",") != c.want || out.Rows != int64(len(got)) || slices.Equal(out.Files, c.in.Files) != c.same {
 			t.Errorf("%s: %v, %+v", c.mode, got, out)
 		}
@@ -261,13 +261,13 @@ func TestInputState(t *testing.T) {
 			want = l.lines("(" + old + ") UNION ALL (" + one + ") UNION ALL (" + two + ")")
 		default:
 			last := map[string]string{}
-			for _, sql := range []string{old, "FROM " + scan(staged.Files[:1]), "FROM " + scan(staged.Files[1:])} {
-				read, err := query(context.Background(), l.s, engine.Statement{SQL: "SELECT k::VARCHAR, coalesce(v, '∅') FROM (" + sql + ")"})
+			for _, sql := range []string{old, "FROM " + engine.ScanParquet(staged.Files[:1]...), "FROM " + engine.ScanParquet(staged.Files[1:]...)} {
+				read, err := engine.Fields(context.Background(), l.s, engine.Statement{SQL: "SELECT k::VARCHAR, coalesce(v, '∅') FROM (" + sql + ")"})
 				if err != nil {
 					rt.Fatal(err)
 				}
 				for _, r := range read {
-					last[r[0].text] = r[0].text + "|" + r[1].text
+					last[r[0].Text] = r[0].Text + "|" + r[1].Text
 				}
 			}
 			for _, v := range last {

@@ -59,10 +59,10 @@ func BenchmarkCheck(b *testing.B) {
 			fused = append(fused, "count(*) FILTER (WHERE NOT ("+k.Predicate+"))")
 		}
 	}
-	sql := "SELECT count(*), count(DISTINCT id), " + strings.Join(fused, ", ") + " FROM " + scan(staged.Files)
+	sql := "SELECT count(*), count(DISTINCT id), " + strings.Join(fused, ", ") + " FROM " + engine.ScanParquet(staged.Files...)
 	b.Run("fused", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := query(context.Background(), w.s, engine.Statement{SQL: sql}); err != nil {
+			if _, err := engine.Fields(context.Background(), w.s, engine.Statement{SQL: sql}); err != nil {
 				b.Fatal(err)
 			}
 		}

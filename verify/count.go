@@ -138,7 +138,7 @@ func (t *table) evaluate(ctx context.Context, branches []*branch) error {
 // readable reads all staged rows, to tell rows that cannot be read from rules
 // that cannot be evaluated.
 func (t *table) readable(ctx context.Context) error {
-	_, err := query(ctx, t.job.session, engine.Statement{
+	_, err := engine.Fields(ctx, t.job.session, engine.Statement{
 		SQL: "SELECT count(COLUMNS(*)) FROM " + candidateView, Views: t.views(), Sources: t.sources(),
 	})
 	if err != nil {
@@ -152,7 +152,7 @@ func (t *table) evaluateTogether(ctx context.Context, part []*branch) error {
 	for i, b := range part {
 		w = append(w, fmt.Sprintf("SELECT %d AS i, n, lo, hi FROM (%s)", i, b.sql))
 	}
-	rows, err := query(ctx, t.job.session, engine.Statement{SQL: strings.Join(w, " UNION ALL "), Views: t.views(), Sources: t.sources()})
+	rows, err := engine.Fields(ctx, t.job.session, engine.Statement{SQL: strings.Join(w, " UNION ALL "), Views: t.views(), Sources: t.sources()})
 	if err != nil {
 		return err
 	}
@@ -160,12 +160,12 @@ func (t *table) evaluateTogether(ctx context.Context, part []*branch) error {
 		return fault(t.label(), "the engine gave %d counts where %d were asked for", len(rows), len(part))
 	}
 	for _, row := range rows {
-		i := row[0].int()
+		i := row[0].Int()
 		if i < 0 || i >= int64(len(part)) {
 			return fault(t.label(), "the engine gave a count that was not asked for")
 		}
 		b := part[i]
-		b.n, b.lo, b.hi = row[1].int(), row[2].int(), row[3].int()
+		b.n, b.lo, b.hi = row[1].Int(), row[2].Int(), row[3].Int()
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (b *workbench) staged(full bool, sqls ...string) store.Staged {
 // relation is a prior state of the rows of a SELECT.
 func (b *workbench) relation(sql string) *store.Relation {
 	f, n := b.file(sql)
-	return &store.Relation{SQL: "SELECT * FROM " + scan([]string{f}), Files: []string{f}, Rows: n, Plain: true}
+	return &store.Relation{SQL: "SELECT * FROM " + engine.ScanParquet(f), Files: []string{f}, Rows: n, Plain: true}
 }
 
 // lines reads a SELECT as sorted lines of text.

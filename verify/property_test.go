@@ -11,6 +11,7 @@ import (
 
 	"weft"
 	"weft/contract"
+	"weft/engine"
 	"weft/store"
 )
 
@@ -70,11 +71,11 @@ func naive(b *workbench, c contract.Check, rows string, prior *store.Relation) i
 		if prior != nil {
 			before = prior.SQL
 		}
-		key := idents(c.Columns)
+		key := engine.Idents(c.Columns)
 		sql = fmt.Sprintf(`SELECT count(*) FROM (SELECT *, row_number() OVER (PARTITION BY %s ORDER BY age) AS nth FROM
 			(SELECT *, 1 AS age FROM (%s) UNION ALL SELECT *, 0 FROM (%s))) WHERE age = 1 AND nth > 1 AND %s`, key, rows, before, present(c.Columns))
 	}
-	return value{text: b.lines(sql)[0]}.int()
+	return engine.Field{Text: b.lines(sql)[0]}.Int()
 }
 
 // TestCountsAreNaive holds: the counts of the fused statements are those of one
@@ -116,14 +117,14 @@ func checkSplit(rt *rapid.T, b *workbench, c *Candidate, out *Outcome) {
 		return "SELECT CAST(to_json(struct_pack(k := CAST(k AS VARCHAR), n := CAST(n AS VARCHAR), s := s, f := CAST(f AS VARCHAR))) AS VARCHAR) AS r FROM " + from
 	}
 	good := out.Tables[0]
-	all := b.lines(rowJSON(scan(c.Staged.Files)))
-	both := rowJSON(scan(good.Files))
+	all := b.lines(rowJSON(engine.ScanParquet(c.Staged.Files...)))
+	both := rowJSON(engine.ScanParquet(good.Files...))
 	if q := out.Quarantine; q != nil {
-		both += ` UNION ALL SELECT "row" FROM ` + scan(q.Files)
+		both += ` UNION ALL SELECT "row" FROM ` + engine.ScanParquet(q.Files...)
 		if out.Verdict.Quarantined != q.Rows {
 			rt.Fatalf("%d rows said to be held, %d are", out.Verdict.Quarantined, q.Rows)
 		}
-		for _, r := range b.lines("SELECT reason FROM " + scan(q.Files)) {
+		for _, r := range b.lines("SELECT reason FROM " + engine.ScanParquet(q.Files...)) {
 			if !strings.HasPrefix(r, "t.") {
 				rt.Fatalf("held for no reason: %q", r)
 			}
@@ -136,7 +137,7 @@ func checkSplit(rt *rapid.T, b *workbench, c *Candidate, out *Outcome) {
 		if k.Severity == weft.SeverityWarning {
 			continue
 		}
-		if n := naive(b, k, "FROM "+scan(good.Files), c.Prior); n > 0 {
+		if n := naive(b, k, "FROM "+engine.ScanParquet(good.Files...), c.Prior); n > 0 {
 			rt.Fatalf("%d good rows break %s", n, k.ID)
 		}
 	}

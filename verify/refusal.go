@@ -124,7 +124,7 @@ func (t *table) samples(ctx context.Context, c *weft.CheckResult, r *rule) (stri
 		if t.Staged.Rejects == "" {
 			return "", nil
 		}
-		sql = fmt.Sprintf("SELECT reason || ' at ' || regexp_extract(place, '[^/]*$') FROM %s LIMIT %d", scan([]string{t.Staged.Rejects}), sampleRows)
+		sql = fmt.Sprintf("SELECT reason || ' at ' || regexp_extract(place, '[^/]*$') FROM %s LIMIT %d", engine.ScanParquet(t.Staged.Rejects), sampleRows)
 	case r.unique():
 		if !t.showable(r.Columns) {
 			return "", nil
@@ -135,21 +135,21 @@ func (t *table) samples(ctx context.Context, c *weft.CheckResult, r *rule) (stri
 			having += " OR bool_or(EXISTS (FROM " + o + " AS o WHERE " + matches("n", "o", r.Columns) + "))"
 		}
 		sql = fmt.Sprintf("SELECT %s FROM %s AS n WHERE %s GROUP BY %s HAVING %s ORDER BY %s LIMIT %d",
-			place(r.Columns), from, present(r.Columns), idents(r.Columns), having, idents(r.Columns), sampleRows)
+			place(r.Columns), from, present(r.Columns), engine.Idents(r.Columns), having, engine.Idents(r.Columns), sampleRows)
 	default:
 		if len(t.Table.Key) == 0 || !t.showable(t.Table.Key) {
 			return "", nil
 		}
 		sql = fmt.Sprintf("SELECT %s FROM %s WHERE NOT (%s) ORDER BY %s LIMIT %d",
-			place(t.Table.Key), candidateView, r.Predicate, idents(t.Table.Key), sampleRows)
+			place(t.Table.Key), candidateView, r.Predicate, engine.Idents(t.Table.Key), sampleRows)
 	}
-	rows, err := query(ctx, t.job.session, engine.Statement{SQL: sql, Views: t.views(), Sources: t.sources()})
+	rows, err := engine.Fields(ctx, t.job.session, engine.Statement{SQL: sql, Views: t.views(), Sources: t.sources()})
 	if fatal(err) {
 		return "", err
 	}
 	var w []string
 	for _, row := range rows {
-		w = append(w, shorten(row[0].text))
+		w = append(w, shorten(row[0].Text))
 	}
 	if c.Failed > int64(len(w)) && len(w) > 0 {
 		w = append(w, "…")

@@ -15,6 +15,7 @@ import (
 
 	"weft"
 	"weft/contract"
+	"weft/engine"
 	"weft/store"
 )
 
@@ -153,7 +154,7 @@ func outcomeText(b *workbench, out *Outcome) string {
 		fmt.Fprintf(&w, "publish %s: %d rows\n", t.Table, t.Rows)
 	}
 	if out.Quarantine != nil {
-		for _, l := range b.lines("FROM " + scan(out.Quarantine.Files)) {
+		for _, l := range b.lines("FROM " + engine.ScanParquet(out.Quarantine.Files...)) {
 			fmt.Fprintf(&w, "held %s\n", l)
 		}
 	}

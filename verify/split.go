@@ -29,7 +29,7 @@ func (t *table) split(ctx context.Context) error {
 	}
 	judged := t.judged(acting, columns)
 	held := filepath.Join(t.job.request.Stage, t.fileName("held"))
-	n, err := t.exec(ctx, copyTo(t.heldSQL(judged, columns), held))
+	n, err := t.exec(ctx, engine.CopyParquet(t.heldSQL(judged, columns), held))
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func (t *table) split(ctx context.Context) error {
 		return nil
 	}
 	good := filepath.Join(t.job.request.Stage, t.fileName("good"))
-	kept, err := t.exec(ctx, copyTo("SELECT "+idents(columns)+" FROM ("+judged+") WHERE _reason = ''", good))
+	kept, err := t.exec(ctx, engine.CopyParquet("SELECT "+engine.Idents(columns)+" FROM ("+judged+") WHERE _reason = ''", good))
 	if err != nil {
 		return err
 	}
@@ -77,14 +77,14 @@ func (t *table) judged(acting []*rule, columns []string) string {
 		}
 		reasons = append(reasons, fmt.Sprintf("CASE WHEN NOT (%s) THEN %s END", r.Predicate, contract.QuoteLiteral(reason(r))))
 	}
-	sql := "SELECT " + idents(columns) + ", concat_ws('; ', '' || NULL" + prefixed(reasons) + ") AS _reason"
+	sql := "SELECT " + engine.Idents(columns) + ", concat_ws('; ', '' || NULL" + prefixed(reasons) + ") AS _reason"
 	if len(unique) == 0 {
-		return sql + " FROM " + scan(t.Staged.Files)
+		return sql + " FROM " + engine.ScanParquet(t.Staged.Files...)
 	}
-	sql += ", file_index AS _file, file_row_number AS _row FROM " + scan(t.Staged.Files)
+	sql += ", file_index AS _file, file_row_number AS _row FROM " + engine.ScanParquet(t.Staged.Files...)
 	var clash []string
 	for i, r := range unique {
-		partition := "(SELECT *, row_number() OVER (PARTITION BY " + idents(r.Columns) + ", _reason = '' ORDER BY _file, _row) AS _nth" + fmt.Sprint(i)
+		partition := "(SELECT *, row_number() OVER (PARTITION BY " + engine.Idents(r.Columns) + ", _reason = '' ORDER BY _file, _row) AS _nth" + fmt.Sprint(i)
 		taken := "false"
 		if o := t.others(); o != "" {
 			taken = "EXISTS (FROM " + o + " AS o WHERE " + matches("n", "o", r.Columns) + ")"
@@ -93,7 +93,7 @@ func (t *table) judged(acting []*rule, columns []string) string {
 		clash = append(clash, fmt.Sprintf("CASE WHEN _reason = '' AND %s AND (_nth%d > 1 OR _taken%d) THEN %s END",
 			present(r.Columns), i, i, contract.QuoteLiteral(reason(r))))
 	}
-	return "SELECT " + idents(columns) + ", concat_ws('; ', nullif(_reason, '')" + prefixed(clash) + ") AS _reason FROM (" + sql + ")"
+	return "SELECT " + engine.Idents(columns) + ", concat_ws('; ', nullif(_reason, '')" + prefixed(clash) + ") AS _reason FROM (" + sql + ")"
 }
 
 func prefixed(list []string) string {
@@ -139,12 +139,12 @@ func place(key []string) string {
 func (t *table) hold(ctx context.Context, file string, rows int64) error {
 	if t.Staged.RejectRows > 0 {
 		sql := fmt.Sprintf(`SELECT %s AS "table", 'unreadable: ' || reason AS reason, place, "row" FROM %s`,
-			contract.QuoteLiteral(t.label()), scan([]string{t.Staged.Rejects}))
+			contract.QuoteLiteral(t.label()), engine.ScanParquet(t.Staged.Rejects))
 		if file != "" {
-			sql = "FROM " + scan([]string{file}) + " UNION ALL " + sql
+			sql = "FROM " + engine.ScanParquet(file) + " UNION ALL " + sql
 		}
 		file = filepath.Join(t.job.request.Stage, t.fileName("held-all"))
-		n, err := t.exec(ctx, copyTo(sql, file))
+		n, err := t.exec(ctx, engine.CopyParquet(sql, file))
 		if err != nil {
 			return err
 		}
@@ -173,13 +173,13 @@ func (r *job) quarantine() *store.Staged {
 
 // describe returns the names of the staged columns.
 func (t *table) describe(ctx context.Context) ([]string, error) {
-	rows, err := query(ctx, t.job.session, engine.Statement{SQL: "SELECT column_name FROM (DESCRIBE " + rowsOf(t.Table, t.Staged) + ")"})
+	rows, err := engine.Fields(ctx, t.job.session, engine.Statement{SQL: "SELECT column_name FROM (DESCRIBE " + rowsOf(t.Table, t.Staged) + ")"})
 	if err != nil {
 		return nil, err
 	}
 	var names []string
 	for _, r := range rows {
-		names = append(names, r[0].text)
+		names = append(names, r[0].Text)
 	}
 	return names, nil
 }
@@ -201,10 +201,6 @@ func (t *table) number() int {
 		}
 	}
 	return -1
-}
-
-func copyTo(sql, file string) string {
-	return "COPY (" + sql + ") TO " + contract.QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
 }
 
 // classified says that a column's values may not be shown.

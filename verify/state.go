@@ -72,7 +72,7 @@ func (t *table) stateViews(schema, name string) []engine.View {
 // rowsOf is a SELECT of a table's staged rows, also where it has no files.
 func rowsOf(t *contract.Table, s store.Staged) string {
 	if len(s.Files) > 0 {
-		return "SELECT * FROM " + scan(s.Files)
+		return "SELECT * FROM " + engine.ScanParquet(s.Files...)
 	}
 	sql := ""
 	for _, c := range t.Columns {

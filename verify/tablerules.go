@@ -109,7 +109,7 @@ func (t *table) metrics(ctx context.Context, which []int, out map[int]measuremen
 	for _, i := range which {
 		w = append(w, "CAST(("+t.Table.Checks[i].Metric+") AS VARCHAR)")
 	}
-	rows, err := query(ctx, t.job.session, engine.Statement{
+	rows, err := engine.Fields(ctx, t.job.session, engine.Statement{
 		SQL: "SELECT " + strings.Join(w, ", ") + " FROM " + contract.QuoteIdent(t.inner()) + ".state", Views: t.stateViews(t.inner(), "state"), Sources: t.sources(),
 	})
 	if err != nil {
@@ -119,7 +119,7 @@ func (t *table) metrics(ctx context.Context, which []int, out map[int]measuremen
 		return fault(t.label(), "metrics gave %d rows", len(rows))
 	}
 	for j, i := range which {
-		out[i] = measurement{text: rows[0][j].text}
+		out[i] = measurement{text: rows[0][j].Text}
 	}
 	return nil
 }
@@ -148,7 +148,7 @@ func (t *table) sqlRule(ctx context.Context, k *contract.Check) (measurement, er
 		st.Views = append(st.Views, u.stateViews("", u.Table.Name)...)
 		st.Sources = append(st.Sources, u.sources()...)
 	}
-	rows, err := query(ctx, t.job.session, st)
+	rows, err := engine.Fields(ctx, t.job.session, st)
 	switch {
 	case fatal(err):
 		return measurement{}, err
@@ -157,14 +157,14 @@ func (t *table) sqlRule(ctx context.Context, k *contract.Check) (measurement, er
 	case len(rows) != 1 || len(rows[0]) != 1:
 		return measurement{err: "a quality query must give one row with one number"}, nil
 	}
-	text = rows[0][0].text
+	text = rows[0][0].Text
 	switch text { // a condition counts as 1 or 0
 	case "true":
 		text = "1"
 	case "false":
 		text = "0"
 	}
-	if _, err := strconv.ParseFloat(text, 64); err != nil && !rows[0][0].null {
+	if _, err := strconv.ParseFloat(text, 64); err != nil && !rows[0][0].Null {
 		return measurement{err: "a quality query must give a number"}, nil
 	}
 	return measurement{text: text}, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"weft/contract"
+	"weft/engine"
 )
 
 // uniqueBranches counts the rows that have a key, and the range of keys that
@@ -88,5 +89,5 @@ func (t *table) distinctSQL(k *branch) string {
 		from += " ANTI JOIN " + o + " AS o ON " + matches("n", "o", r.Columns)
 	}
 	return fmt.Sprintf("SELECT count(*) AS n, NULL::BIGINT AS lo, NULL::BIGINT AS hi FROM (SELECT 1 FROM %s WHERE %s GROUP BY %s)",
-		from, present(r.Columns), idents(r.Columns))
+		from, present(r.Columns), engine.Idents(r.Columns))
 }
