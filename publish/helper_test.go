@@ -1,19 +1,15 @@
 package publish
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
 	"weft"
 	"weft/contract"
 	"weft/engine"
-	"weft/run"
 	"weft/store"
+	"weft/store/storetest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,86 +19,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// workbench is a session with a stage to write to.
-type workbench struct {
-	t     testing.TB
-	s     engine.Session
-	stage string
-	files int
-}
+// workbench is a session with a stage to write to, and what applies changes.
+type workbench struct{ *storetest.Bench }
 
-func newBench(t testing.TB) *workbench {
-	t.Helper()
-	pool := engine.NewPool(engine.PoolConfig{}, run.Quiet())
-	t.Cleanup(func() { pool.Close() })
-	stage := t.TempDir()
-	s, err := pool.Session(context.Background(), engine.SessionConfig{
-		Name: "test", Read: []string{stage}, Write: stage, Memory: 1 << 30, Threads: 2, Temp: t.TempDir(), TempBytes: 1 << 30,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return &workbench{t: t, s: s, stage: stage}
-}
-
-// file writes the rows of a SELECT to Parquet.
-func (b *workbench) file(sql string) (string, int64) {
-	b.t.Helper()
-	b.files++
-	f := filepath.Join(b.stage, fmt.Sprintf("given-%d.parquet", b.files))
-	n, err := b.s.Exec(context.Background(), engine.Statement{SQL: "COPY (" + sql + ") TO " + contract.QuoteLiteral(f) + " (FORMAT parquet)"})
-	if err != nil {
-		b.t.Fatalf("%s\n%v", sql, err)
-	}
-	return f, n
-}
-
-// staged stages the rows of SELECTs, a file each.
-func (b *workbench) staged(full bool, sqls ...string) store.Staged {
-	s := store.Staged{Table: "t", Full: full}
-	for _, q := range sqls {
-		f, n := b.file(q)
-		s.Files, s.Rows = append(s.Files, f), s.Rows+n
-	}
-	return s
-}
-
-// relation is a prior state of the rows of a SELECT.
-func (b *workbench) relation(sql string) *store.Relation {
-	f, n := b.file(sql)
-	return &store.Relation{SQL: "SELECT * FROM " + engine.ScanParquet(f), Files: []string{f}, Rows: n, Plain: true}
-}
-
-// lines reads a SELECT as sorted lines of text.
-func (b *workbench) lines(sql string, sources ...engine.Source) []string {
-	b.t.Helper()
-	r, err := b.s.Query(context.Background(), engine.Statement{SQL: "SELECT CAST(COLUMNS(*) AS VARCHAR) FROM (" + sql + ")", Sources: sources})
-	if err != nil {
-		b.t.Fatalf("%s\n%v", sql, err)
-	}
-	defer r.Release()
-	out := []string{}
-	for r.Next() {
-		rec := r.RecordBatch()
-		for i := range int(rec.NumRows()) {
-			var w []string
-			for _, c := range rec.Columns() {
-				if c.IsNull(i) {
-					w = append(w, "∅")
-				} else {
-					w = append(w, c.ValueStr(i))
-				}
-			}
-			out = append(out, strings.Join(w, "|"))
-		}
-	}
-	if r.Err() != nil {
-		b.t.Fatal(r.Err())
-	}
-	slices.Sort(out)
-	return out
-}
+func newBench(t testing.TB) *workbench { return &workbench{storetest.New(t)} }
 
 // rowsOf is a SELECT of a change's rows, from blocks or from its file.
 func rowsOf(d *store.TableData) (string, []engine.Source) {
@@ -114,16 +34,16 @@ func rowsOf(d *store.TableData) (string, []engine.Source) {
 
 // apply gives the lines of the state after d.
 func (b *workbench) apply(prior *store.Relation, d *store.TableData) []string {
-	b.t.Helper()
+	b.T.Helper()
 	if d == nil {
-		return b.lines(prior.SQL)
+		return b.Lines(prior.SQL)
 	}
 	rows, src := rowsOf(d)
 	switch d.Op {
 	case weft.OpReplace:
-		return b.lines(rows, src...)
+		return b.Lines(rows, src...)
 	case weft.OpAppend:
-		return b.lines("("+prior.SQL+") UNION ALL ("+rows+")", src...)
+		return b.Lines("("+prior.SQL+") UNION ALL ("+rows+")", src...)
 	}
 	cols := []string{}
 	for _, f := range d.Schema.Fields() {
@@ -132,10 +52,10 @@ func (b *workbench) apply(prior *store.Relation, d *store.TableData) []string {
 	list := strings.Join(cols, ", ")
 	// Old rows must be there word for word: EXCEPT ALL would pass over one that is not.
 	old := "SELECT " + list + " FROM (" + rows + ") WHERE _op IN ('b', 'd')"
-	if missing := b.lines("("+old+") EXCEPT ALL ("+prior.SQL+")", src...); len(missing) > 0 {
-		b.t.Fatalf("old rows that were never there: %v", missing)
+	if missing := b.Lines("("+old+") EXCEPT ALL ("+prior.SQL+")", src...); len(missing) > 0 {
+		b.T.Fatalf("old rows that were never there: %v", missing)
 	}
-	return b.lines("(("+prior.SQL+") EXCEPT ALL ("+old+")) UNION ALL (SELECT "+list+" FROM ("+rows+") WHERE _op IN ('i', 'u'))", src...)
+	return b.Lines("(("+prior.SQL+") EXCEPT ALL ("+old+")) UNION ALL (SELECT "+list+" FROM ("+rows+") WHERE _op IN ('i', 'u'))", src...)
 }
 
 func mustMkdir(t testing.TB, dir string) {

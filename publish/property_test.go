@@ -90,10 +90,10 @@ func TestChangeLeadsToNew(t *testing.T) {
 			if same {
 				new = old
 			}
-			prior := b.relation(old)
-			staged := b.staged(true, new)
-			want := b.lines("SELECT * FROM " + engine.ScanParquet(staged.Files...))
-			p := &plan{Request: Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.stage}, session: b.s, passRows: passRows}
+			prior := b.Relation(old)
+			staged := b.Staged(true, new)
+			want := b.Lines("SELECT * FROM " + engine.ScanParquet(staged.Files...))
+			p := &plan{Request: Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.Stage}, session: b.Session, passRows: passRows}
 			if rapid.Bool().Draw(rt, "many passes") {
 				p.passRows = 5
 			}
@@ -124,17 +124,17 @@ func TestChangeLeadsToNew(t *testing.T) {
 func TestUpsertLeadsToMerged(t *testing.T) {
 	b := newBench(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		prior := b.relation(table(rt, true, "old rows"))
+		prior := b.Relation(table(rt, true, "old rows"))
 		one, two := table(rt, true, "first rows"), table(rt, true, "second rows")
-		staged := b.staged(false, one, two) // keys may be in both: the second file's row counts
-		d, err := Plan(context.Background(), b.s, Request{
-			Table: "t", Key: []string{"k", "k2"}, Staged: staged, Mode: contract.ModeUpsert, Prior: prior, Stage: b.stage,
+		staged := b.Staged(false, one, two) // keys may be in both: the second file's row counts
+		d, err := Plan(context.Background(), b.Session, Request{
+			Table: "t", Key: []string{"k", "k2"}, Staged: staged, Mode: contract.ModeUpsert, Prior: prior, Stage: b.Stage,
 		})
 		if err != nil {
 			rt.Fatal(err)
 		}
 		first, second := "FROM "+engine.ScanParquet(staged.Files[:1]...), "FROM "+engine.ScanParquet(staged.Files[1:]...)
-		want := b.lines("(SELECT * FROM (" + prior.SQL + ") ANTI JOIN (" + first + ") USING (k, k2) ANTI JOIN (" + second + ") USING (k, k2)) UNION ALL " +
+		want := b.Lines("(SELECT * FROM (" + prior.SQL + ") ANTI JOIN (" + first + ") USING (k, k2) ANTI JOIN (" + second + ") USING (k, k2)) UNION ALL " +
 			"(SELECT * FROM (" + first + ") ANTI JOIN (" + second + ") USING (k, k2)) UNION ALL " + second)
 		if got := b.apply(prior, d); !slices.Equal(got, want) {
 			rt.Fatalf("%+v gives\n%s\nnot\n%s", d, strings.Join(got, "\n"), strings.Join(want, "\n"))

@@ -16,6 +16,7 @@ import (
 	"weft/engine"
 	"weft/run"
 	"weft/store"
+	"weft/store/storetest"
 )
 
 // house is a store and a session that can read it.
@@ -45,38 +46,38 @@ func newHouse(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	return &house{workbench: &workbench{t: t, s: s, stage: stage}, st: st}
+	return &house{workbench: &workbench{&storetest.Bench{T: t, Session: s, Stage: stage}}, st: st}
 }
 
 // load plans and publishes one load of table t, as the flow does.
 func (h *house) load(r Request) (weft.Commit, bool, []string) {
-	h.t.Helper()
+	h.T.Helper()
 	snap, err := h.st.Snapshot(context.Background(), 0)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	defer snap.Close()
 	if rel, err := snap.Relation(r.Table); err == nil {
 		r.Prior = &rel
 	}
-	r.Stage = h.stage
-	d, err := Plan(context.Background(), h.s, r)
+	r.Stage = h.Stage
+	d, err := Plan(context.Background(), h.Session, r)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	c, changed, err := Publish(context.Background(), h.st, store.Candidate{Cause: weft.CauseLoad}, d)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	return c, changed, h.state(r.Table)
 }
 
 // state reads a table's rows at the head.
 func (h *house) state(table string) []string {
-	h.t.Helper()
+	h.T.Helper()
 	snap, err := h.st.Snapshot(context.Background(), 0)
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
 	defer snap.Close()
 	rel, err := snap.Relation(table)
@@ -84,9 +85,9 @@ func (h *house) state(table string) []string {
 		return nil
 	}
 	if err != nil {
-		h.t.Fatal(err)
+		h.T.Fatal(err)
 	}
-	return h.lines(rel.SQL, rel.Sources...)
+	return h.Lines(rel.SQL, rel.Sources...)
 }
 
 func TestLoads(t *testing.T) {
@@ -120,8 +121,8 @@ func TestLoads(t *testing.T) {
 		if testing.Short() && s.total > 100_000 {
 			continue
 		}
-		staged := h.staged(s.mode == "", s.sql)
-		want := h.lines("FROM " + engine.ScanParquet(staged.Files...))
+		staged := h.Staged(s.mode == "", s.sql)
+		want := h.Lines("FROM " + engine.ScanParquet(staged.Files...))
 		c, changed, got := h.load(Request{Table: "orders", Key: s.key, Mode: s.mode, Staged: staged})
 		if changed != (s.op != "") {
 			t.Errorf("%s: a commit: %v", s.name, changed)
@@ -164,10 +165,10 @@ func TestKeylessLoads(t *testing.T) {
 	}
 	for _, s := range steps {
 		before := h.state("t")
-		staged := h.staged(!s.append, s.sqls...)
+		staged := h.Staged(!s.append, s.sqls...)
 		want := []string{}
 		if len(staged.Files) > 0 {
-			want = h.lines("FROM " + engine.ScanParquet(staged.Files...))
+			want = h.Lines("FROM " + engine.ScanParquet(staged.Files...))
 		}
 		if s.append {
 			want = append(want, before...)
@@ -189,7 +190,7 @@ func TestKeylessLoads(t *testing.T) {
 func TestQuarantine(t *testing.T) {
 	h := newHouse(t)
 	held := func(rows string) *store.Staged {
-		s := h.staged(false, `SELECT c0 AS "table", c1 AS reason, c2 AS place, c3 AS "row" FROM (VALUES `+rows+`) AS v(c0, c1, c2, c3)`)
+		s := h.Staged(false, `SELECT c0 AS "table", c1 AS reason, c2 AS place, c3 AS "row" FROM (VALUES `+rows+`) AS v(c0, c1, c2, c3)`)
 		return &s
 	}
 	steps := []struct {
@@ -206,7 +207,7 @@ func TestQuarantine(t *testing.T) {
 		{"b read anew without faults", "", []string{"b"}, true, []string{}},
 	}
 	for _, s := range steps {
-		r := QuarantineRequest{Table: store.QuarantineTable, Reloaded: s.reloaded, Stage: h.stage}
+		r := QuarantineRequest{Table: store.QuarantineTable, Reloaded: s.reloaded, Stage: h.Stage}
 		if s.rows != "" {
 			r.Staged = held(s.rows)
 		}
@@ -217,7 +218,7 @@ func TestQuarantine(t *testing.T) {
 		if rel, err := snap.Relation(store.QuarantineTable); err == nil {
 			r.Prior = &rel
 		}
-		d, err := PlanQuarantine(context.Background(), h.s, r)
+		d, err := PlanQuarantine(context.Background(), h.Session, r)
 		if err != nil {
 			t.Fatal(s.name, err)
 		}
@@ -240,9 +241,9 @@ func TestQuarantine(t *testing.T) {
 // all is new.
 func TestReplaceCounts(t *testing.T) {
 	b := newBench(t)
-	d, err := Plan(context.Background(), b.s, Request{
-		Table: "t", Stage: b.stage, Prior: b.relation("SELECT range AS a FROM range(10)"),
-		Staged: b.staged(true, "SELECT range AS a FROM range(5, 12)"),
+	d, err := Plan(context.Background(), b.Session, Request{
+		Table: "t", Stage: b.Stage, Prior: b.Relation("SELECT range AS a FROM range(10)"),
+		Staged: b.Staged(true, "SELECT range AS a FROM range(5, 12)"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -255,9 +256,9 @@ func TestReplaceCounts(t *testing.T) {
 // TestNothingIsCommitted where the engine or a staged file is gone.
 func TestNothingIsCommitted(t *testing.T) {
 	h := newHouse(t)
-	staged := h.staged(true, "SELECT 1 AS a")
+	staged := h.Staged(true, "SELECT 1 AS a")
 	plan := func() (*store.TableData, error) {
-		return Plan(context.Background(), h.s, Request{Table: "t", Staged: staged, Stage: h.stage})
+		return Plan(context.Background(), h.Session, Request{Table: "t", Staged: staged, Stage: h.Stage})
 	}
 	d, err := plan()
 	if err != nil {
@@ -272,7 +273,7 @@ func TestNothingIsCommitted(t *testing.T) {
 	if _, err := plan(); err == nil {
 		t.Error("a file that is gone was planned")
 	}
-	h.s.Close()
+	h.Session.Close()
 	if _, err := plan(); err == nil {
 		t.Error("a session that is gone planned")
 	}
@@ -284,7 +285,7 @@ func TestNothingIsCommitted(t *testing.T) {
 // TestFirstUpsert: also of a first load, the last row of a key counts.
 func TestFirstUpsert(t *testing.T) {
 	h := newHouse(t)
-	staged := h.staged(false, "SELECT 1 AS k, 'a' AS v", "SELECT 1 AS k, 'b' AS v")
+	staged := h.Staged(false, "SELECT 1 AS k, 'a' AS v", "SELECT 1 AS k, 'b' AS v")
 	c, _, got := h.load(Request{Table: "t", Key: []string{"k"}, Mode: contract.ModeUpsert, Staged: staged})
 	if !slices.Equal(got, []string{"1|b"}) || c.Tables[0].Rows != 1 {
 		t.Error(got, c.Tables)
@@ -295,8 +296,8 @@ func TestFirstUpsert(t *testing.T) {
 func TestOtherKey(t *testing.T) {
 	b := newBench(t)
 	const rows = "SELECT range AS a, -range AS b FROM range(10)"
-	r := Request{Table: "t", Stage: b.stage, Key: []string{"b"}, PriorKey: []string{"a"}, Prior: b.relation(rows), Staged: b.staged(true, rows)}
-	d, err := Plan(context.Background(), b.s, r)
+	r := Request{Table: "t", Stage: b.Stage, Key: []string{"b"}, PriorKey: []string{"a"}, Prior: b.Relation(rows), Staged: b.Staged(true, rows)}
+	d, err := Plan(context.Background(), b.Session, r)
 	if err != nil || d == nil || d.Op != weft.OpReplace || d.FileRows != 10 {
 		t.Errorf("%+v %v", d, err)
 	}
@@ -305,10 +306,10 @@ func TestOtherKey(t *testing.T) {
 // TestSharedFile publishes one staged file as two tables.
 func TestSharedFile(t *testing.T) {
 	h := newHouse(t)
-	staged := h.staged(true, "SELECT 1 AS a")
+	staged := h.Staged(true, "SELECT 1 AS a")
 	var plans []*store.TableData
 	for _, name := range []string{"orders", HiddenName("shop", "orders")} {
-		d, err := Plan(context.Background(), h.s, Request{Table: name, Staged: staged, Stage: h.stage})
+		d, err := Plan(context.Background(), h.Session, Request{Table: name, Staged: staged, Stage: h.Stage})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -324,9 +325,9 @@ func TestSharedFile(t *testing.T) {
 
 func TestDuplicateKeysAreRefused(t *testing.T) {
 	b := newBench(t)
-	_, err := Plan(context.Background(), b.s, Request{
-		Table: "t", Key: []string{"k"}, Staged: b.staged(true, "SELECT 1 AS k, range AS v FROM range(2)"),
-		Prior: b.relation("SELECT 1 AS k, 0::BIGINT AS v"), Stage: b.stage,
+	_, err := Plan(context.Background(), b.Session, Request{
+		Table: "t", Key: []string{"k"}, Staged: b.Staged(true, "SELECT 1 AS k, range AS v FROM range(2)"),
+		Prior: b.Relation("SELECT 1 AS k, 0::BIGINT AS v"), Stage: b.Stage,
 	})
 	if weft.KindOf(err) != weft.KindContract || !strings.Contains(err.Error(), "not unique") {
 		t.Error(err)
@@ -345,8 +346,8 @@ func TestHistory(t *testing.T) {
 			name := fmt.Sprintf("t%d", n)
 			var before []string
 			for range rapid.IntRange(2, 4).Draw(rt, "loads") {
-				staged := h.staged(true, table(rt, key != nil, "rows"))
-				want := h.lines("FROM " + engine.ScanParquet(staged.Files...))
+				staged := h.Staged(true, table(rt, key != nil, "rows"))
+				want := h.Lines("FROM " + engine.ScanParquet(staged.Files...))
 				_, changed, got := h.load(Request{Table: name, Key: key, Staged: staged})
 				if !slices.Equal(got, want) {
 					rt.Fatalf("the head has\n%v\nnot\n%v", got, want)

@@ -8,13 +8,14 @@ import (
 
 	"weft/contract"
 	"weft/engine"
+	"weft/store/storetest"
 )
 
 // BenchmarkCheck compares Check of twenty rules with the same rules as one fused
 // query, over the same million rows.
 func BenchmarkCheck(b *testing.B) {
-	w := newBench(b)
-	staged := w.staged(true, `SELECT range AS id, 'k' || range AS code, range % 50 AS a, random() * 1000 AS b, (range * 7) % 1000 AS c,
+	w := storetest.New(b)
+	staged := w.Staged(true, `SELECT range AS id, 'k' || range AS code, range % 50 AS a, random() * 1000 AS b, (range * 7) % 1000 AS c,
 		'city ' || (range % 300) AS d, TIMESTAMP '2024-01-01' + INTERVAL (range % 1000000) SECOND AS e, CAST(random() * 100 AS DECIMAL(14,2)) AS f,
 		CASE WHEN range % 10 = 0 THEN NULL ELSE 'x' || (range % 20) END AS g, (range % 3)::INTEGER AS h,
 		DATE '2020-01-01' + (range % 1000)::INTEGER AS i, uuid()::VARCHAR AS j FROM range(1000000)`)
@@ -47,7 +48,7 @@ func BenchmarkCheck(b *testing.B) {
 
 	b.Run("check", func(b *testing.B) {
 		for b.Loop() {
-			out, err := Check(context.Background(), w.s, Request{Tables: []Candidate{{Table: table, Staged: staged}}, Stage: w.stage})
+			out, err := Check(context.Background(), w.Session, Request{Tables: []Candidate{{Table: table, Staged: staged}}, Stage: w.Stage})
 			if err != nil || !out.Pass {
 				b.Fatal(err, out)
 			}
@@ -62,7 +63,7 @@ func BenchmarkCheck(b *testing.B) {
 	sql := "SELECT count(*), count(DISTINCT id), " + strings.Join(fused, ", ") + " FROM " + engine.ScanParquet(staged.Files...)
 	b.Run("fused", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := engine.Fields(context.Background(), w.s, engine.Statement{SQL: sql}); err != nil {
+			if _, err := engine.Fields(context.Background(), w.Session, engine.Statement{SQL: sql}); err != nil {
 				b.Fatal(err)
 			}
 		}

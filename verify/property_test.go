@@ -13,6 +13,7 @@ import (
 	"weft/contract"
 	"weft/engine"
 	"weft/store"
+	"weft/store/storetest"
 )
 
 // randomTable has a rule of every kind that rows can break.
@@ -64,7 +65,7 @@ func randomRows(t *rapid.T, label string) string {
 }
 
 // naive counts what breaks a rule one statement a rule, the obvious way.
-func naive(b *workbench, c contract.Check, rows string, prior *store.Relation) int64 {
+func naive(b *storetest.Bench, c contract.Check, rows string, prior *store.Relation) int64 {
 	sql := "SELECT count(*) FROM (" + rows + ") WHERE (" + c.Predicate + ") IS NOT DISTINCT FROM false"
 	if c.Predicate == "" {
 		before := "SELECT NULL::BIGINT AS k, NULL::INTEGER AS n, NULL::VARCHAR AS s, NULL::DOUBLE AS f WHERE false"
@@ -75,23 +76,23 @@ func naive(b *workbench, c contract.Check, rows string, prior *store.Relation) i
 		sql = fmt.Sprintf(`SELECT count(*) FROM (SELECT *, row_number() OVER (PARTITION BY %s ORDER BY age) AS nth FROM
 			(SELECT *, 1 AS age FROM (%s) UNION ALL SELECT *, 0 FROM (%s))) WHERE age = 1 AND nth > 1 AND %s`, key, rows, before, present(c.Columns))
 	}
-	return engine.Field{Text: b.lines(sql)[0]}.Int()
+	return engine.Field{Text: b.Lines(sql)[0]}.Int()
 }
 
 // TestCountsAreNaive holds: the counts of the fused statements are those of one
 // statement a rule; and good rows and held rows together are all rows.
 func TestCountsAreNaive(t *testing.T) {
-	b := newBench(t)
+	b := storetest.New(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		table := randomTable(rt)
 		rows := randomRows(rt, "rows")
-		c := Candidate{Table: table, Staged: b.staged(true, rows), Mode: contract.ModeAppend}
+		c := Candidate{Table: table, Staged: b.Staged(true, rows), Mode: contract.ModeAppend}
 		if rapid.Bool().Draw(rt, "append") {
 			// What is there already is unique, as it was verified before.
-			c.Prior = b.relation("SELECT DISTINCT ON (k) * FROM (SELECT DISTINCT ON (s, n) * FROM (" + randomRows(rt, "prior") + "))")
+			c.Prior = b.Relation("SELECT DISTINCT ON (k) * FROM (SELECT DISTINCT ON (s, n) * FROM (" + randomRows(rt, "prior") + "))")
 			c.Staged.Full = false
 		}
-		out, err := Check(context.Background(), b.s, Request{Tables: []Candidate{c}, Stage: b.stage})
+		out, err := Check(context.Background(), b.Session, Request{Tables: []Candidate{c}, Stage: b.Stage})
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -112,25 +113,25 @@ func TestCountsAreNaive(t *testing.T) {
 }
 
 // checkSplit holds that no row is lost or doubled, and that the good ones are good.
-func checkSplit(rt *rapid.T, b *workbench, c *Candidate, out *Outcome) {
+func checkSplit(rt *rapid.T, b *storetest.Bench, c *Candidate, out *Outcome) {
 	rowJSON := func(from string) string {
 		return "SELECT CAST(to_json(struct_pack(k := CAST(k AS VARCHAR), n := CAST(n AS VARCHAR), s := s, f := CAST(f AS VARCHAR))) AS VARCHAR) AS r FROM " + from
 	}
 	good := out.Tables[0]
-	all := b.lines(rowJSON(engine.ScanParquet(c.Staged.Files...)))
+	all := b.Lines(rowJSON(engine.ScanParquet(c.Staged.Files...)))
 	both := rowJSON(engine.ScanParquet(good.Files...))
 	if q := out.Quarantine; q != nil {
 		both += ` UNION ALL SELECT "row" FROM ` + engine.ScanParquet(q.Files...)
 		if out.Verdict.Quarantined != q.Rows {
 			rt.Fatalf("%d rows said to be held, %d are", out.Verdict.Quarantined, q.Rows)
 		}
-		for _, r := range b.lines("SELECT reason FROM " + engine.ScanParquet(q.Files...)) {
+		for _, r := range b.Lines("SELECT reason FROM " + engine.ScanParquet(q.Files...)) {
 			if !strings.HasPrefix(r, "t.") {
 				rt.Fatalf("held for no reason: %q", r)
 			}
 		}
 	}
-	if got := b.lines(both); !slices.Equal(got, all) {
+	if got := b.Lines(both); !slices.Equal(got, all) {
 		rt.Fatalf("good and held rows\n%s\nare not all rows\n%s", strings.Join(got, "\n"), strings.Join(all, "\n"))
 	}
 	for _, k := range c.Table.Checks {

@@ -7,6 +7,7 @@ import (
 
 	"weft"
 	"weft/contract"
+	"weft/store/storetest"
 )
 
 func rangeTable() *contract.Table {
@@ -23,10 +24,10 @@ func rangeTable() *contract.Table {
 
 // TestRows judges single rows, whatever the contract says of the whole table.
 func TestRows(t *testing.T) {
-	b := newBench(t)
+	b := storetest.New(t)
 	table := rangeTable()
 	*table.Checks[2].Compare.Above = 1000
-	good, broken, err := Rows(context.Background(), b.s, table, b.staged(true, "SELECT unnest([1, 1, 2, -3])::BIGINT AS id"), b.stage)
+	good, broken, err := Rows(context.Background(), b.Session, table, b.Staged(true, "SELECT unnest([1, 1, 2, -3])::BIGINT AS id"), b.Stage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,11 +38,11 @@ func TestRows(t *testing.T) {
 
 // TestInputTable: of an input table the key is checked, and evidence names its port.
 func TestInputTable(t *testing.T) {
-	b := newBench(t)
-	staged := b.staged(true, "SELECT * FROM (VALUES (1, 'a'), (1, 'b'), (NULL, 'c')) AS v(id, x)")
+	b := storetest.New(t)
+	staged := b.Staged(true, "SELECT * FROM (VALUES (1, 'a'), (1, 'b'), (NULL, 'c')) AS v(id, x)")
 	staged.Port = "shop"
 	table := &contract.Table{Name: "orders", Key: []string{"id"}, OnViolation: contract.Refuse}
-	out, err := Check(context.Background(), b.s, Request{Tables: []Candidate{{Table: table, Staged: staged}}, Stage: b.stage})
+	out, err := Check(context.Background(), b.Session, Request{Tables: []Candidate{{Table: table, Staged: staged}}, Stage: b.Stage})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,15 +55,15 @@ func TestInputTable(t *testing.T) {
 // TestFaultsAreNotRefusals: what goes wrong beside the data is an error of the
 // check, never a verdict on the data.
 func TestFaultsAreNotRefusals(t *testing.T) {
-	b := newBench(t)
-	staged := b.staged(true, "SELECT range AS id FROM range(100000)")
+	b := storetest.New(t)
+	staged := b.Staged(true, "SELECT range AS id FROM range(100000)")
 	whole, err := os.ReadFile(staged.Files[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	check := func(name string) {
 		t.Helper()
-		out, err := Check(context.Background(), b.s, Request{Tables: []Candidate{{Table: rangeTable(), Staged: staged}}, Stage: b.stage})
+		out, err := Check(context.Background(), b.Session, Request{Tables: []Candidate{{Table: rangeTable(), Staged: staged}}, Stage: b.Stage})
 		if err == nil || weft.KindOf(err) == weft.KindContract {
 			t.Errorf("%s: %+v %v", name, out, err)
 		}
@@ -75,6 +76,6 @@ func TestFaultsAreNotRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a file that is gone")
-	b.s.Close()
+	b.Session.Close()
 	check("a session that is gone")
 }

@@ -17,6 +17,7 @@ import (
 	"weft/contract"
 	"weft/engine"
 	"weft/store"
+	"weft/store/storetest"
 )
 
 var update = flag.Bool("update", false, "write what the scripts give into them")
@@ -58,13 +59,13 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts", err)
 	}
-	b := newBench(t)
+	b := storetest.New(t)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runScript(t, b, file) })
 	}
 }
 
-func runScript(t *testing.T, b *workbench, file string) {
+func runScript(t *testing.T, b *storetest.Bench, file string) {
 	arc, err := txtar.ParseFile(file)
 	if err != nil {
 		t.Fatal(err)
@@ -74,25 +75,25 @@ func runScript(t *testing.T, b *workbench, file string) {
 		parts[f.Name] = string(f.Data)
 	}
 	r := Request{Stage: t.TempDir(), Now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC), Product: weft.Name{Domain: "sales", Product: "orders"}}
-	r.Stage = b.stage
+	r.Stage = b.Stage
 	for _, table := range readTables(t, parts["contract"]) {
 		c := Candidate{Table: table, Mode: contract.ModeSnapshot, Staged: store.Staged{Table: table.Name, Full: true}}
 		if sql, ok := parts[table.Name+".sql"]; ok {
-			c.Staged = b.staged(true, strings.Split(sql, "\n----\n")...)
+			c.Staged = b.Staged(true, strings.Split(sql, "\n----\n")...)
 			c.Staged.Table = table.Name
 		}
 		if sql, ok := parts[table.Name+".prior.sql"]; ok {
-			c.Prior = b.relation(sql)
+			c.Prior = b.Relation(sql)
 		}
 		if sql, ok := parts[table.Name+".rejects.sql"]; ok {
-			c.Staged.Rejects, c.Staged.RejectRows = b.file(sql)
+			c.Staged.Rejects, c.Staged.RejectRows = b.File(sql)
 		}
 		if _, mode, ok := strings.Cut(string(arc.Comment), "mode: "); ok {
 			c.Mode, c.Staged.Full = contract.Mode(strings.TrimSpace(strings.SplitN(mode, "\n", 2)[0])), false
 		}
 		r.Tables = append(r.Tables, c)
 	}
-	out, err := Check(context.Background(), b.s, r)
+	out, err := Check(context.Background(), b.Session, r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func readTables(t *testing.T, schema string) []*contract.Table {
 	return f.Tables()
 }
 
-func outcomeText(b *workbench, out *Outcome) string {
+func outcomeText(b *storetest.Bench, out *Outcome) string {
 	var w strings.Builder
 	word := "refuse"
 	if out.Pass {
@@ -154,7 +155,7 @@ func outcomeText(b *workbench, out *Outcome) string {
 		fmt.Fprintf(&w, "publish %s: %d rows\n", t.Table, t.Rows)
 	}
 	if out.Quarantine != nil {
-		for _, l := range b.lines("FROM " + engine.ScanParquet(out.Quarantine.Files...)) {
+		for _, l := range b.Lines("FROM " + engine.ScanParquet(out.Quarantine.Files...)) {
 			fmt.Fprintf(&w, "held %s\n", l)
 		}
 	}
