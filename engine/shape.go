@@ -83,7 +83,7 @@ func newOutShape(raw *arrow.Schema, types []duck.LogicalType) (*outShape, error)
 	fields := make([]arrow.Field, len(types))
 	for i, t := range types {
 		f := raw.Field(i)
-		n := newNode(f.Type, t)
+		n := newOutNode(f.Type, t)
 		s.cols = append(s.cols, n)
 		fields[i] = arrow.Field{Name: f.Name, Type: n.typ, Nullable: true}
 		s.plain = s.plain && !n.deep
@@ -93,7 +93,7 @@ func newOutShape(raw *arrow.Schema, types []duck.LogicalType) (*outShape, error)
 	return s, nil
 }
 
-func newNode(a arrow.DataType, t duck.LogicalType) outNode {
+func newOutNode(a arrow.DataType, t duck.LogicalType) outNode {
 	n := outNode{typ: a}
 	switch duck.GetTypeId(t) {
 	case duck.TypeHugeInt:
@@ -114,7 +114,7 @@ func newNode(a arrow.DataType, t duck.LogicalType) outNode {
 		fs = []arrow.Field{m.KeyField(), m.ItemField()}
 	}
 	for i, p := range ps {
-		c := newNode(fs[i].Type, p)
+		c := newOutNode(fs[i].Type, p)
 		n.sub = append(n.sub, c)
 		n.deep = n.deep || c.deep
 		fs[i].Type = c.typ
@@ -162,7 +162,7 @@ func (s *outShape) apply(b arrow.RecordBatch) (arrow.RecordBatch, error) {
 	return array.NewRecordBatch(s.schema, cols, b.NumRows()), nil
 }
 
-// apply returns a piece of data in the outNode's type, to be released.
+// apply returns a piece of data in the type that it becomes, to be released.
 func (n *outNode) apply(d arrow.ArrayData) (arrow.ArrayData, error) {
 	switch n.do {
 	case decode:

@@ -143,7 +143,8 @@ func Fault(err error, where, place string) error {
 		e.Hint = weft.HintOf(err)
 		return e
 	}
-	return weft.Errorf(weft.KindInvalid, "read the source", where, "%s cannot be read: %s", place, Sanitize(err))
+	return weft.Errorf(weft.KindInvalid, "read the source", where, "%s cannot be read: %s", place, Sanitize(err)).
+		WithHint("is the file whole, and of the format that its name or weftFormat says?")
 }
 
 // Retry reports whether a statement failed for a value, so that another way of
