@@ -61,37 +61,11 @@ func (n *Node) checkServers(f *contract.Folder, env string) error {
 		if in.Contract == nil {
 			continue
 		}
-		if _, err := pickServer(in, env); err != nil {
+		if _, err := in.Contract.Server(env); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// pickServer returns the server of the environment; the only server serves where
-// it names none.
-func pickServer(in *contract.Input, env string) (*contract.Server, error) {
-	var found []*contract.Server
-	for _, s := range in.Contract.Servers {
-		if env == "" || s.Environment == env || s.Environment == "" {
-			found = append(found, s)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case len(found) == 0:
-		return nil, weft.Errorf(weft.KindInvalid, "choose the server of input", in.Name, "%s has none for environment %q", in.Contract.File, env).
-			WithHint("add a server with environment: %s, or choose another with --env", env)
-	default:
-		for _, s := range found {
-			if s.Environment == env && env != "" {
-				return s, nil
-			}
-		}
-		return nil, weft.Errorf(weft.KindInvalid, "choose the server of input", in.Name, "%s has %d and no environment was chosen", in.Contract.File, len(found)).
-			WithHint("choose with --env, or env in weft.yaml")
-	}
 }
 
 // take makes the folder the product's current one.

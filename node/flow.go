@@ -152,7 +152,7 @@ func (l *load) transform(ctx context.Context) ([]verify.Candidate, error) {
 		return nil, err
 	}
 	var out []verify.Candidate
-	for _, t := range transform.Tables(l.folder) {
+	for _, t := range l.folder.Tables() {
 		for _, s := range append(made, passed...) {
 			if s.Table == t.Name {
 				out = append(out, verify.Candidate{Table: t, Staged: s, Mode: l.modeOf(t), Prior: l.relation(t.Name)})
@@ -177,7 +177,7 @@ func (l *load) publish(ctx context.Context, o *verify.Outcome) (*weft.Commit, er
 	}
 	whole := l.wholeInputs()
 	for _, s := range o.Tables {
-		t := l.table(s.Table)
+		t := l.folder.Table(s.Table)
 		d, err := publish.Plan(ctx, l.session, publish.Request{
 			Table: t.Name, Key: t.Key, Staged: s, Mode: l.modeOf(t), Columns: t,
 			Prior: l.relation(t.Name), PriorKey: l.priorKey(t.Name), Stage: l.stage,

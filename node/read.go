@@ -123,7 +123,7 @@ func (l *load) lazySession() error {
 		if in.Contract == nil {
 			continue
 		}
-		s, err := pickServer(in, l.rec.Env)
+		s, err := in.Contract.Server(l.rec.Env)
 		if err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (l *load) lazySession() error {
 // readSource reads a port from its server.
 func (l *load) readSource(ctx context.Context, x *input) error {
 	var err error
-	if x.server, err = pickServer(x.port, l.rec.Env); err != nil {
+	if x.server, err = x.port.Contract.Server(l.rec.Env); err != nil {
 		return err
 	}
 	dir, err := l.p.dir()
@@ -210,7 +210,7 @@ func (l *load) readKey(x *input) string {
 	key := x.port.Contract.Hash.Short() + " " + x.server.Name
 	for _, o := range l.folder.Outputs {
 		for _, t := range o.Contract.Tables {
-			if port, _, ok := transform.Source(l.folder, t); t.SQL == "" && ok && port == x.port.Name {
+			if in, _, err := l.folder.Source(t); t.SQL == "" && err == nil && in == x.port {
 				key += " " + o.Contract.Hash.Short()
 			}
 		}
@@ -227,9 +227,7 @@ func (l *load) wants(ctx context.Context, x *input) ([]ingest.Want, error) {
 	if err != nil {
 		return nil, err
 	}
-	named := map[string]bool{}
 	for _, t := range x.port.Contract.Tables {
-		named[t.Name] = true
 		w := ingest.Want{Table: t, Columns: ingest.Columns(t), Known: l.known(x.port.Name, t.Name)}
 		if to := l.filled(x.port.Name, t.Name); to != nil {
 			w.Table, w.Columns, w.Strict = merged(t, to), passed(t, to), true
@@ -241,22 +239,13 @@ func (l *load) wants(ctx context.Context, x *input) ([]ingest.Want, error) {
 		}
 		out = append(out, w)
 	}
-	for _, o := range l.folder.Outputs {
-		for _, t := range o.Contract.Tables {
-			port, table, ok := transform.Source(l.folder, t)
-			if t.SQL == "" && ok && port == x.port.Name && !named[table] {
-				named[table] = true
-				out = append(out, ingest.Want{Table: t, Columns: ingest.Columns(t), Strict: true})
-			}
-		}
-	}
 	return out, nil
 }
 
 // filled is the output table that the input table passes through to.
 func (l *load) filled(port, table string) *contract.Table {
-	for _, t := range transform.Tables(l.folder) {
-		if p, from, ok := transform.Source(l.folder, t); t.SQL == "" && ok && p == port && from == table {
+	for _, t := range l.folder.Tables() {
+		if in, from, err := l.folder.Source(t); t.SQL == "" && err == nil && in.Name == port && from == table {
 			return t
 		}
 	}
@@ -309,7 +298,7 @@ func (l *load) used(ctx context.Context) (map[engine.Target][]string, error) {
 		return cached.columns, nil
 	}
 	out := map[engine.Target][]string{}
-	for _, t := range transform.Tables(l.folder) {
+	for _, t := range l.folder.Tables() {
 		if t.SQL == "" {
 			continue
 		}

@@ -220,7 +220,7 @@ func (p *product) watched() (dirs, patterns []string) {
 		if in.Contract == nil || in.Contract.SLA.Frequency > 0 || in.Contract.SLA.Schedule != "" {
 			continue
 		}
-		s, err := pickServer(in, rec.Env)
+		s, err := in.Contract.Server(rec.Env)
 		if err != nil || s.Type != "local" {
 			continue
 		}

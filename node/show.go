@@ -71,7 +71,7 @@ func ports(f *contract.Folder, env string) []serve.Port {
 			for _, t := range in.Contract.Tables {
 				q.Tables = append(q.Tables, t.Name)
 			}
-			if srv, err := pickServer(in, env); err == nil {
+			if srv, err := in.Contract.Server(env); err == nil {
 				q.Source, q.Mode = place(srv), mode(srv)
 			}
 		}

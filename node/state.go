@@ -21,25 +21,15 @@ func (l *load) relation(table string) *store.Relation {
 	return &r
 }
 
-// table finds an output table of the folder.
-func (l *load) table(name string) *contract.Table {
-	for _, t := range transform.Tables(l.folder) {
-		if t.Name == name {
-			return t
-		}
-	}
-	return nil
-}
-
 // modeOf says what rows that are not the whole table are: the mode of the source
 // that a pass-through has, a whole table for everything made by SQL.
 func (l *load) modeOf(t *contract.Table) contract.Mode {
-	port, _, ok := transform.Source(l.folder, t)
-	if t.SQL != "" || !ok {
+	in, _, err := l.folder.Source(t)
+	if t.SQL != "" || err != nil {
 		return contract.ModeSnapshot
 	}
 	for _, x := range l.inputs {
-		if x.port.Name == port && x.server != nil {
+		if x.port == in && x.server != nil {
 			return mode(x.server)
 		}
 	}
@@ -200,7 +190,7 @@ func (l *load) priorKey(table string) []string {
 }
 
 func (l *load) hasSQL() bool {
-	for _, t := range transform.Tables(l.folder) {
+	for _, t := range l.folder.Tables() {
 		if t.SQL != "" {
 			return true
 		}

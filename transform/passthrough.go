@@ -3,7 +3,6 @@ package transform
 import (
 	"context"
 	"path/filepath"
-	"slices"
 
 	"weft"
 	"weft/contract"
@@ -11,45 +10,21 @@ import (
 	"weft/store"
 )
 
-// Source is the input that an output table without SQL passes through: see
-// contract.Folder.Source. The table is empty where the port is another product;
-// a port whose contract names no tables has one of the output's name.
-func Source(f *contract.Folder, t *contract.Table) (port, table string, ok bool) {
-	if in, table, err := f.Source(t); err == nil {
-		return in.Name, table, true
-	}
-	var open []string
-	for _, in := range f.Inputs {
-		if in.Contract != nil && len(in.Contract.Tables) == 0 {
-			open = append(open, in.Name)
-		}
-	}
-	if len(open) == 1 || len(open) > 1 && slices.Contains(open, t.Name) {
-		port = open[0]
-		if slices.Contains(open, t.Name) {
-			port = t.Name
-		}
-		return port, t.Name, true
-	}
-	return "", "", false
-}
-
 // Passthrough makes the output tables that have no SQL of the staged rows of
 // their input tables. Rows that are staged in the contract's columns and types
 // already, as ingest stages them, are not written again; others are cast.
 // Tables of which nothing was staged are left out.
 func Passthrough(ctx context.Context, s engine.Session, f *contract.Folder, staged []store.Staged, stage string) ([]store.Staged, error) {
 	var out []store.Staged
-	for _, t := range Tables(f) {
+	for _, t := range f.Tables() {
 		if t.SQL != "" {
 			continue
 		}
-		port, table, ok := Source(f, t)
-		if !ok {
-			return nil, weft.Errorf(weft.KindInvalid, "make table", f.Name.String()+"."+t.Name,
-				"it has no SQL and no input table has its name").WithHint("add %s.sql, or name the input table %s", t.Name, t.Name)
+		port, table, err := f.Source(t)
+		if err != nil {
+			return nil, err
 		}
-		in := stagedOf(staged, port, table, t.Name)
+		in := stagedOf(staged, port.Name, table, t.Name)
 		if in == nil {
 			continue
 		}

@@ -103,7 +103,7 @@ func (t *testCase) run(ctx context.Context) error {
 	}
 	r := Request{Folder: t.folder, Inputs: inputs, Stage: t.dir, Session: t.session, Now: t.options.Now}
 	made := map[string]store.Staged{}
-	for _, table := range Tables(t.folder) {
+	for _, table := range t.folder.Tables() {
 		var s store.Staged
 		var err error
 		if file := filepath.Join(t.dir, "out-"+table.Name+".parquet"); table.SQL != "" {
@@ -137,11 +137,15 @@ func (t *testCase) run(ctx context.Context) error {
 
 // pass makes an output table that has no SQL of its input's rows.
 func (t *testCase) pass(ctx context.Context, table *contract.Table, inputs []InputTable, file string) (store.Staged, error) {
-	port, name, ok := Source(t.folder, table)
+	from, name, err := t.folder.Source(table)
+	if err != nil {
+		return store.Staged{}, err
+	}
+	port := from.Name
 	i := slices.IndexFunc(inputs, func(in InputTable) bool {
 		return in.Port == port && (in.Table == name || name == "" && (in.Table == table.Name || in.Table == port))
 	})
-	if !ok || i < 0 {
+	if i < 0 {
 		return store.Staged{}, weft.Errorf(weft.KindInvalid, "make table", table.Name, "it has no SQL and no input of its name")
 	}
 	q := engine.Statement{SQL: inputs[i].Relation.SQL}

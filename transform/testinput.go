@@ -104,7 +104,7 @@ func (t *testCase) openTables(port string, used map[engine.Target][]string) []st
 // does not give.
 func (t *testCase) used(ctx context.Context) (map[engine.Target][]string, error) {
 	all := map[engine.Target][]string{}
-	for _, table := range Tables(t.folder) {
+	for _, table := range t.folder.Tables() {
 		if table.SQL == "" {
 			continue
 		}

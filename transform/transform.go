@@ -36,7 +36,7 @@ type InputTable struct {
 // fit the contract.
 func Run(ctx context.Context, r Request) ([]store.Staged, error) {
 	var out []store.Staged
-	for _, t := range Tables(r.Folder) {
+	for _, t := range r.Folder.Tables() {
 		if t.SQL == "" {
 			continue
 		}
@@ -47,19 +47,6 @@ func Run(ctx context.Context, r Request) ([]store.Staged, error) {
 		out = append(out, s)
 	}
 	return out, nil
-}
-
-// Tables lists the tables of all output ports, each once.
-func Tables(f *contract.Folder) []*contract.Table {
-	var out []*contract.Table
-	seen := map[string]bool{}
-	for _, t := range f.Tables() {
-		if !seen[t.Name] {
-			seen[t.Name] = true
-			out = append(out, t)
-		}
-	}
-	return out
 }
 
 // table runs the SQL of one output table.
