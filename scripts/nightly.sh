@@ -1,15 +1,20 @@
 #!/usr/bin/env bash
-# What takes long: everything under the race detector, many seeds, every fuzz
-# target for a while.
+# What takes long: many seeds of the store under faults, everything under the
+# race detector, every fuzz target for a while.
+#   SEEDS     of each model test (10000)
+#   FUZZTIME  of each fuzz target (2m)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-FUZZTIME=${FUZZTIME:-2m}
-WEFT_SEEDS=${WEFT_SEEDS:-2000} go test -count=1 -timeout 3h ./...
-go test -race -timeout 3h ./...
+./scripts/setup.sh test
+echo "store under faults: ${SEEDS:=10000} seeds"
+go test -count=1 -timeout 10h -run 'TestModel' ./store -seeds "$SEEDS"
+go test -count=1 -race -timeout 3h ./...
 go list ./... | while read -r pkg; do
   dir=$(go list -f '{{.Dir}}' "$pkg")
   grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$dir"/*_test.go 2>/dev/null | awk '{print $2}' | while read -r fuzz; do
-    echo "fuzzing $pkg $fuzz for $FUZZTIME"
-    go test -run '^$' -fuzz "^$fuzz\$" -fuzztime "$FUZZTIME" "$pkg" < /dev/null
+    echo "fuzzing $pkg $fuzz for ${FUZZTIME:=2m}"
+    # Shrinking an input that merely found new code would eat the time.
+    go test -run '^$' -fuzz "^$fuzz\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x "$pkg" < /dev/null
   done
 done
+echo "the nightly run is done"
