@@ -1,0 +1,214 @@
+package node
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"weft/access"
+	"weft/serve"
+	"weft/store"
+	"weft/store/goldentest"
+)
+
+// writeGolden: see package store's test of the same name. The folder is made in
+// one place, since the books hold it.
+var writeGolden = flag.String("golden", "", "write a golden data folder of this name (v2) instead of reading them")
+
+const (
+	goldenDir   = "../store/testdata/golden"
+	goldenPlace = "/tmp/weft-golden"
+)
+
+// TestGolden starts a node on the data folder of every format version, and asks
+// for what it held. The token in it is of a node that was made for this test.
+func TestGolden(t *testing.T) {
+	if *writeGolden != "" {
+		makeGolden(t, *writeGolden)
+		return
+	}
+	archives, err := filepath.Glob(filepath.Join(goldenDir, "*", "node.tar.zst"))
+	if err != nil || len(archives) == 0 {
+		t.Fatal("no golden node", err)
+	}
+	for _, archive := range archives {
+		version := filepath.Base(filepath.Dir(archive))
+		t.Run(version, func(t *testing.T) {
+			want, err := os.ReadFile(strings.TrimSuffix(archive, ".tar.zst") + ".txt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := &rig{t: t, dir: t.TempDir()}
+			data := filepath.Join(r.dir, ".weft")
+			goldentest.Unpack(t, archive, data)
+			r.start()
+			sameGolden(t, r.goldenText(), string(want))
+			r.restart()
+			sameGolden(t, r.goldenText(), string(want))
+			// The node goes on where the older one stopped.
+			r.write(shop)
+			r.csv("1,pen,1.50\n7,new,7.00")
+			r.apply("shop", serve.OutcomeCommitted)
+			r.want("SELECT item FROM sales.shop ORDER BY id", "pen\nnew")
+			r.stop()
+			for _, dir := range productDirs(t, data) {
+				if f := store.Verify(dir); len(f) != 0 {
+					t.Error(f)
+				}
+			}
+			r.start()
+			got := r.goldenText()
+			for _, section := range strings.Split(string(want), "\nproduct ") {
+				if !strings.Contains(got, section) {
+					t.Errorf("after more commits this is no longer there:\n%s\nbut\n%s", section, got)
+				}
+			}
+		})
+	}
+}
+
+func sameGolden(t *testing.T, got, want string) {
+	t.Helper()
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range w {
+		if i >= len(g) || g[i] != w[i] {
+			t.Fatalf("line %d is %q, want %q in\n%s", i+1, g[min(i, len(g)-1)], w[i], got)
+		}
+	}
+}
+
+func productDirs(t *testing.T, data string) []string {
+	t.Helper()
+	dirs, err := filepath.Glob(filepath.Join(data, "products", "*", "manifest"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatal("no products", err)
+	}
+	for i := range dirs {
+		dirs[i] = filepath.Dir(dirs[i])
+	}
+	return dirs
+}
+
+// goldenText is what a golden node holds: the books first, then every commit.
+func (r *rig) goldenText() string {
+	r.t.Helper()
+	ctx := context.Background()
+	var b strings.Builder
+	fmt.Fprintln(&b, "What the golden data folder holds: the books, and every cut of every product.")
+	if tok, err := os.ReadFile(filepath.Join(r.dir, ".weft", "token")); err != nil || r.node.Token() != strings.TrimSpace(string(tok)) {
+		r.t.Fatal("the token of the folder is not the node's", err)
+	}
+	tokens, err := r.node.ListTokens(ctx, tester)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, tok := range tokens {
+		fmt.Fprintf(&b, "token %s %v, expires %v\n", tok.Name, tok.Scopes, tok.Expires != nil)
+	}
+	for _, p := range r.node.all() {
+		if p.broken != nil {
+			r.t.Fatal(p.name(), p.broken)
+		}
+		rec := p.record()
+		fmt.Fprintf(&b, "\nproduct %s id %s, paused %v, retired %v\n", rec.Name, rec.ID, rec.Paused, rec.Retired)
+		head := p.store.Head().Seq
+		for seq := max(p.store.Oldest(), 1); seq <= head; seq++ {
+			c, err := p.store.Commit(seq)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "#%d %s %s\n", uint64(seq), c.Hash, c.Cause)
+			if c.Verdict != nil {
+				for _, check := range c.Verdict.Checks {
+					fmt.Fprintf(&b, "  check %s %v\n", check.ID, check.Pass)
+				}
+			}
+			if len(c.Tables) == 0 && seq == 1 {
+				continue // the folder was applied, there are no tables yet
+			}
+			rows := r.ask("SELECT * FROM "+rec.Name.String()+" ORDER BY 1", fmt.Sprintf("%s#%d", rec.Name, uint64(seq)))
+			fmt.Fprintf(&b, "  %s\n", strings.ReplaceAll(rows, "\n", "\n  "))
+			at, err := serve.ParseAt(fmt.Sprintf("%s#%d", rec.Name, uint64(seq)))
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			q, err := r.node.Quarantine(ctx, tester, rec.Name, 10, at)
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			for _, table := range q.Tables {
+				for _, row := range table.Rows {
+					fmt.Fprintf(&b, "  held back: %s\n", strings.Join(row.Reasons, "; "))
+				}
+			}
+		}
+	}
+	return b.String()
+}
+
+// makeGolden makes a small data folder with all that a node keeps: applied
+// folders, attempts, tokens, a refusal, quarantined rows, products made from
+// products, one that is paused and one that is retired.
+func makeGolden(t *testing.T, name string) {
+	if err := os.RemoveAll(goldenPlace); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(goldenPlace, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(goldenPlace) })
+	r := &rig{t: t, dir: goldenPlace}
+	r.start()
+	held := strings.Replace(shop, "    logicalType: object\n",
+		"    logicalType: object\n    customProperties: [{property: weftOnViolation, value: quarantine}, {property: weftQuarantineLimit, value: 0.5}]\n", 1)
+	r.write(held + sums)
+	r.apply("shop", serve.OutcomeCommitted)
+	r.apply("sums", serve.OutcomeCommitted)
+	r.csv("1,pen,1.50\n2,ink,8.25\n4,cup,5.00\n5,bad,-1.00")
+	r.refresh("sales.shop", serve.OutcomeCommitted)
+	r.eventually("the product made from it follows", func() bool { return r.ask("SELECT value FROM insights.sums") == "14.75" })
+	p, err := r.node.find(mustName(t, "sales.shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.store.Compact(context.Background(), true); err != nil {
+		t.Fatal(err)
+	}
+	r.csv("1,pen,1.50\n2,ink,8.25\n4,cup,6.00")
+	r.refresh("sales.shop", serve.OutcomeCommitted)
+	r.csv("1,pen,-1.50")
+	r.refresh("sales.shop", serve.OutcomeRefused)
+	r.write(strings.NewReplacer("shop", "past", "insights", "past").Replace(shop))
+	r.apply("past", serve.OutcomeCommitted)
+	ctx := context.Background()
+	if _, err := r.node.Retire(ctx, tester, mustName(t, "sales.past")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.node.Pause(ctx, tester, mustName(t, "insights.sums")); err != nil {
+		t.Fatal(err)
+	}
+	expires := time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+	for _, tok := range []serve.TokenRequest{
+		{Name: "notebook", Scopes: []serve.Scope{serve.Scope(access.ScopeRead)}, Expires: &expires},
+		{Name: "ci", Scopes: []serve.Scope{serve.Scope(access.ScopeApply)}},
+	} {
+		if _, err := r.node.CreateToken(ctx, tester, tok); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := r.goldenText()
+	r.stop()
+	to := filepath.Join(goldenDir, name)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	goldentest.Pack(t, filepath.Join(goldenPlace, ".weft"), filepath.Join(to, "node.tar.zst"))
+	if err := os.WriteFile(filepath.Join(to, "node.txt"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
