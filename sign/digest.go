@@ -17,10 +17,25 @@ const NonceSize = 32
 // sorted, no white space, numbers as they were encoded, nothing escaped that
 // JSON does not require.
 func Canonical(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return nil, weft.Errorf(weft.KindInternal, "write canonical bytes", "", "%w", err)
 	}
+	written := bytes.TrimRight(b.Bytes(), "\n")
+	// What is written is compact; but for the order of the keys it is the one form,
+	// unless there is text in it that can be written in more than one way.
+	if plain(written) {
+		if out, ok := sortKeys(written); ok {
+			return out, nil
+		}
+	}
+	return canonicalTree(written)
+}
+
+// canonicalTree goes by way of a tree, which any JSON can.
+func canonicalTree(b []byte) ([]byte, error) {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber() // a float would round what the writer said exactly
 	var tree any

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -18,10 +19,13 @@ type change struct {
 	schema   *arrow.Schema
 	schemaID weft.Hash
 	message  []byte // the schema's Arrow message
-	keys     []int
-	rows     []rowsIn
-	batches  []arrow.RecordBatch // as they stand in blocks, with _op for a merge
-	staged   string              // where a bulk file still is
+	// blockMessage is that of the blocks, which have _op for a merge; nil until it
+	// is asked for.
+	blockMessage []byte
+	keys         []int
+	rows         []rowsIn
+	batches      []arrow.RecordBatch // as they stand in blocks, with _op for a merge
+	staged       string              // where a bulk file still is
 }
 
 // Append makes c one commit: durable when it returns, visible to snapshots
@@ -118,17 +122,17 @@ func (s *Store) prepare(head weft.Commit, c Candidate) ([]*change, error) {
 
 func (s *Store) prepareTable(seq weft.Seq, td TableData) (*change, error) {
 	ch := &change{info: weft.TableChange{Table: td.Table, Hidden: td.Hidden, Op: td.Op, Key: td.Key}, staged: td.File}
-	var err error
-	if ch.schema, err = normalSchema(td.Schema); err != nil {
+	sh, err := s.shapeOf(td)
+	if err != nil {
 		return nil, invalid(td.Table, "%v", err)
 	}
-	if ch.keys, err = keyColumns(ch.schema, td.Key); err != nil {
+	if ch.keys, err = keyColumns(sh.schema, td.Key); err != nil {
 		return nil, invalid(td.Table, "%v", err)
 	}
-	if ch.message, err = encodeSchema(ch.schema); err != nil {
-		return nil, invalid(td.Table, "%v", err)
+	ch.schema, ch.schemaID, ch.message, ch.blockMessage = sh.schema, sh.id, sh.message, sh.message
+	if td.Op == weft.OpMerge {
+		ch.blockMessage = sh.mergeMessage
 	}
-	ch.schemaID = sign.Digest(ch.message)
 	ch.info.Schema = ch.schemaID
 	if td.File != "" && len(td.Batches) > 0 {
 		return nil, invalid(td.Table, "the change has both batches and a file")
@@ -140,7 +144,7 @@ func (s *Store) prepareTable(seq weft.Seq, td TableData) (*change, error) {
 	if td.File != "" {
 		err = s.prepareFile(td, ch)
 	} else {
-		err = ch.prepareBatches(td)
+		err = ch.prepareBatches(td, sh)
 	}
 	if err != nil {
 		return nil, err
@@ -153,6 +157,38 @@ func (s *Store) prepareTable(seq weft.Seq, td TableData) (*change, error) {
 		return nil, invalid(td.Table, "it deletes %d rows of %d", ch.info.Deleted, before)
 	}
 	return ch, nil
+}
+
+// shape is a table's schema in all the forms that a commit needs.
+type shape struct {
+	given        *arrow.Schema // by the candidate
+	schema       *arrow.Schema
+	id           weft.Hash
+	message      []byte
+	merge        *arrow.Schema // of the blocks of a merge
+	mergeMessage []byte
+}
+
+// shapeOf works out a candidate's shape, or takes that of the table's commit
+// before where the schema is the same. The writer lock must be held.
+func (s *Store) shapeOf(td TableData) (*shape, error) {
+	if sh := s.shapes[td.Table]; sh != nil && td.Schema != nil && sh.given.Equal(td.Schema) {
+		return sh, nil
+	}
+	schema, err := normalSchema(td.Schema)
+	if err != nil {
+		return nil, err
+	}
+	sh := &shape{given: td.Schema, schema: schema, merge: withOp(schema)}
+	if sh.message, err = encodeSchema(schema); err != nil {
+		return nil, err
+	}
+	if sh.mergeMessage, err = encodeSchema(sh.merge); err != nil {
+		return nil, err
+	}
+	sh.id = sign.Digest(sh.message)
+	s.shapes[td.Table] = sh
+	return sh, nil
 }
 
 // fits says whether a change suits what the table is, and how many rows it has.
@@ -187,10 +223,10 @@ func (s *Store) fits(td TableData, ch *change) (int64, error) {
 }
 
 // prepareBatches checks the rows of a change and encodes their keys.
-func (ch *change) prepareBatches(td TableData) error {
-	want := ch.schema
+func (ch *change) prepareBatches(td TableData, sh *shape) error {
+	want := sh.schema
 	if td.Op == weft.OpMerge {
-		want = withOp(ch.schema)
+		want = sh.merge
 	}
 	check := newRowCheck(ch, td)
 	for _, b := range td.Batches {
@@ -244,35 +280,11 @@ func (s *Store) writeCommit(head weft.Commit, c Candidate, changes []*change) (w
 		Time: s.nextTime(head), Previous: head.Hash, Cause: c.Cause, Contract: c.Contract, Folder: c.Folder,
 		Revision: c.Revision, Positions: c.Positions, Verdict: c.Verdict,
 	}}
-	seg := j.active()
-	var frames []byte
-	var schemas []weft.Hash
-	var written []frame
+	frames, schemas, err := s.encodeChanges(changes)
+	if err != nil {
+		return weft.Commit{}, err
+	}
 	for _, ch := range changes {
-		if !j.schemas[ch.schemaID] && !slices.Contains(schemas, ch.schemaID) {
-			frames = appendFrame(frames, frameSchema, ch.message)
-			schemas = append(schemas, ch.schemaID)
-			written = append(written, frame{Kind: frameSchema, Payload: ch.message})
-		}
-		for i, b := range ch.batches {
-			payload, digest, err := encodeBlock(ch.schemaID, b)
-			if err != nil {
-				return weft.Commit{}, invalid(ch.info.Table, "the rows cannot be written: %v", err)
-			}
-			if len(payload) > maxFrame {
-				return weft.Commit{}, weft.Errorf(weft.KindLimit, "commit table", ch.info.Table, "one row is larger than %d MB", maxFrame>>20)
-			}
-			frames = appendFrame(frames, frameBlock, payload)
-			ch.info.Blocks = append(ch.info.Blocks, digest)
-			// The tail keeps the bytes that were written, not the caller's memory.
-			rec, err := ch.decode(payload)
-			if err == nil {
-				ch.rows[i], err = ch.tailRows(rec, ch.rows[i])
-			}
-			if err != nil {
-				return weft.Commit{}, weft.Errorf(weft.KindInternal, "commit table", ch.info.Table, "%w", err)
-			}
-		}
 		commit.Tables = append(commit.Tables, ch.info)
 	}
 	header, err := sign.Canonical(commit.Header)
@@ -283,16 +295,73 @@ func (s *Store) writeCommit(head weft.Commit, c Candidate, changes []*change) (w
 		return weft.Commit{}, weft.Errorf(weft.KindLimit, "commit", s.cfg.Product.String(), "the commit's header has %d bytes, at most %d are kept", len(header), maxHeader)
 	}
 	commit.Hash = sign.Digest(header)
-	at := seg.end + int64(len(frames))
-	frames = appendFrame(frames, frameHeader, header)
-	sc := scanned{header: commit.Header, hash: commit.Hash, start: seg.end, at: at, end: seg.end + int64(len(frames)), frames: written}
-	if err := j.write(frames, sc); err != nil {
+	seg := j.active()
+	at := seg.end + int64(len(frames.bytes))
+	start := frames.begin()
+	frames.bytes = append(frames.bytes, header...)
+	frames.end(start, frameHeader)
+	sc := scanned{header: commit.Header, hash: commit.Hash, start: seg.end, at: at, end: seg.end + int64(len(frames.bytes)), frames: schemas}
+	go s.catchUp() // while the disk works
+	if err := j.write(frames.bytes, sc); err != nil {
 		return weft.Commit{}, err
 	}
-	for _, h := range schemas {
-		j.schemas[h] = true
+	for _, f := range schemas {
+		j.schemas[sign.Digest(f.Payload)] = true
 	}
 	return commit, nil
+}
+
+// encodeChanges makes the frames of the changes: the schemas that the segment
+// does not hold yet, which it returns too, and the blocks. The tail is to keep
+// these very bytes, not the caller's memory.
+func (s *Store) encodeChanges(changes []*change) (*frameBuffer, []frame, error) {
+	size := 16 << 10
+	for _, ch := range changes {
+		for _, b := range ch.batches {
+			size += recordSize(b) + 4<<10
+		}
+	}
+	// A slice says the size of all that it was cut from.
+	out := &frameBuffer{bytes: make([]byte, 0, min(size, 4<<20))}
+	var schemas []frame
+	var known []weft.Hash
+	payloads := make([][][2]int, len(changes))
+	for k, ch := range changes {
+		if !s.journal.schemas[ch.schemaID] && !slices.Contains(known, ch.schemaID) {
+			out.bytes = appendFrame(out.bytes, frameSchema, ch.message)
+			known = append(known, ch.schemaID)
+			schemas = append(schemas, frame{Kind: frameSchema, Payload: ch.message})
+		}
+		for _, b := range ch.batches {
+			from, to, err := writeBlock(out, ch.schemaID, b)
+			if errors.Is(err, errTooLong) {
+				return nil, nil, weft.Errorf(weft.KindLimit, "commit table", ch.info.Table, "one row is larger than %d MB", maxFrame>>20)
+			}
+			if err != nil {
+				return nil, nil, invalid(ch.info.Table, "the rows cannot be written: %v", err)
+			}
+			payloads[k] = append(payloads[k], [2]int{from, to})
+		}
+	}
+	for k, ch := range changes { // not before: out may have moved as it grew
+		for i, p := range payloads[k] {
+			if err := ch.keepRows(i, out.bytes[p[0]:p[1]:p[1]]); err != nil {
+				return nil, nil, weft.Errorf(weft.KindInternal, "commit table", ch.info.Table, "%w", err)
+			}
+		}
+	}
+	return out, schemas, nil
+}
+
+// keepRows makes the written block i what the tail is going to hold.
+func (ch *change) keepRows(i int, payload []byte) error {
+	ch.info.Blocks = append(ch.info.Blocks, sign.Digest(payload))
+	rec, err := ch.decode(payload)
+	if err != nil {
+		return err
+	}
+	ch.rows[i], err = ch.tailRows(rec, ch.rows[i])
+	return err
 }
 
 // maxHeader bounds what a commit says of itself.
@@ -300,14 +369,29 @@ const maxHeader = 16 << 20
 
 // decode reads a block as it was written.
 func (ch *change) decode(payload []byte) (arrow.RecordBatch, error) {
-	message := ch.message
-	if ch.info.Op == weft.OpMerge {
-		var err error
-		if message, err = encodeSchema(withOp(ch.schema)); err != nil {
-			return nil, err
+	if ch.blockMessage == nil {
+		ch.blockMessage = ch.message
+		if ch.info.Op == weft.OpMerge {
+			var err error
+			if ch.blockMessage, err = encodeSchema(withOp(ch.schema)); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return decodeBlock(message, payload)
+	return decodeBlock(ch.blockMessage, payload)
+}
+
+// catchUp brings the tails up to the commits before.
+func (s *Store) catchUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tables {
+		if sp := t.head(); sp != nil && len(sp.levels) > 0 {
+			if l := sp.levels[len(sp.levels)-1]; l.tail != nil {
+				l.tail.catchUp()
+			}
+		}
+	}
 }
 
 // nextTime is the commit time: the clock's, but always after the commit before.

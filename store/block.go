@@ -41,23 +41,27 @@ func decodeSchema(b []byte) (s *arrow.Schema, err error) {
 	return r.Schema(), nil
 }
 
-// encodeBlock returns the payload of a block frame and its digest.
-func encodeBlock(schema weft.Hash, rec arrow.RecordBatch) ([]byte, weft.Hash, error) {
-	var b bytes.Buffer
-	b.Grow(blockPrefix + recordSize(rec) + 4096)
-	prefix := make([]byte, blockPrefix)
-	sign.Nonce(prefix[:sign.NonceSize])
-	copy(prefix[sign.NonceSize:], schema[:])
-	b.Write(prefix)
+// writeBlock appends a block frame and returns where its payload is in f.
+func writeBlock(f *frameBuffer, schema weft.Hash, rec arrow.RecordBatch) (from, to int, err error) {
 	p, err := ipc.GetRecordBatchPayload(rec)
 	if err != nil {
-		return nil, weft.Hash{}, err
+		return 0, 0, err
 	}
 	defer p.Release()
-	if _, err := p.WritePayload(&b); err != nil {
-		return nil, weft.Hash{}, err
+	start := f.begin()
+	from = len(f.bytes)
+	f.bytes = append(f.bytes, make([]byte, sign.NonceSize)...)
+	sign.Nonce(f.bytes[from:])
+	f.bytes = append(f.bytes, schema[:]...)
+	if _, err := p.WritePayload(f); err != nil {
+		return 0, 0, err
 	}
-	return b.Bytes(), sign.Digest(b.Bytes()), nil
+	to = len(f.bytes)
+	if to-from > maxFrame {
+		return 0, 0, errTooLong
+	}
+	f.end(start, frameBlock)
+	return from, to, nil
 }
 
 // blockSchema is the digest of the schema that a block's rows have.

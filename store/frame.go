@@ -54,20 +54,41 @@ func checkFileHeader(path, magic string, b []byte) error {
 // appendFrame appends one frame, padded to eight bytes so that what an Arrow
 // message refers to stays aligned.
 func appendFrame(b []byte, kind byte, payload ...[]byte) []byte {
-	start := len(b)
-	b = append(b, make([]byte, frameHeaderSize)...)
-	n := 0
+	f := frameBuffer{bytes: b}
+	start := f.begin()
 	for _, p := range payload {
-		n += len(p)
-		b = append(b, p...)
+		f.bytes = append(f.bytes, p...)
 	}
-	binary.LittleEndian.PutUint32(b[start:], uint32(n))
-	b[start+4] = kind
-	binary.LittleEndian.PutUint32(b[start+8:], frameCRC(b[start:start+8], b[start+frameHeaderSize:]))
-	for len(b)%8 != 0 {
-		b = append(b, 0)
+	f.end(start, kind)
+	return f.bytes
+}
+
+// frameBuffer is frames that are written one behind the other. A payload is
+// written to it between begin and end, so that nothing is copied.
+type frameBuffer struct{ bytes []byte }
+
+// Write appends to the payload of the frame that was begun.
+func (f *frameBuffer) Write(p []byte) (int, error) {
+	f.bytes = append(f.bytes, p...)
+	return len(p), nil
+}
+
+// begin makes room for a frame's head and returns where it starts.
+func (f *frameBuffer) begin() int {
+	start := len(f.bytes)
+	f.bytes = append(f.bytes, make([]byte, frameHeaderSize)...)
+	return start
+}
+
+// end writes the head of the frame that starts at start.
+func (f *frameBuffer) end(start int, kind byte) {
+	b := f.bytes[start:]
+	binary.LittleEndian.PutUint32(b, uint32(len(b)-frameHeaderSize))
+	b[4] = kind
+	binary.LittleEndian.PutUint32(b[8:], frameCRC(b[:8], b[frameHeaderSize:]))
+	for len(f.bytes)%8 != 0 {
+		f.bytes = append(f.bytes, 0)
 	}
-	return b
 }
 
 // frameCRC is over the length, the kind and the payload.

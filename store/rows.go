@@ -14,8 +14,8 @@ import (
 type rowCheck struct {
 	ch     *change
 	td     TableData
-	seen   map[string]bool
-	before string // key of a "b" whose "u" has not come yet
+	seen   *keyTable // nil where a key may come twice
+	before []byte    // key of a "b" whose "u" has not come yet
 	open   bool
 	row    int64
 }
@@ -23,7 +23,7 @@ type rowCheck struct {
 func newRowCheck(ch *change, td TableData) *rowCheck {
 	c := &rowCheck{ch: ch, td: td}
 	if ch.keys != nil {
-		c.seen = map[string]bool{}
+		c.seen = &keyTable{}
 	}
 	return c
 }
@@ -47,23 +47,23 @@ func (c *rowCheck) rows(b arrow.RecordBatch) (rowsIn, error) {
 			in.op[i] = 'i'
 		}
 	}
-	var keyCols []arrow.Array
-	for _, k := range c.ch.keys {
-		keyCols = append(keyCols, b.Column(k+shift))
+	first := 0
+	if c.ch.keys != nil {
+		cols := make([]arrow.Array, len(c.ch.keys))
+		for i, k := range c.ch.keys {
+			cols[i] = b.Column(k + shift)
+		}
+		var err error
+		if in.keys, err = encodeKeys(keyFields(c.ch.schema, c.ch.keys), cols); err != nil {
+			return in, invalid(c.td.Table, "%v", err).WithHint("key columns are never null")
+		}
+		if c.seen != nil {
+			first = c.seen.addSet(in.keys)
+		}
 	}
-	var buf []byte
 	for i := range n {
 		c.row++
-		var err error
-		key := ""
-		if keyCols != nil {
-			if buf, err = appendKey(buf[:0], keyCols, i); err != nil {
-				return in, invalid(c.td.Table, "%v", err).WithHint("key columns are never null")
-			}
-			key = string(buf)
-			in.keys = append(in.keys, key)
-		}
-		if err := c.one(in.op[i], key); err != nil {
+		if err := c.one(in, i, first+i); err != nil {
 			return in, err
 		}
 	}
@@ -71,8 +71,13 @@ func (c *rowCheck) rows(b arrow.RecordBatch) (rowsIn, error) {
 }
 
 // one checks and counts one row.
-func (c *rowCheck) one(op byte, key string) error {
-	if c.open != (op == 'u') || c.open && c.before != key {
+func (c *rowCheck) one(in rowsIn, i, row int) error {
+	op := in.op[i]
+	var key []byte
+	if in.keys != nil {
+		key = in.keys.key(i)
+	}
+	if c.open != (op == 'u') || c.open && !bytes.Equal(c.before, key) {
 		return invalid(c.td.Table, "row %d: the row before an update (b) and the row after it (u) stand together and have one key", c.row)
 	}
 	c.open = false
@@ -93,11 +98,10 @@ func (c *rowCheck) one(op byte, key string) error {
 	if c.seen == nil {
 		return nil
 	}
-	if c.seen[key] {
+	if _, twice := c.seen.put(in.keys, i, row); twice {
 		return invalid(c.td.Table, "row %d: its key is in the change twice", c.row).
 			WithHint("a commit changes a key once; merge the changes of one key into one")
 	}
-	c.seen[key] = true
 	return nil
 }
 
@@ -112,7 +116,7 @@ func (c *rowCheck) end() error {
 // readRows does for a batch read back from the journal what rows does for one
 // that comes in, without holding it again.
 func (ch *change) readRows(b arrow.RecordBatch) (rowsIn, error) {
-	c := rowCheck{ch: &change{keys: ch.keys}, td: TableData{Table: ch.info.Table, Op: ch.info.Op}}
+	c := rowCheck{ch: &change{schema: ch.schema, keys: ch.keys}, td: TableData{Table: ch.info.Table, Op: ch.info.Op}}
 	in, err := c.rows(b)
 	if err != nil {
 		return in, err
@@ -135,9 +139,10 @@ func (ch *change) tailRows(b arrow.RecordBatch, in rowsIn) (rowsIn, error) {
 	keep := make([]bool, len(in.op))
 	for i, op := range in.op {
 		if keep[i] = op != 'b'; keep[i] {
-			out.op, out.keys = append(out.op, op), append(out.keys, in.keys[i])
+			out.op = append(out.op, op)
 		}
 	}
+	out.keys = in.keys.pick(func(row int) bool { return keep[row] })
 	var err error
 	out.rec, err = pick(in.rec, keep)
 	return out, err

@@ -29,17 +29,14 @@ type tail struct {
 	bytes      int64
 	seq        []int64
 	op         []byte
-	seqTo      []int64        // keyed tables only
-	last       map[string]int // keyed tables only: key → its last row
-	firstMerge weft.Seq       // 0 where there are appends only
+	seqTo      []int64  // keyed tables only
+	last       keyTable // keyed tables only: key → its last row
+	pending    []pendingKeys
+	firstMerge weft.Seq // 0 where there are appends only
 }
 
 func newTail(schema *arrow.Schema, keys []int) *tail {
-	t := &tail{schema: schema, keys: keys}
-	if keys != nil {
-		t.last = map[string]int{}
-	}
-	return t
+	return &tail{schema: schema, keys: keys}
 }
 
 // rowsIn is what one commit adds to a tail: the table's columns, the op of each
@@ -48,7 +45,7 @@ func newTail(schema *arrow.Schema, keys []int) *tail {
 type rowsIn struct {
 	rec  arrow.RecordBatch
 	op   []byte
-	keys []string
+	keys *keySet
 }
 
 // add appends one batch of a commit.
@@ -60,21 +57,37 @@ func (t *tail) add(seq weft.Seq, in rowsIn, merge bool) {
 	if merge && t.firstMerge == 0 {
 		t.firstMerge = seq
 	}
-	for i := range n {
+	t.op = append(t.op, in.op...)
+	for range n {
 		t.seq = append(t.seq, int64(seq))
-		t.op = append(t.op, in.op[i])
-		if t.keys == nil {
-			continue
-		}
-		if old, ok := t.last[in.keys[i]]; ok {
-			t.seqTo[old] = int64(seq)
-		}
-		t.last[in.keys[i]] = t.rows + i
-		t.seqTo = append(t.seqTo, seqForever)
+	}
+	if t.keys != nil {
+		t.pending = append(t.pending, pendingKeys{in.keys, int64(seq)})
 	}
 	t.rows += n
 	t.bytes += int64(recordSize(in.rec))
 	t.addBlock(in.rec)
+}
+
+// pendingKeys are rows of a tail that seqTo and last do not know of yet.
+type pendingKeys struct {
+	keys *keySet
+	seq  int64
+}
+
+// catchUp brings seqTo and last up to the rows. A commit does not wait for it:
+// it is done while the next one is being synced, or when a view is taken.
+func (t *tail) catchUp() {
+	for _, p := range t.pending {
+		first := t.last.addSet(p.keys)
+		for i := range p.keys.len() {
+			t.seqTo = append(t.seqTo, seqForever)
+			if old, ok := t.last.put(p.keys, i, first+i); ok {
+				t.seqTo[old] = p.seq
+			}
+		}
+	}
+	t.pending = nil
 }
 
 // addBlock keeps blocks large: small ones wait, at most blockRows rows of them,
@@ -134,43 +147,30 @@ func (t *tail) upTo(cut weft.Seq) int {
 // after returns a tail of the rows after cut: what is left when the rows up to
 // cut are in a file.
 func (t *tail) after(cut weft.Seq) *tail {
+	t.catchUp()
 	n := t.upTo(cut)
 	u := newTail(t.schema, t.keys)
+	u.seq, u.op = slices.Clone(t.seq[n:]), slices.Clone(t.op[n:])
+	u.rows = len(u.seq)
+	if t.firstMerge != 0 && u.rows > 0 {
+		if i := sort.Search(u.rows, func(i int) bool { return u.seq[i] >= int64(t.firstMerge) }); i < u.rows {
+			u.firstMerge = weft.Seq(u.seq[i])
+		}
+	}
+	if t.keys != nil {
+		u.seqTo = slices.Clone(t.seqTo[n:])
+		u.last.copyFrom(&t.last, n, func(row int) bool { return u.seqTo[row] == seqForever })
+	}
 	for at, i := 0, 0; i < len(t.blocks); i++ {
 		b := t.blocks[i]
 		from, to := max(n-at, 0), int(b.NumRows())
 		if from < to {
-			u.copyRows(t, b.NewSlice(int64(from), int64(to)), at+from)
+			u.addBlock(b.NewSlice(int64(from), int64(to)))
 			u.bytes += int64(recordSize(b)) * int64(to-from) / int64(to) // a slice shares the block's buffers
 		}
 		at += to
 	}
 	return u
-}
-
-// copyRows appends a slice of another tail's block, whose first row is row first there.
-func (t *tail) copyRows(from *tail, rec arrow.RecordBatch, first int) {
-	n := int(rec.NumRows())
-	var keyCols []arrow.Array
-	for _, k := range t.keys {
-		keyCols = append(keyCols, rec.Column(k))
-	}
-	for i := range n {
-		row := first + i
-		t.seq, t.op = append(t.seq, from.seq[row]), append(t.op, from.op[row])
-		if m := from.firstMerge; m != 0 && t.firstMerge == 0 && from.seq[row] >= int64(m) {
-			t.firstMerge = weft.Seq(from.seq[row])
-		}
-		if t.keys != nil {
-			t.seqTo = append(t.seqTo, from.seqTo[row])
-			if from.seqTo[row] == seqForever {
-				key, _ := appendKey(nil, keyCols, i) // encoded once before
-				t.last[string(key)] = t.rows + i
-			}
-		}
-	}
-	t.rows += n
-	t.addBlock(rec)
 }
 
 // tailView is the part of a tail that a cut sees. Safe beside the writer.
@@ -188,6 +188,7 @@ type tailView struct {
 
 // view takes the rows up to cut; the store's lock must be held.
 func (t *tail) view(cut weft.Seq) tailView {
+	t.catchUp()
 	n := t.upTo(cut)
 	return tailView{
 		of: t, blocks: t.blocks, rows: n, cut: cut, op: t.op[:n:n], seq: t.seq[:n:n],
