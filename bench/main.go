@@ -19,7 +19,7 @@ func main() {
 	if engine.IsWorker() {
 		os.Exit(engine.Work())
 	}
-	if err := run(); err != nil {
+	if err := measure(); err != nil {
 		log.Fatal("bench: ", err)
 	}
 }
@@ -30,10 +30,11 @@ type options struct {
 	dir    string // folder for data, kept between runs
 	rows   int64  // of the large table
 	rounds int
-	cold   bool // measure a cold build
+	cold   bool   // measure a cold build
+	only   string // the one measurement to make, all where it is empty
 }
 
-func run() error {
+func measure() error {
 	var o options
 	out := flag.String("out", "bench/README.md", "the page to write")
 	flag.StringVar(&o.bin, "bin", "bin/weft", "the program under test")
@@ -41,6 +42,7 @@ func run() error {
 	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, start, build, commits")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
 		abs, err := filepath.Abs(*p)
@@ -62,7 +64,11 @@ func run() error {
 		{"load", benchLoad},
 		{"start", benchStart},
 		{"build", benchBuild},
+		{"commits", benchCommits},
 	} {
+		if o.only != "" && o.only != m.name {
+			continue
+		}
 		fmt.Fprintln(os.Stderr, "measuring", m.name)
 		if err := m.f(ctx, o, r); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)

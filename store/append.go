@@ -301,7 +301,9 @@ func (s *Store) writeCommit(head weft.Commit, c Candidate, changes []*change) (w
 	frames.bytes = append(frames.bytes, header...)
 	frames.end(start, frameHeader)
 	sc := scanned{header: commit.Header, hash: commit.Hash, start: seg.end, at: at, end: seg.end + int64(len(frames.bytes)), frames: schemas}
-	go s.catchUp() // while the disk works
+	if s.behind() {
+		go s.catchUp() // while the disk works
+	}
 	if err := j.write(frames.bytes, sc); err != nil {
 		return weft.Commit{}, err
 	}
@@ -381,15 +383,30 @@ func (ch *change) decode(payload []byte) (arrow.RecordBatch, error) {
 	return decodeBlock(ch.blockMessage, payload)
 }
 
+// maxBehind is how many rows a tail's keys may lag behind its rows: less is not
+// worth another thread, more a reader would notice.
+const maxBehind = 8 << 10
+
+// behind reports whether there is something for catchUp to do.
+func (s *Store) behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, t := range s.tables {
+		if l := t.lastTail(); l != nil {
+			n += l.rows - len(l.seqTo)
+		}
+	}
+	return n > maxBehind
+}
+
 // catchUp brings the tails up to the commits before.
 func (s *Store) catchUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, t := range s.tables {
-		if sp := t.head(); sp != nil && len(sp.levels) > 0 {
-			if l := sp.levels[len(sp.levels)-1]; l.tail != nil {
-				l.tail.catchUp()
-			}
+		if l := t.lastTail(); l != nil {
+			l.catchUp()
 		}
 	}
 }

@@ -109,6 +109,15 @@ func (s *span) openTail() *tail {
 	return t
 }
 
+// lastTail is the tail that the last rows are in, nil where they are in a file.
+func (t *table) lastTail() *tail {
+	s := t.head()
+	if s == nil || s.key == nil || len(s.levels) == 0 {
+		return nil
+	}
+	return s.levels[len(s.levels)-1].tail
+}
+
 // addFile puts a file behind all that the span has.
 func (s *span) addFile(f *dataFile) {
 	s.levels = append(slices.Clip(s.levels), &level{file: f})
