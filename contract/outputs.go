@@ -70,8 +70,8 @@ func (r *reader) readSQL() {
 	}
 }
 
-// checkContracts holds output tables against Weft's own rules and compiles
-// their checks.
+// checkContracts holds output tables against Weft's own rules and compiles the
+// checks of all contracts.
 func (r *reader) checkContracts() {
 	for _, out := range r.folder.Outputs {
 		if out.Contract == nil {
@@ -86,11 +86,13 @@ func (r *reader) checkContracts() {
 			r.compile(c, t)
 		}
 	}
+	r.compileInputs()
 	for _, c := range r.contracts {
 		r.relationships(c)
 	}
 	if r.outputsWhole() {
 		r.checkUpserts()
+		r.passedOver()
 	}
 }
 

@@ -41,6 +41,11 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 	}
 	if last, ok := p.store.Last(); ok {
 		d.Head = commitInfo(last)
+		for i := range d.Ports {
+			if q := &d.Ports[i]; q.Kind == serve.PortInput {
+				q.Checks = p.evidence(last, func(r weft.CheckResult) bool { return strings.HasPrefix(r.Table, q.Name+".") })
+			}
+		}
 	}
 	for _, in := range f.Inputs {
 		if !in.Product.IsZero() {
@@ -144,7 +149,7 @@ func (p *product) tables(ctx context.Context, s weft.Subject, f *contract.Folder
 					d.Hidden = append(d.Hidden, c.Name)
 				}
 			}
-			d.Checks = p.evidence(last, t.Name)
+			d.Checks = p.evidence(last, func(r weft.CheckResult) bool { return r.Table == t.Name })
 			if slices.Contains(sum.Tables, d.Name) && sum.State != weft.StateRetired {
 				if err := p.look(ctx, s, t, &d); err != nil {
 					return nil, err
@@ -156,8 +161,9 @@ func (p *product) tables(ctx context.Context, s weft.Subject, f *contract.Folder
 	return out, nil
 }
 
-// evidence is the last verdict on a table: of the newest commit that has one.
-func (p *product) evidence(last weft.Commit, table string) []weft.CheckResult {
+// evidence is what the last verdict says of some checks: that of the newest commit
+// that has one.
+func (p *product) evidence(last weft.Commit, of func(weft.CheckResult) bool) []weft.CheckResult {
 	for seq := last.Seq; seq > 0; {
 		cs, err := p.store.Commits(seq+1, 20)
 		if err != nil || len(cs) == 0 {
@@ -169,7 +175,7 @@ func (p *product) evidence(last weft.Commit, table string) []weft.CheckResult {
 			}
 			var out []weft.CheckResult
 			for _, r := range c.Verdict.Checks {
-				if r.Table == table {
+				if of(r) {
 					out = append(out, r)
 				}
 			}

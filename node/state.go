@@ -104,13 +104,11 @@ func (l *load) planInputs(ctx context.Context) ([]*store.TableData, error) {
 	return out, nil
 }
 
-// verifyInputs holds what the sources of SQL gave against the input contracts,
-// before the SQL sees it. What only passes through is verified once, as output.
+// verifyInputs holds what the sources gave against the input contracts, before
+// the SQL sees it. Of a table that only passes through, that is what its output
+// does not promise itself.
 func (l *load) verifyInputs(ctx context.Context) (*verify.Outcome, error) {
 	none := &verify.Outcome{Pass: true}
-	if !l.hasSQL() {
-		return none, nil
-	}
 	l.phase("verify")
 	var tables []verify.Candidate
 	var at []*store.Staged
@@ -120,19 +118,13 @@ func (l *load) verifyInputs(ctx context.Context) (*verify.Outcome, error) {
 			continue // another product has verified its rows itself
 		}
 		for j := range x.staged {
-			s := &x.staged[j]
-			if l.filled(x.port.Name, s.Table) != nil {
-				continue
-			}
-			t := inputTable(x.port.Contract, s.Table)
-			last, err := transform.Latest(ctx, l.session, *s, t, mode(x.server), l.stage)
+			c, err := l.inputCandidate(ctx, x, x.staged[j])
 			if err != nil {
 				return nil, err
 			}
-			tables = append(tables, verify.Candidate{
-				Table: t, Staged: last, Mode: mode(x.server), Prior: l.relation(publish.HiddenName(x.port.Name, s.Table)),
-			})
-			at = append(at, s)
+			if c != nil {
+				tables, at = append(tables, *c), append(at, &x.staged[j])
+			}
 		}
 	}
 	if len(tables) == 0 {
@@ -143,11 +135,34 @@ func (l *load) verifyInputs(ctx context.Context) (*verify.Outcome, error) {
 		return o, err
 	}
 	for i, s := range o.Tables {
-		port := at[i].Port
+		s.Port = at[i].Port
+		if l.filled(s.Port, s.Table) != nil {
+			s.Rejects, s.RejectRows = at[i].Rejects, at[i].RejectRows
+		}
 		*at[i] = s
-		at[i].Port = port
 	}
 	return o, nil
+}
+
+// inputCandidate is a staged input table as it is to be verified, nil where there
+// is nothing to hold it against. Rows of a pass-through that could not be read are
+// counted with the output, by its rules.
+func (l *load) inputCandidate(ctx context.Context, x *input, s store.Staged) (*verify.Candidate, error) {
+	t, prior := inputTable(x.port.Contract, s.Table), publish.HiddenName(x.port.Name, s.Table)
+	if to := l.filled(x.port.Name, s.Table); to != nil {
+		passed := merged(t, to)
+		passed.OnViolation, passed.QuarantineLimit = t.OnViolation, t.QuarantineLimit
+		if passed.Checks, _ = contract.PassedChecks(t, to); len(passed.Checks) == 0 {
+			return nil, nil
+		}
+		t, prior = passed, to.Name
+		s.Rejects, s.RejectRows = "", 0
+	}
+	last, err := transform.Latest(ctx, l.session, s, t, mode(x.server), l.stage)
+	if err != nil {
+		return nil, err
+	}
+	return &verify.Candidate{Table: t, Staged: last, Mode: mode(x.server), Prior: l.relation(prior)}, nil
 }
 
 // wholeInputs are the labels of the input tables that were read as a whole: what

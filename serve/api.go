@@ -72,16 +72,17 @@ const (
 
 // Port is one port of a product.
 type Port struct {
-	Kind        PortKind      `json:"kind"`
-	Name        string        `json:"name"`
-	Version     string        `json:"version,omitempty"`
-	Description string        `json:"description,omitempty"`
-	Product     *weft.Name    `json:"product,omitempty" doc:"an input that is another product"`
-	Source      string        `json:"source,omitempty" doc:"an input's place, without credentials"`
-	Mode        contract.Mode `json:"mode,omitempty"`
-	Contract    string        `json:"contract,omitempty" doc:"file of the contract in the folder"`
-	Tables      []string      `json:"tables,omitempty"`
-	Position    *PortPosition `json:"position,omitempty" doc:"how far an input was read"`
+	Kind        PortKind           `json:"kind"`
+	Name        string             `json:"name"`
+	Version     string             `json:"version,omitempty"`
+	Description string             `json:"description,omitempty"`
+	Product     *weft.Name         `json:"product,omitempty" doc:"an input that is another product"`
+	Source      string             `json:"source,omitempty" doc:"an input's place, without credentials"`
+	Mode        contract.Mode      `json:"mode,omitempty"`
+	Contract    string             `json:"contract,omitempty" doc:"file of the contract in the folder"`
+	Tables      []string           `json:"tables,omitempty"`
+	Position    *PortPosition      `json:"position,omitempty" doc:"how far an input was read"`
+	Checks      []weft.CheckResult `json:"checks,omitempty" doc:"the checks of the last verdict on what an input gave"`
 }
 
 // PortPosition says in words how far an input was read.

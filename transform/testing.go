@@ -40,8 +40,9 @@ type Options struct {
 //   - Rows are compared as multisets, on the columns that the expectation names,
 //     by the output contract's types: 25.50 is 25.5, floats agree to 12 digits,
 //     an empty field is NULL and NULL is the empty text.
-//   - Rows that break a row rule fail the case, unless the table quarantines
-//     them: then they are missing from what is compared, and the report says so.
+//   - Rows that break a row rule, of an input contract or the output's, fail the
+//     case, unless the table quarantines them: then they are missing from what is
+//     made or compared, and the report says so.
 //     Rules about a whole table, such as its row count, are not asked of
 //     invented rows.
 //
@@ -186,20 +187,28 @@ func (t *testCase) check(ctx context.Context, table *contract.Table, s store.Sta
 	if t.options.Check == nil {
 		return s, nil
 	}
-	good, broken, err := t.options.Check(ctx, t.session, table, s, t.dir)
+	label := table.Name
+	if s.Port != "" {
+		label = s.Port + "." + table.Name
+	}
+	stage := filepath.Join(t.dir, "check-"+label) // the files of two tables are called alike
+	if err := os.Mkdir(stage, 0o700); err != nil {
+		return s, weft.Errorf(weft.KindUnavailable, "run test", t.Name, "%w", err)
+	}
+	good, broken, err := t.options.Check(ctx, t.session, table, s, stage)
 	if err != nil {
 		return s, err
 	}
 	for _, b := range broken {
 		switch {
 		case b.Error != "":
-			t.fail(table.Name, weft.Errorf(weft.KindContract, "check", b.ID, "the rule %q cannot be evaluated: %s", b.Text, b.Error))
+			t.fail(label, weft.Errorf(weft.KindContract, "check", b.ID, "the rule %q cannot be evaluated: %s", b.Text, b.Error))
 		case b.Severity != weft.SeverityError:
-			t.notes = append(t.notes, fmt.Sprintf("%s: %q does not hold in %s (%s)", table.Name, b.Text, rowCount(fmt.Sprint(b.Failed)), b.Severity))
+			t.notes = append(t.notes, fmt.Sprintf("%s: %q does not hold in %s (%s)", label, b.Text, rowCount(fmt.Sprint(b.Failed)), b.Severity))
 		case table.OnViolation == contract.Quarantine:
-			t.notes = append(t.notes, fmt.Sprintf("%s: %s would be held back: %q does not hold", table.Name, rowCount(fmt.Sprint(b.Failed)), b.Text))
+			t.notes = append(t.notes, fmt.Sprintf("%s: %s would be held back: %q does not hold", label, rowCount(fmt.Sprint(b.Failed)), b.Text))
 		default:
-			t.fail(table.Name, weft.Errorf(weft.KindContract, "check", b.ID, "%q does not hold in %s of %d, so the commit would be refused", b.Text, rowCount(fmt.Sprint(b.Failed)), b.Total))
+			t.fail(label, weft.Errorf(weft.KindContract, "check", b.ID, "%q does not hold in %s of %d, so the commit would be refused", b.Text, rowCount(fmt.Sprint(b.Failed)), b.Total))
 		}
 	}
 	return good, nil

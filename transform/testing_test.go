@@ -87,6 +87,45 @@ func TestRowRules(t *testing.T) {
 	}
 }
 
+// TestInputRules: invented rows are held against the input contract too, as far
+// as they have its columns, and each table keeps the rows that it was left.
+func TestInputRules(t *testing.T) {
+	check := func(ctx context.Context, s engine.Session, table *contract.Table, rows store.Staged, stage string) (store.Staged, []weft.CheckResult, error) {
+		if len(table.Checks) == 0 {
+			return rows, nil, nil
+		}
+		good := filepath.Join(stage, "good.parquet")
+		n, err := s.Exec(ctx, engine.Statement{SQL: engine.CopyParquet("SELECT * FROM "+engine.ScanParquet(rows.Files...)+" WHERE "+table.Checks[0].Predicate, good)})
+		failed := rows.Rows - n
+		rows.Files, rows.Rows = []string{good}, n
+		return rows, []weft.CheckResult{{ID: table.Checks[0].ID, Text: table.Checks[0].Text, Severity: weft.SeverityError, Failed: failed, Total: 2}}, err
+	}
+	for _, on := range []contract.OnViolation{contract.Refuse, contract.Quarantine} {
+		f := folder("SELECT id, coalesce(note, 'none') AS note FROM shop.orders", &contract.Column{Name: "id", Type: bigint}, &contract.Column{Name: "note", Type: contract.Type{Kind: contract.KindString}})
+		in := f.Inputs[0].Contract.Tables[0]
+		in.OnViolation = on
+		in.Checks = []contract.Check{
+			{ID: "orders.far.range", Column: "far", Predicate: "far > 0"}, // the case has no such column
+			{ID: "orders.id.range", Column: "id", Predicate: "id > 0", Text: "id is above 0"},
+		}
+		f.Cases = []*contract.Case{{
+			Name: "case", Inputs: map[string][]byte{"shop.orders": []byte("id,note\n1,\n-1,\n")},
+			Expect: map[string][]byte{"orders": []byte("id,note\n1,none\n")},
+		}}
+		r, err := Test(context.Background(), newPool(t), f, Options{Check: check, Temp: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := r.Cases[0]
+		if on == contract.Refuse && (len(c.Failures) != 1 || c.Failures[0].Table != "shop.orders" || !strings.Contains(c.Failures[0].Text, `"id is above 0" does not hold in 1 row of 2`)) {
+			t.Errorf("%+v", c)
+		}
+		if on == contract.Quarantine && (len(c.Failures) != 0 || len(c.Notes) != 1 || !strings.HasPrefix(c.Notes[0], "shop.orders: 1 row would be held back")) {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
 // FuzzReadCSV: whatever a test's file holds, reading it gives rows of one width
 // or an error.
 func FuzzReadCSV(f *testing.F) {

@@ -36,19 +36,26 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// TestInputTable: of an input table the key is checked, and evidence names its port.
+// TestInputTable: an input table is held against its contract like an output, and
+// evidence names its port.
 func TestInputTable(t *testing.T) {
 	b := storetest.New(t)
 	staged := b.Staged(true, "SELECT * FROM (VALUES (1, 'a'), (1, 'b'), (NULL, 'c')) AS v(id, x)")
 	staged.Port = "shop"
-	table := &contract.Table{Name: "orders", Key: []string{"id"}, OnViolation: contract.Refuse}
+	table := &contract.Table{Name: "orders", Key: []string{"id"}, OnViolation: contract.Refuse, Checks: []contract.Check{
+		{ID: "orders.key", Table: "orders", Kind: "unique", Columns: []string{"id"}, Text: "the key (id) is unique"},
+		{ID: "orders.id.required", Table: "orders", Column: "id", Kind: "required", Predicate: "id IS NOT NULL", Text: "id is there"},
+	}}
 	out, err := Check(context.Background(), b.Session, Request{Tables: []Candidate{{Table: table, Staged: staged}}, Stage: b.Stage})
 	if err != nil {
 		t.Fatal(err)
 	}
 	const want = `the data breaks its contract: shop.orders: "the key (id) is unique" does not hold in 1 of 3 rows (id=1); shop.orders: "id is there" does not hold in 1 of 3 rows (id=NULL)`
-	if out.Pass || out.Refusal.Message != want || len(table.Checks) != 0 {
+	if out.Pass || out.Refusal.Message != want {
 		t.Errorf("%+v\n%v", out.Verdict, out.Refusal)
+	}
+	if id := out.Verdict.Checks[0].ID; id != "shop.orders.key" || table.Checks[0].ID != "orders.key" {
+		t.Errorf("the evidence is called %s, the contract's check %s", id, table.Checks[0].ID)
 	}
 }
 

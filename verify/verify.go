@@ -2,7 +2,7 @@ package verify
 
 import (
 	"context"
-	"strings"
+	"slices"
 	"time"
 
 	"weft"
@@ -20,8 +20,7 @@ type Request struct {
 }
 
 // Candidate is one table of a candidate: an output table, or an input table
-// (Staged.Port is set), of which the rows that could not be read count, and that
-// its key is there and unique.
+// (Staged.Port is set), which is held against the contract of its source.
 type Candidate struct {
 	Table  *contract.Table
 	Staged store.Staged
@@ -156,7 +155,7 @@ func (r *rule) acts() bool { return r.Severity == weft.SeverityError || r.Severi
 
 func newTable(job *job, c *Candidate) *table {
 	if c.Staged.Port != "" {
-		c.Table = withKey(c.Table, c.label())
+		c.Table = ofPort(c.Table, c.Staged.Port)
 	}
 	t := &table{Candidate: c, job: job, good: c.Staged}
 	for _, k := range c.Table.Checks {
@@ -167,24 +166,15 @@ func newTable(job *job, c *Candidate) *table {
 	return t
 }
 
-// withKey adds the rules that a key implies to an input table, of whose contract
-// nothing else is checked: its hidden table is kept by that key.
-func withKey(t *contract.Table, label string) *contract.Table {
-	if len(t.Key) == 0 || len(t.Checks) > 0 {
-		return t
+// ofPort names the checks of an input table with its port, so that evidence of
+// inputs and outputs has ids of its own.
+func ofPort(t *contract.Table, port string) *contract.Table {
+	named := *t
+	named.Checks = slices.Clone(t.Checks)
+	for i := range named.Checks {
+		named.Checks[i].ID = port + "." + named.Checks[i].ID
 	}
-	keyed := *t
-	keyed.Checks = []contract.Check{{
-		ID: label + ".key", Table: t.Name, Kind: "unique", Columns: t.Key, Severity: weft.SeverityError,
-		Text: "the key (" + strings.Join(t.Key, ", ") + ") is unique",
-	}}
-	for _, k := range t.Key {
-		keyed.Checks = append(keyed.Checks, contract.Check{
-			ID: label + "." + k + ".required", Table: t.Name, Column: k, Kind: "required", Severity: weft.SeverityError,
-			Predicate: contract.QuoteIdent(k) + " IS NOT NULL", Text: k + " is there",
-		})
-	}
-	return &keyed
+	return &named
 }
 
 func isUnique(k *contract.Check) bool {

@@ -9,6 +9,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"weft"
 	"weft/serve"
 )
 
@@ -159,6 +160,9 @@ func inputWords(port serve.Port, now time.Time) string {
 		if port.Position.Text != "" {
 			w = append(w, port.Position.Text)
 		}
+	}
+	if len(port.Checks) > 0 {
+		w = append(w, verdictWords(&weft.Verdict{Checks: port.Checks}))
 	}
 	return strings.Join(w, " · ")
 }
