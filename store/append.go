@@ -149,10 +149,13 @@ func (s *Store) prepareTable(seq weft.Seq, td TableData) (*change, error) {
 	if err != nil {
 		return nil, err
 	}
-	ch.info.Rows = before + ch.info.Inserted - ch.info.Deleted
 	if td.Op == weft.OpReplace {
-		ch.info.Rows = ch.info.Inserted
+		if err := ch.replaced(td, before); err != nil {
+			return nil, err
+		}
+		return ch, nil
 	}
+	ch.info.Rows = before + ch.info.Inserted - ch.info.Deleted
 	if ch.info.Rows < 0 {
 		return nil, invalid(td.Table, "it deletes %d rows of %d", ch.info.Deleted, before)
 	}
@@ -191,6 +194,20 @@ func (s *Store) shapeOf(td TableData) (*shape, error) {
 	return sh, nil
 }
 
+// replaced counts the rows of a replacement: by how they differ from those
+// before, where the candidate has worked that out, else all as inserted.
+func (ch *change) replaced(td TableData, before int64) error {
+	ch.info.Rows = ch.info.Inserted
+	if td.File == "" || td.Updated == 0 && td.Deleted == 0 && (td.Inserted == 0 || td.Inserted == ch.info.Rows) {
+		return nil
+	}
+	if n := before + td.Inserted - td.Deleted; n != ch.info.Rows {
+		return invalid(td.Table, "%d rows before, %d new and %d gone do not make the %d rows of the staged file", before, td.Inserted, td.Deleted, ch.info.Rows)
+	}
+	ch.info.Inserted, ch.info.Updated, ch.info.Deleted = td.Inserted, td.Updated, td.Deleted
+	return nil
+}
+
 // fits says whether a change suits what the table is, and how many rows it has.
 func (s *Store) fits(td TableData, ch *change) (int64, error) {
 	s.mu.Lock()
@@ -205,8 +222,11 @@ func (s *Store) fits(td TableData, ch *change) (int64, error) {
 		return 0, invalid(td.Table, "%q is no way to change a table", td.Op)
 	}
 	t := s.tables[td.Table]
-	if t == nil || td.Op == weft.OpReplace {
+	if t == nil {
 		return 0, nil
+	}
+	if td.Op == weft.OpReplace {
+		return t.rows, nil
 	}
 	h := t.head()
 	if err := sameColumns(h.schema, ch.schema); err != nil || h.schemaID != ch.schemaID {

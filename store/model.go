@@ -64,6 +64,8 @@ type TableData struct {
 	// the store syncs it and moves it in. Empty where Batches are given.
 	File     string
 	FileRows int64
+	// What the file does: needed for merge, and for replace what differs from the
+	// rows before; all zero counts the rows of a replacement as inserted.
 	Inserted int64
 	Updated  int64
 	Deleted  int64

@@ -94,11 +94,17 @@ func stateStyle(s weft.State) style {
 	return plain
 }
 
-// changes sums up what a commit did: "+12 ~3 −1", without hidden tables.
+// changes sums up what a commit did: "+12 ~3 −1", without hidden tables. Where the
+// rows of a table got other columns, none of them is what it was.
 func changes(c weft.Commit) string {
 	var ins, upd, del int64
+	var replaced []string
 	for _, t := range c.Tables {
-		if !t.Hidden {
+		switch {
+		case t.Hidden:
+		case t.Op == weft.OpReplace && t.Deleted > 0 && t.Inserted > 0 && t.Inserted == t.Rows:
+			replaced = append(replaced, fmt.Sprintf("%s → %s", count(t.Deleted), plural(t.Rows, "row")))
+		default:
 			ins, upd, del = ins+t.Inserted, upd+t.Updated, del+t.Deleted
 		}
 	}
@@ -111,7 +117,7 @@ func changes(c weft.Commit) string {
 			w = append(w, p.mark+count(p.n))
 		}
 	}
-	return strings.Join(w, " ")
+	return strings.Join(append(w, replaced...), " ")
 }
 
 // rowsAfter is the number of rows of a commit's visible tables.

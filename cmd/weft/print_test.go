@@ -300,3 +300,20 @@ func TestColours(t *testing.T) {
 		t.Errorf("without colours it is\n%s\nand should be\n%s", got, c)
 	}
 }
+
+// TestChanges: a commit is summed up by what it changed, not by how it is stored.
+func TestChanges(t *testing.T) {
+	for want, tables := range map[string][]weft.TableChange{
+		"+7":              {{Op: weft.OpReplace, Inserted: 7, Rows: 7}},
+		"+2 −5":           {{Op: weft.OpReplace, Inserted: 2, Deleted: 5, Rows: 7}},
+		"~1,400 −10":      {{Op: weft.OpReplace, Updated: 1400, Deleted: 10, Rows: 1400}},
+		"10 → 7 rows":     {{Op: weft.OpReplace, Inserted: 7, Deleted: 10, Rows: 7}},
+		"+1 ~1 9 → 1 row": {{Op: weft.OpReplace, Inserted: 1, Deleted: 9, Rows: 1}, {Op: weft.OpMerge, Inserted: 1, Updated: 1, Rows: 8}, {Hidden: true, Inserted: 4}},
+		"−7":              {{Op: weft.OpReplace, Deleted: 7}},
+		"":                {{Hidden: true, Op: weft.OpAppend, Inserted: 3}},
+	} {
+		if got := changes(weft.Commit{Header: weft.Header{Tables: tables}}); got != want {
+			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
