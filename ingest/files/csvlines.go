@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -35,6 +36,7 @@ func (l *load) collectLines(ctx context.Context, g *group, last bool, errs, scan
 	sql := fmt.Sprintf(`SELECT s.file_path, CAST(e.line AS VARCHAR), CAST(e.error_type AS VARCHAR), CAST(e.column_idx AS VARCHAR), e.error_message, e.csv_line, CAST(e.line_byte_position AS VARCHAR)
 FROM %s e JOIN %s s USING (scan_id, file_id) ORDER BY s.file_path, e.line, e.column_idx`, errs, scans)
 	var cur *brokenLine
+	l.broken = map[brokenAt]bool{}
 	var lines lineCounter
 	defer lines.close()
 	flush := func() error {
@@ -49,6 +51,7 @@ FROM %s e JOIN %s s USING (scan_id, file_id) ORDER BY s.file_path, e.line, e.col
 		if err != nil {
 			return err
 		}
+		l.broken[brokenAt{cur.file, line}] = true
 		if err := l.rejects.Add(fmt.Sprintf("line %s: %s", line, reason), l.r.Label(cur.file)+":"+line, g.rowJSON(cur)); err != nil {
 			return rejection{err}
 		}
@@ -135,8 +138,9 @@ func (g *group) rowJSON(b *brokenLine) json.RawMessage {
 	return object(g.found, fields)
 }
 
-// object writes a JSON object that keeps the order of the columns.
-func object(names []ingest.Found, values []string) json.RawMessage {
+// object writes a JSON object that keeps the order of the columns; values that
+// are one of nulls are null.
+func object(names []ingest.Found, values []string, nulls ...string) json.RawMessage {
 	var b strings.Builder
 	b.WriteByte('{')
 	for i, n := range names {
@@ -144,7 +148,10 @@ func object(names []ingest.Found, values []string) json.RawMessage {
 			b.WriteByte(',')
 		}
 		k, _ := json.Marshal(n.Name)
-		v, _ := json.Marshal(values[i])
+		v := []byte("null")
+		if !slices.Contains(nulls, values[i]) {
+			v, _ = json.Marshal(strings.ToValidUTF8(values[i], "\uFFFD"))
+		}
 		b.Write(k)
 		b.WriteByte(':')
 		b.Write(v)

@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -107,14 +106,8 @@ func (l *load) sortCSV(ctx context.Context, g *group, last bool, c care) error {
 	l.looks++
 	look, errs, scans := fmt.Sprintf("weft_look_%d", l.looks), fmt.Sprintf("weft_errors_%d", l.looks), fmt.Sprintf("weft_scans_%d", l.looks)
 	cols, bad, read := g.columns(c)
-	var touch []string
-	for _, b := range g.bound {
-		if b.Index >= 0 {
-			touch = append(touch, fmt.Sprintf("count(c%d)", b.Index)) // makes the engine convert it
-		}
-	}
 	from := g.reader(read, "store_rejects=true", "rejects_table="+contract.QuoteLiteral(errs), "rejects_scan="+contract.QuoteLiteral(scans), fmt.Sprintf("rejects_limit=%d", 2*ingest.MaxRejects))
-	sql := fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT count(*) AS n, count(*) FILTER (WHERE %s) AS bad, %s AS touched FROM %s", look, bad, strings.Join(touch, " + "), from)
+	sql := fmt.Sprintf("CREATE TEMP TABLE %s AS SELECT count(*) AS n, count(*) FILTER (WHERE %s) AS bad, %s AS touched FROM %s", look, bad, g.touch(), from)
 	if _, err := l.r.Session.Exec(ctx, engine.Statement{SQL: sql}); err != nil {
 		return err
 	}
@@ -152,6 +145,18 @@ func (l *load) sortCSV(ctx context.Context, g *group, last bool, c care) error {
 	return l.collectWhole(ctx, g, read)
 }
 
+// touch is an aggregate that makes the engine convert every bound column, and so
+// find all that is wrong with a line.
+func (g *group) touch() string {
+	var w []string
+	for _, b := range g.bound {
+		if b.Index >= 0 {
+			w = append(w, fmt.Sprintf("count(c%d)", b.Index))
+		}
+	}
+	return strings.Join(w, " + ")
+}
+
 func inferredWhole(g *group) bool {
 	for _, b := range g.bound {
 		if !b.Declared && b.Type.IsInteger() {
@@ -167,30 +172,4 @@ func (l *load) count(ctx context.Context, what, table string) (n int, err error)
 		return err
 	})
 	return n, err
-}
-
-// collectWhole takes the rows whose whole numbers are not whole or do not fit.
-// The engine does not know their lines.
-func (l *load) collectWhole(ctx context.Context, g *group, read []string) error {
-	var reasons, bad, pairs []string
-	for _, b := range g.bound {
-		if b.Index < 0 || !b.Type.IsInteger() {
-			continue
-		}
-		e := fmt.Sprintf("c%d", b.Index)
-		is := fmt.Sprintf("(%s IS NOT NULL AND (%s) IS NULL)", e, ingest.TrySQL(e, b.Type))
-		bad = append(bad, is)
-		reasons = append(reasons, fmt.Sprintf("CASE WHEN %s THEN %s END", is, contract.QuoteLiteral(fmt.Sprintf("type %s: column %s", b.Type, b.Source))))
-	}
-	for i, f := range g.found {
-		pairs = append(pairs, fmt.Sprintf("%s, CAST(c%d AS VARCHAR)", contract.QuoteLiteral(f.Name), i))
-	}
-	sql := fmt.Sprintf("SELECT concat_ws(', ', %s), CAST(json_object(%s) AS VARCHAR), filename FROM %s WHERE %s",
-		strings.Join(reasons, ", "), strings.Join(pairs, ", "), g.reader(read, "store_rejects=true", "filename=true"), strings.Join(bad, " OR "))
-	return rows(ctx, l.r, sql, func(t []string, _ []bool) error {
-		if err := l.rejects.Add(t[0], l.r.Label(t[2]), json.RawMessage(t[1])); err != nil {
-			return rejection{err}
-		}
-		return nil
-	})
 }

@@ -117,8 +117,23 @@ func TestCSV(t *testing.T) {
 		"zstd":                  {file: "a.csv.zst", text: zst("id,qty,day\n1,2,2024-01-02\n"), table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|2|2024-01-02"},
 		"whole number as float": {text: "id,qty,day\n1.0,2,2024-01-02\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|2|2024-01-02"},
 		"large whole numbers":   {text: "id,qty,day\n9007199254740993,2,\n-9223372036854775808,1,\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n-9223372036854775808|1|NULL\n9007199254740993|2|NULL"},
-		"a fraction":            {text: "id,qty,day\n1.5,2,\n2,3,\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n2|3|NULL\nrejected type bigint: column id @ a.csv {\"id\":\"1.5\",\"qty\":\"2\",\"day\":null}"},
-		"too large":             {text: "id,qty,day\n1,3000000000,\n2,3,\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n2|3|NULL\nrejected type integer: column qty @ a.csv {\"id\":\"1\",\"qty\":\"3000000000\",\"day\":null}"},
+		"a fraction":            {text: "id,qty,day\n1.5,2,\n2,3,\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n2|3|NULL\nrejected line 2: type bigint: column id @ a.csv:2 {\"id\":\"1.5\",\"qty\":\"2\",\"day\":null}"},
+		"too large":             {text: "id,qty,day\n1,3000000000,\n2,3,\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n2|3|NULL\nrejected line 2: type integer: column qty @ a.csv:2 {\"id\":\"1\",\"qty\":\"3000000000\",\"day\":null}"},
+		"fractions among broken lines": {
+			text: "id,qty,day\n1,1,\n\n\"2\",1.5,2024-01-02\n3,1.5,no date\n4,\"1\r\n\",2024-01-02\n5\n6,1.5,\n7.5,7,\n", table: orders,
+			want: `id BIGINT, qty INTEGER, day DATE
+1|1|NULL
+4|1|2024-01-02
+rejected line 10: type bigint: column id @ a.csv:10 {"id":"7.5","qty":"7","day":null}
+rejected line 4: type integer: column qty @ a.csv:4 {"id":"2","qty":"1.5","day":"2024-01-02"}
+rejected line 5: type date: column day @ a.csv:5 {"id":"3","qty":"1.5","day":"no date"}
+rejected line 8: expected 3 columns, found 1 @ a.csv:8 {"line":"5"}
+rejected line 9: type integer: column qty @ a.csv:9 {"id":"6","qty":"1.5","day":null}`,
+		},
+		"a fraction in latin-1": {
+			text: "id,name\n1,Zo\xeb\n2.5,Zo\xeb\n", server: contract.Server{Encoding: "latin-1"}, table: ingesttest.Table("t", "id bigint", "name text"),
+			want: "id BIGINT, name VARCHAR\n1|Zoë\nrejected line 3: type bigint: column id @ a.csv:3 {\"id\":\"2.5\",\"name\":\"Zoë\"}",
+		},
 		"broken lines": {
 			text: "id,qty,day\n1,x,2024-01-02\n2\n3,4,5,6\n4,\"5\"x,\n5,6,yesterday\n7,8,2024-01-02\n", table: orders,
 			want: `id BIGINT, qty INTEGER, day DATE

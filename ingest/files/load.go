@@ -25,6 +25,7 @@ type load struct {
 	notes   []string
 	parts   int
 	looks   int
+	broken  map[brokenAt]bool // lines of the CSV files in hand that the engine gave back
 }
 
 // group is a set of files that one statement reads: the same format,
