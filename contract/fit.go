@@ -71,8 +71,15 @@ func (t Type) StrictFrom(u Type, x string) string {
 	if t.Kind == KindList || t.Kind == KindStruct {
 		return t.nestedFrom(u, x, 1)
 	}
+	if cond := t.fits(u, x); cond != "" {
+		return strictly(x, cond, cast(x, t))
+	}
 	return must(x, x, t.From(u, x))
 }
+
+// Finite gives an error where x, a number that a reader made of text, is an
+// infinity: readers make one of numbers that are too large.
+func Finite(x string) string { return strictly(x, "NOT isinf("+x+")", x) }
 
 // FromText casts text to t; NULL where it is no such value.
 func (t Type) FromText(x string) string { return t.fromText(x, 1) }
@@ -102,10 +109,20 @@ func cast(x string, t Type) string { return "CAST(" + x + " AS " + t.SQL() + ")"
 
 func try(x string, t Type) string { return "TRY_CAST(" + x + " AS " + t.SQL() + ")" }
 
-// must raises an error where value is not NULL but fit is. Not error(): the
-// engine takes that for volatile, and TRY takes nothing volatile.
+// must raises an error where value is not NULL but fit is.
 func must(x, value, fit string) string {
-	return fmt.Sprintf("CASE WHEN (%s) IS NULL OR (%s) IS NOT NULL THEN (%s) WHEN CAST('weft: a value does not fit' || left(CAST(%s AS VARCHAR), 0) AS BOOLEAN) THEN NULL END", value, fit, fit, x)
+	return fmt.Sprintf("CASE WHEN (%s) IS NULL OR (%s) IS NOT NULL THEN (%s) WHEN %s THEN NULL END", value, fit, fit, failure(x))
+}
+
+// strictly is value, with an error where x is not NULL and cond does not hold.
+func strictly(x, cond, value string) string {
+	return fmt.Sprintf("CASE WHEN (%s) IS NULL OR (%s) THEN %s WHEN %s THEN NULL END", x, cond, value, failure(x))
+}
+
+// failure raises an error. It is not error(): the engine takes that for
+// volatile, and TRY takes nothing volatile. No value is in the message.
+func failure(x string) string {
+	return "CAST('weft: a value does not fit' || left(CAST(" + x + " AS VARCHAR), 0) AS BOOLEAN)"
 }
 
 // raises reports whether the engine's own cast from u raises an error exactly
@@ -132,17 +149,30 @@ func (t Type) from(u Type, x string, depth int) string {
 		return "TRY(" + t.nestedFrom(u, x, depth) + ")"
 	case t.raises(u):
 		return try(x, t)
+	}
+	if cond := t.fits(u, x); cond != "" {
+		return fmt.Sprintf("CASE WHEN %s THEN %s END", cond, try(x, t))
+	}
+	return try(x, t)
+}
+
+// fits is what is true where a number or a time of type u is one of t too; empty
+// where there is no such rule.
+func (t Type) fits(u Type, x string) string {
+	switch {
 	case t.IsInteger() && u.IsFloat():
-		return fmt.Sprintf("CASE WHEN abs(%[1]s) < %[2]s AND %[1]s = trunc(%[1]s) THEN %[3]s END", x, exactBelow, try(x, t))
+		return fmt.Sprintf("abs(%[1]s) < %[2]s AND %[1]s = trunc(%[1]s)", x, exactBelow)
 	case t.Kind == KindDecimal && u.IsFloat():
 		noise := "1e-15"
 		if u.Kind == KindFloat32 {
 			noise = "3e-7"
 		}
-		return fmt.Sprintf("CASE WHEN abs(TRY_CAST(%[1]s AS DOUBLE) - %[2]s) <= abs(%[2]s) * %[3]s THEN %[1]s END", try(x, t), x, noise)
+		return fmt.Sprintf("abs(TRY_CAST(%[1]s AS DOUBLE) - %[2]s) <= abs(%[2]s) * %[3]s", try(x, t), x, noise)
+	case t.IsNumber() && u.IsNumber(), t.IsTemporal() && u.IsTemporal():
+		// What is the same after the way back has lost nothing.
+		return fmt.Sprintf("TRY_CAST(%s AS %s) = %s", try(x, t), u.SQL(), x)
 	}
-	// What is the same after the way back has lost nothing.
-	return fmt.Sprintf("CASE WHEN TRY_CAST(%[1]s AS %[2]s) = %[3]s THEN %[1]s END", try(x, t), u.SQL(), x)
+	return ""
 }
 
 // nestedFrom casts lists and structs part by part, with an error where one does

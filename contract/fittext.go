@@ -97,5 +97,5 @@ func (t Type) nestedFromJSON(x string, depth int) string {
 		}
 		made = "struct_pack(" + strings.Join(w, ", ") + ")"
 	}
-	return fmt.Sprintf("CASE WHEN json_type(%[1]s) = '%[2]s' THEN %[3]s WHEN json_type(%[1]s) <> 'NULL' AND CAST('weft: a value does not fit' || left(CAST(%[1]s AS VARCHAR), 0) AS BOOLEAN) THEN NULL END", x, kind, made)
+	return fmt.Sprintf("CASE WHEN json_type(%[1]s) = '%[2]s' THEN %[3]s WHEN json_type(%[1]s) <> 'NULL' AND %[4]s THEN NULL END", x, kind, made, failure(x))
 }

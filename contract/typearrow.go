@@ -9,8 +9,12 @@ import (
 )
 
 // fieldTypeKey is the Arrow field metadata that keeps what the Arrow type alone
-// cannot say: a uuid travels as text.
-const fieldTypeKey = "weft.type"
+// cannot say: a uuid travels as text. The engine and the store's files use the
+// same words.
+const (
+	fieldTypeKey  = "weft.type"
+	fieldTypeUUID = "UUID"
+)
 
 // arrowTypes maps kinds without parameters to Arrow.
 var arrowTypes = map[Kind]arrow.DataType{
@@ -54,7 +58,7 @@ func (t Type) Arrow() arrow.DataType {
 func ArrowField(name string, t Type, nullable bool) arrow.Field {
 	f := arrow.Field{Name: name, Type: t.Arrow(), Nullable: nullable}
 	if t.Kind == KindUUID {
-		f.Metadata = arrow.NewMetadata([]string{fieldTypeKey}, []string{string(KindUUID)})
+		f.Metadata = arrow.NewMetadata([]string{fieldTypeKey}, []string{fieldTypeUUID})
 	}
 	return f
 }
@@ -70,7 +74,7 @@ func (t *Table) ArrowSchema() *arrow.Schema {
 
 // FromField returns the type of an Arrow field.
 func FromField(f arrow.Field) (Type, error) {
-	if v, ok := f.Metadata.GetValue(fieldTypeKey); ok && v == string(KindUUID) {
+	if v, ok := f.Metadata.GetValue(fieldTypeKey); ok && v == fieldTypeUUID {
 		return Type{Kind: KindUUID}, nil
 	}
 	return FromArrow(f.Type)

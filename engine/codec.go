@@ -26,6 +26,7 @@ type wireType struct {
 	Unit  int        `json:"unit,omitempty"`
 	Zone  string     `json:"zone,omitempty"`
 	Size  int32      `json:"size,omitempty"` // of a list of fixed size
+	UUID  bool       `json:"uuid,omitempty"` // text that is a uuid
 	Parts []wireType `json:"parts,omitempty"`
 }
 
@@ -61,7 +62,7 @@ func encodeSchema(sc *arrow.Schema) ([]byte, error) {
 }
 
 func toWire(f arrow.Field) (wireType, error) {
-	w := wireType{Name: f.Name, Kind: f.Type.Name()}
+	w := wireType{Name: f.Name, Kind: f.Type.Name(), UUID: f.Metadata.Len() > 0}
 	var parts []arrow.Field
 	switch t := f.Type.(type) {
 	case *arrow.Decimal128Type:
@@ -113,9 +114,18 @@ func decodeSchema(b []byte) (*arrow.Schema, error) {
 		if err != nil {
 			return nil, err
 		}
-		fields[i] = arrow.Field{Name: w.Name, Type: t, Nullable: true}
+		fields[i] = w.field(t)
 	}
 	return arrow.NewSchema(fields, nil), nil
+}
+
+// field is the field of a part whose type was read.
+func (w wireType) field(t arrow.DataType) arrow.Field {
+	f := arrow.Field{Name: w.Name, Type: t, Nullable: true}
+	if w.UUID && t.ID() == arrow.STRING {
+		f.Metadata = arrow.NewMetadata([]string{TypeKey}, []string{typeUUID})
+	}
+	return f
 }
 
 func fromWire(w wireType, depth int) (arrow.DataType, error) {
@@ -128,7 +138,7 @@ func fromWire(w wireType, depth int) (arrow.DataType, error) {
 		if err != nil {
 			return nil, err
 		}
-		parts[i] = arrow.Field{Name: p.Name, Type: t, Nullable: true}
+		parts[i] = p.field(t)
 	}
 	switch unit := arrow.TimeUnit(w.Unit); {
 	case w.Kind == "decimal" && w.P > 0 && w.P <= 38 && w.S >= 0 && w.S <= w.P:

@@ -8,6 +8,21 @@ import (
 	duck "github.com/duckdb/duckdb-go-bindings"
 )
 
+// TypeKey is the metadata key of a field that says the engine's name of a type
+// where the Arrow type alone does not: a uuid is text in Arrow.
+const TypeKey = "weft.type"
+
+// typeUUID is the one value of TypeKey that answers have.
+const typeUUID = "UUID"
+
+// typeMetadata is the metadata of a field of type t.
+func typeMetadata(t duck.LogicalType) arrow.Metadata {
+	if duck.GetTypeId(t) != duck.TypeUUID {
+		return arrow.Metadata{}
+	}
+	return arrow.NewMetadata([]string{TypeKey}, []string{typeUUID})
+}
+
 // outShape turns what the engine exports into the closed set of types that answers
 // are made of: enumerations become text, HUGEINT becomes DECIMAL(38,0) or a
 // fault where it does not fit, extension types become what they are stored as.
@@ -85,7 +100,7 @@ func newOutShape(raw *arrow.Schema, types []duck.LogicalType) (*outShape, error)
 		f := raw.Field(i)
 		n := newOutNode(f.Type, t)
 		s.cols = append(s.cols, n)
-		fields[i] = arrow.Field{Name: f.Name, Type: n.typ, Nullable: true}
+		fields[i] = arrow.Field{Name: f.Name, Type: n.typ, Nullable: true, Metadata: typeMetadata(t)}
 		s.plain = s.plain && !n.deep
 	}
 	s.schema = arrow.NewSchema(fields, nil)
@@ -118,7 +133,7 @@ func newOutNode(a arrow.DataType, t duck.LogicalType) outNode {
 		n.sub = append(n.sub, c)
 		n.deep = n.deep || c.deep
 		fs[i].Type = c.typ
-		fs[i].Metadata = arrow.Metadata{}
+		fs[i].Metadata = typeMetadata(p)
 		duck.DestroyLogicalType(&ps[i])
 	}
 	n.typ = withFields(a, fs)
@@ -129,9 +144,9 @@ func newOutNode(a arrow.DataType, t duck.LogicalType) outNode {
 func withFields(a arrow.DataType, fs []arrow.Field) arrow.DataType {
 	switch a := a.(type) {
 	case *arrow.ListType:
-		return arrow.ListOfField(arrow.Field{Name: "item", Type: fs[0].Type, Nullable: true})
+		return arrow.ListOfField(arrow.Field{Name: "item", Type: fs[0].Type, Nullable: true, Metadata: fs[0].Metadata})
 	case *arrow.FixedSizeListType:
-		return arrow.FixedSizeListOfField(a.Len(), arrow.Field{Name: "item", Type: fs[0].Type, Nullable: true})
+		return arrow.FixedSizeListOfField(a.Len(), arrow.Field{Name: "item", Type: fs[0].Type, Nullable: true, Metadata: fs[0].Metadata})
 	case *arrow.MapType:
 		return arrow.MapOf(fs[0].Type, fs[1].Type)
 	case *arrow.StructType:

@@ -66,61 +66,21 @@ func fieldsFit(u, t contract.Type) bool {
 	return true
 }
 
-// exactBelow is the first double at which whole numbers are no longer exact.
-const exactBelow = "9007199254740992"
-
-// wholeFault is what a guarded cast raises.
-const wholeFault = "weft: a number is not whole or too large"
-
-// WholeSQL casts expr, a DOUBLE or DECIMAL, to an integer type, and raises an
-// error where a number has a fraction: the engine itself would round.
-func WholeSQL(expr string, t contract.Type) string {
-	return fmt.Sprintf("CASE WHEN %[1]s IS NULL OR (abs(%[1]s) < %[2]s AND %[1]s = trunc(%[1]s)) THEN CAST(%[1]s AS %[3]s) ELSE error('%[4]s') END",
-		expr, exactBelow, t.SQL(), wholeFault)
-}
-
-// WholeTextSQL is WholeSQL for text, for numbers that a double cannot hold.
-func WholeTextSQL(expr string, t contract.Type) string {
-	return fmt.Sprintf("CASE WHEN %[1]s IS NULL OR regexp_full_match(%[1]s, '\\s*[+-]?[0-9]+\\s*') THEN CAST(%[1]s AS %[2]s) ELSE error('%[3]s') END",
-		expr, t.SQL(), wholeFault)
-}
-
-// TrySQL casts text to t and gives NULL where it cannot be done without loss.
-func TrySQL(expr string, t contract.Type) string {
-	if !t.IsInteger() {
-		return fmt.Sprintf("TRY_CAST(%s AS %s)", expr, t.SQL())
-	}
-	return fmt.Sprintf("CASE WHEN regexp_full_match(%[1]s, '\\s*[+-]?[0-9]+(\\.0*)?\\s*') THEN TRY_CAST(%[1]s AS %[2]s) ELSE %[3]s END",
-		expr, t.SQL(), TryWholeSQL(fmt.Sprintf("TRY_CAST(%s AS DOUBLE)", expr), t))
-}
-
-// TryWholeSQL casts a number to an integer type and gives NULL where it has a
-// fraction or does not fit.
-func TryWholeSQL(expr string, t contract.Type) string {
-	return fmt.Sprintf("CASE WHEN abs(%[1]s) < %[2]s AND %[1]s = trunc(%[1]s) THEN TRY_CAST(%[1]s AS %[3]s) END", expr, exactBelow, t.SQL())
-}
-
 // CastSQL casts a typed source column to t and raises an error where a value
-// does not fit; equal types are left alone.
+// does not fit; what the engine knows under another name becomes text.
 func CastSQL(expr string, f Found, t contract.Type) string {
-	switch {
-	case f.Raw != "":
+	if f.Raw != "" {
 		return fmt.Sprintf("CAST(%s AS VARCHAR)", expr)
-	case t.IsInteger() && (f.Type.IsFloat() || f.Type.Kind == contract.KindDecimal && f.Type.Scale > 0):
-		return WholeSQL(expr, t)
 	}
-	return fmt.Sprintf("CAST(%s AS %s)", expr, t.SQL())
+	return t.StrictFrom(f.Type, expr)
 }
 
 // TryCastSQL is CastSQL with NULL for values that do not fit.
 func TryCastSQL(expr string, f Found, t contract.Type) string {
-	switch {
-	case f.Raw != "":
+	if f.Raw != "" {
 		return CastSQL(expr, f, t)
-	case t.IsInteger() && (f.Type.IsFloat() || f.Type.Kind == contract.KindDecimal && f.Type.Scale > 0):
-		return TryWholeSQL(expr, t)
 	}
-	return fmt.Sprintf("TRY_CAST(%s AS %s)", expr, t.SQL())
+	return t.From(f.Type, expr)
 }
 
 // Widen returns the type that holds the values of both, text where nothing

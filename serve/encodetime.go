@@ -68,14 +68,12 @@ func appendDate(dst []byte, days int32) []byte {
 }
 
 // appendDay writes a day since 1970-01-01 in the proleptic Gregorian calendar.
-// Years past 9999 and before 0 have a sign, as ISO 8601 wants; 0 is 1 BC.
+// Years before 0 have a sign; 0 is 1 BC. Years past 9999 have none, though ISO
+// 8601 wants one: neither the engine nor PostgreSQL reads it.
 func appendDay(dst []byte, days int64) []byte {
 	y, m, d := civil(days)
-	switch {
-	case y < 0:
+	if y < 0 {
 		dst, y = append(dst, '-'), -y
-	case y > 9999:
-		dst = append(dst, '+')
 	}
 	if y < 1000 {
 		dst = append(dst, "000"[:4-digits(y)]...)

@@ -38,7 +38,7 @@ func TestTimesAtTheEdges(t *testing.T) {
 	}{
 		{string(appendDate(nil, -719163)), "0000-12-31"},
 		{string(appendDate(nil, -719529)), "-0001-12-31"},
-		{string(appendDate(nil, 2932897)), "+10000-01-01"},
+		{string(appendDate(nil, 2932897)), "10000-01-01"},
 		{string(appendDate(nil, math.MaxInt32)), "infinity"},
 		{string(appendDate(nil, -math.MaxInt32)), "-infinity"},
 		{string(appendTimestamp(nil, math.MaxInt64, arrow.Microsecond, true)), "infinity"},

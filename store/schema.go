@@ -12,7 +12,7 @@ import (
 
 // TypeKey is the one metadata key of a field that the store keeps: the engine's
 // name of the column's type, where the Arrow type alone does not say it.
-const TypeKey = "weft.type"
+const TypeKey = engine.TypeKey
 
 // The columns that files of changes carry, and the marker of the tail's rows.
 const (
@@ -58,7 +58,9 @@ func normalField(f arrow.Field) arrow.Field {
 func normalType(t arrow.DataType) arrow.DataType {
 	switch t := t.(type) {
 	case *arrow.ListType:
-		return arrow.ListOfField(arrow.Field{Name: "item", Type: normalType(t.Elem()), Nullable: true})
+		item := normalField(t.ElemField())
+		item.Name = "item"
+		return arrow.ListOfField(item)
 	case *arrow.StructType:
 		fs := make([]arrow.Field, t.NumFields())
 		for i, f := range t.Fields() {

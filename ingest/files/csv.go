@@ -313,7 +313,7 @@ func (g *group) reader(types []string, more ...string) string {
 	}
 	args := []string{
 		g.list(), "columns={" + strings.Join(cols, ", ") + "}", "auto_detect=false", fmt.Sprintf("header=%v", d.header),
-		"delim=" + contract.QuoteLiteral(d.delimiter), fmt.Sprintf("skip=%d", d.skip), "strict_mode=true",
+		"delim=" + contract.QuoteLiteral(d.delimiter), fmt.Sprintf("skip=%d", d.skip), "strict_mode=true", "allow_quoted_nulls=false",
 	}
 	args = append(args, d.common(g.compression)...)
 	return "read_csv(" + strings.Join(append(args, more...), ", ") + ")"

@@ -12,18 +12,24 @@ import (
 	"weft/ingest"
 )
 
-// stageCSV reads the group in one pass: the engine parses straight into the
-// contract's types. Whole numbers are read as doubles and must be whole, because
-// the engine would round a fraction away. When anything does not fit, further
-// passes find out which lines, and load the others.
+// stageCSV reads the group in one pass: the engine parses straight into types
+// that it is fast with, and what it made must fit the contract's. When anything
+// does not fit, further passes find out which lines, and load the others.
 func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
-	cols, _, read := g.columns(guarded)
-	err := l.copyPart(ctx, "SELECT "+cols+" FROM "+g.reader(read))
+	err := l.copyCSV(ctx, g)
 	if err == nil {
 		return nil
 	}
 	if !ingest.Retry(err) {
 		return l.fault(err, g)
+	}
+	if g.blanks, err = l.quotedBlanks(ctx, g); err != nil {
+		return l.fault(err, g)
+	}
+	if g.blanks {
+		if err = l.copyCSV(ctx, g); err == nil || !ingest.Retry(err) {
+			return err
+		}
 	}
 	err = l.sortCSV(ctx, g, last, sorted)
 	if err != nil && !errors.Is(err, errReinfer) && !isRejection(err) && ingest.Retry(err) {
@@ -33,6 +39,35 @@ func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
 		return err
 	}
 	return l.fault(err, g)
+}
+
+// copyCSV copies the group where all of it fits.
+func (l *load) copyCSV(ctx context.Context, g *group) error {
+	cols, _, read := g.columns(guarded)
+	return l.copyPart(ctx, "SELECT "+cols+" FROM "+g.reader(read))
+}
+
+// quotedBlanks reports whether a column that is no text has "" in it. To the
+// reader that is empty text; for such columns it means that there is no value.
+func (l *load) quotedBlanks(ctx context.Context, g *group) (found bool, err error) {
+	var w []string
+	for _, b := range g.bound {
+		if b.Index >= 0 && b.Type.Kind != contract.KindString {
+			w = append(w, fmt.Sprintf("c%d = ''", b.Index))
+		}
+	}
+	if len(w) == 0 {
+		return false, nil
+	}
+	sql := "SELECT CAST(coalesce(bool_or(" + strings.Join(w, " OR ") + "), false) AS VARCHAR) FROM " + g.reader(g.text(), "store_rejects=true")
+	err = rows(ctx, l.r, sql, func(t []string, _ []bool) error {
+		found = t[0] == "true"
+		return nil
+	})
+	if err != nil && ingest.Retry(err) {
+		return false, nil // a file that cannot be read shows that when it is sorted
+	}
+	return found, err
 }
 
 // evenCSV tries once more with even line ends, where they were mixed.
@@ -55,41 +90,36 @@ func (r rejection) Unwrap() error { return r.error }
 
 func isRejection(err error) bool { return errors.As(err, new(rejection)) }
 
-// care is how whole numbers are read.
+// care is how values are read that the engine's reader would change.
 type care int
 
 const (
-	guarded care = iota // as doubles; one that is not whole ends the statement
-	sorted              // as doubles; one that is not whole marks its row
-	exactly             // as text, however large; one that is not whole marks its row
+	guarded care = iota // by a fast way; what does not fit ends the statement
+	sorted              // by a fast way; what does not fit marks its row
+	exactly             // as text; what does not fit marks its row
 )
 
-// columns are the SELECT list of the group, what is true for a row with a wrong
-// whole number, and the type that each source column is read as.
+// columns are the SELECT list of the group, what is true for a row with a value
+// that does not fit, and the type that each source column is read as.
 func (g *group) columns(c care) (list, bad string, read []string) {
 	read = g.text()
 	var cols, wrong []string
 	for _, b := range g.bound {
-		e := fmt.Sprintf("c%d", b.Index)
-		switch {
-		case b.Index < 0:
-			e = "CAST(NULL AS " + b.Type.SQL() + ")"
-		case b.Type.IsInteger() && c != guarded:
-			try := ingest.TrySQL(e, b.Type)
-			if c == sorted && !g.large[b.Name] {
-				read[b.Index], try = "DOUBLE", ingest.TryWholeSQL(e, b.Type)
-			}
-			wrong = append(wrong, fmt.Sprintf("(%s IS NOT NULL AND (%s) IS NULL)", e, try))
-			e = try
-		case b.Type.IsInteger() && g.large[b.Name]:
-			e = ingest.WholeTextSQL(e, b.Type)
-		case b.Type.IsInteger():
-			read[b.Index] = "DOUBLE"
-			e = ingest.WholeSQL(e, b.Type)
-		default:
-			read[b.Index] = b.Type.SQL()
+		name := " AS " + contract.QuoteIdent(b.Name)
+		if b.Index < 0 {
+			cols = append(cols, "CAST(NULL AS "+b.Type.SQL()+")"+name)
+			continue
 		}
-		cols = append(cols, e+" AS "+contract.QuoteIdent(b.Name))
+		w := g.way(b, c == exactly)
+		read[b.Index] = w.read
+		if c == guarded {
+			cols = append(cols, w.strict+name)
+			continue
+		}
+		cols = append(cols, w.try+name)
+		if !w.sure {
+			wrong = append(wrong, w.wrong())
+		}
 	}
 	bad = "false"
 	if len(wrong) > 0 {
@@ -120,7 +150,7 @@ func (l *load) sortCSV(ctx context.Context, g *group, last bool, c care) error {
 	if err != nil {
 		return err
 	}
-	if wrong > 0 && !last && inferredWhole(g) {
+	if wrong > 0 && !last && inferredAway(g) {
 		return errReinfer
 	}
 	if wrong > 0 && c == sorted {
@@ -142,7 +172,7 @@ func (l *load) sortCSV(ctx context.Context, g *group, last bool, c care) error {
 	if wrong == 0 {
 		return nil
 	}
-	return l.collectWhole(ctx, g, read)
+	return l.collectUnfit(ctx, g, read)
 }
 
 // touch is an aggregate that makes the engine convert every bound column, and so
@@ -157,9 +187,10 @@ func (g *group) touch() string {
 	return strings.Join(w, " + ")
 }
 
-func inferredWhole(g *group) bool {
+// inferredAway reports whether a type that nobody declared may be to blame.
+func inferredAway(g *group) bool {
 	for _, b := range g.bound {
-		if !b.Declared && b.Type.IsInteger() {
+		if !b.Declared && b.Index >= 0 && !g.way(b, false).sure {
 			return true
 		}
 	}

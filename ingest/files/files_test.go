@@ -126,7 +126,7 @@ func TestCSV(t *testing.T) {
 4|1|2024-01-02
 rejected line 10: type bigint: column id @ a.csv:10 {"id":"7.5","qty":"7","day":null}
 rejected line 4: type integer: column qty @ a.csv:4 {"id":"2","qty":"1.5","day":"2024-01-02"}
-rejected line 5: type date: column day @ a.csv:5 {"id":"3","qty":"1.5","day":"no date"}
+rejected line 5: type integer: column qty, type date: column day @ a.csv:5 {"id":"3","qty":"1.5","day":"no date"}
 rejected line 8: expected 3 columns, found 1 @ a.csv:8 {"line":"5"}
 rejected line 9: type integer: column qty @ a.csv:9 {"id":"6","qty":"1.5","day":null}`,
 		},

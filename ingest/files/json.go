@@ -183,18 +183,14 @@ func (g *group) json(columns string, more ...string) string {
 func (l *load) stageJSON(ctx context.Context, g *group, last bool) error {
 	var cols, read []string
 	for _, b := range g.bound {
-		e, t := contract.QuoteIdent(b.Source), b.Type.SQL()
-		switch {
-		case b.Index < 0:
-			cols = append(cols, "CAST(NULL AS "+t+") AS "+contract.QuoteIdent(b.Name))
+		name := " AS " + contract.QuoteIdent(b.Name)
+		if b.Index < 0 {
+			cols = append(cols, "CAST(NULL AS "+b.Type.SQL()+")"+name)
 			continue
-		case b.Type.Kind == contract.KindInt64:
-			e, t = ingest.WholeTextSQL(e, b.Type), "VARCHAR" // a double has too few digits
-		case b.Type.IsInteger():
-			e, t = ingest.WholeSQL(e, b.Type), "DOUBLE"
 		}
-		read = append(read, contract.QuoteLiteral(b.Source)+": "+contract.QuoteLiteral(t))
-		cols = append(cols, e+" AS "+contract.QuoteIdent(b.Name))
+		w := l.jsonWay(contract.QuoteIdent(b.Source), b.Type)
+		read = append(read, contract.QuoteLiteral(b.Source)+": "+contract.QuoteLiteral(w.read))
+		cols = append(cols, w.strict+name)
 	}
 	err := l.copyPart(ctx, "SELECT "+strings.Join(cols, ", ")+" FROM "+g.json(strings.Join(read, ", ")))
 	if err == nil {
@@ -214,6 +210,29 @@ func (l *load) stageJSON(ctx context.Context, g *group, last bool) error {
 		return l.fault(err, g)
 	}
 	return nil
+}
+
+// jsonWay is how a key of records is read.
+func (l *load) jsonWay(e string, t contract.Type) way {
+	switch {
+	case t.Kind == contract.KindString, l.format(t) != "", t.Kind == contract.KindBool, t.Kind == contract.KindUUID, t.Kind == contract.KindInstant:
+		return sure(e, t)
+	case t.Kind == contract.KindInt64: // a double has too few digits
+		return textWay(e, t)
+	}
+	if w, ok := fastWay(e, t); ok {
+		return w
+	}
+	return way{read: "JSON", value: e, strict: t.StrictFromJSON(e), try: t.FromJSON(e)}
+}
+
+// format is the declared format of a type's text, empty for ISO 8601.
+func (l *load) format(t contract.Type) string {
+	f := l.r.Server.DateFormat
+	if clock := strings.Contains(f, "%H") || strings.Contains(f, "%I"); clock == (t.Kind == contract.KindDate) || !t.IsTemporal() || t.Kind == contract.KindTime {
+		return ""
+	}
+	return f
 }
 
 // sortJSON takes the files apart into records, loads those that fit and rejects
@@ -241,16 +260,14 @@ func (l *load) sortRecords(ctx context.Context, g *group, f *file, apart string)
 	for _, b := range g.bound {
 		path := contract.QuoteLiteral(`$."` + strings.ReplaceAll(b.Source, `"`, `\"`) + `"`)
 		text, value := "json_extract_string(r, "+path+")", "json_extract(r, "+path+")"
-		var try string
+		try := b.Type.FromJSON(value)
 		switch {
 		case b.Index < 0:
 			try = "CAST(NULL AS " + b.Type.SQL() + ")"
 		case b.Type.Kind == contract.KindString:
 			try = text
-		case b.Type.Kind == contract.KindList, b.Type.Kind == contract.KindStruct:
-			try = fmt.Sprintf("TRY_CAST(%s AS %s)", value, b.Type.SQL())
-		default:
-			try = ingest.TrySQL(text, b.Type)
+		case l.format(b.Type) != "":
+			try = dated(text, b.Type, l.format(b.Type)).try
 		}
 		is := fmt.Sprintf("(%s IS NOT NULL AND (%s) IS NULL)", text, try)
 		cols = append(cols, try+" AS "+contract.QuoteIdent(b.Name))

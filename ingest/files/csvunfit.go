@@ -16,27 +16,27 @@ import (
 // brokenAt is a line of a file.
 type brokenAt struct{ path, line string }
 
-// wholeFaults are the rows of one file whose whole numbers are not whole or do not
-// fit, as the engine found them: by the texts of the whole-number columns, which
-// alone decide it.
-type wholeFaults struct {
+// unfit are the rows of one file with values that do not fit, as the engine found
+// them: by the texts of the columns that its reader is not sure of, which alone
+// decide it.
+type unfit struct {
 	reasons map[string]string
 	rows    int64
 }
 
-// collectWhole takes the rows whose whole numbers are not whole or do not fit. The
+// collectUnfit takes the rows with values that do not fit. The
 // engine does not know their lines, so the file is read once more to find the
 // records of the same texts; where that gives other rows than the engine's, its
 // rows are taken without a line.
-func (l *load) collectWhole(ctx context.Context, g *group, read []string) error {
-	columns, reason, bad := g.wholeRules()
-	faults := map[string]*wholeFaults{}
+func (l *load) collectUnfit(ctx context.Context, g *group, read []string) error {
+	columns, reason, bad := g.unfitRules()
+	faults := map[string]*unfit{}
 	sql := fmt.Sprintf("SELECT filename, %s AS reason, CAST(count(*) AS VARCHAR), %s, CAST(%s AS VARCHAR) AS touched FROM %s WHERE %s GROUP BY filename, reason, %s",
 		reason, strings.Join(columns, ", "), g.touch(), g.reader(read, "store_rejects=true", "filename=true"), bad, strings.Join(columns, ", "))
 	err := rows(ctx, l.r, sql, func(t []string, valid []bool) error {
 		f := faults[t[0]]
 		if f == nil {
-			f = &wholeFaults{reasons: map[string]string{}}
+			f = &unfit{reasons: map[string]string{}}
 			faults[t[0]] = f
 		}
 		n, err := strconv.ParseInt(t[2], 10, 64)
@@ -52,12 +52,12 @@ func (l *load) collectWhole(ctx context.Context, g *group, read []string) error 
 		if w == nil {
 			continue
 		}
-		found, err := l.findWhole(ctx, g, f, w)
+		found, err := l.findUnfit(ctx, g, f, w)
 		switch {
 		case ctx.Err() != nil:
 			return err
 		case err != nil || int64(len(found)) != w.rows:
-			err = l.wholeWithoutLine(ctx, g.one(f), read)
+			err = l.unfitWithoutLine(ctx, g.one(f), read)
 		default:
 			for _, r := range found {
 				if err = l.rejects.Add(fmt.Sprintf("line %s: %s", r.line, r.reason), l.r.Label(f.path)+":"+r.line, r.row); err != nil {
@@ -72,24 +72,25 @@ func (l *load) collectWhole(ctx context.Context, g *group, read []string) error 
 	return nil
 }
 
-// wholeRules are the whole-number columns as the engine calls them, the reason
+// unfitRules are the columns that may not fit as the engine reads them, the reason
 // that a row of theirs is rejected for, and what is true for such a row.
-func (g *group) wholeRules() (columns []string, reason, bad string) {
+func (g *group) unfitRules() (columns []string, reason, bad string) {
 	var reasons, is []string
-	for _, b := range g.whole() {
-		e := fmt.Sprintf("c%d", b.Index)
-		wrong := fmt.Sprintf("(%s IS NOT NULL AND (%s) IS NULL)", e, ingest.TrySQL(e, b.Type))
-		columns, is = append(columns, e), append(is, wrong)
+	for _, b := range g.unsure() {
+		w := g.way(b, true)
+		wrong := w.wrong()
+		columns, is = append(columns, w.value), append(is, wrong)
 		reasons = append(reasons, fmt.Sprintf("CASE WHEN %s THEN %s END", wrong, contract.QuoteLiteral(fmt.Sprintf("type %s: column %s", b.Type, b.Source))))
 	}
 	return columns, "concat_ws(', ', " + strings.Join(reasons, ", ") + ")", strings.Join(is, " OR ")
 }
 
-// whole are the bound columns of whole numbers.
-func (g *group) whole() []ingest.Binding {
+// unsure are the bound columns whose values may not fit when the engine has read
+// them.
+func (g *group) unsure() []ingest.Binding {
 	var out []ingest.Binding
 	for _, b := range g.bound {
-		if b.Index >= 0 && b.Type.IsInteger() {
+		if b.Index >= 0 && !g.way(b, true).sure {
 			out = append(out, b)
 		}
 	}
@@ -117,9 +118,9 @@ type rejectedRecord struct {
 	row          json.RawMessage
 }
 
-// findWhole reads a file's records for those that w names, but for the lines that
+// findUnfit reads a file's records for those that w names, but for the lines that
 // the engine gave back for another reason.
-func (l *load) findWhole(ctx context.Context, g *group, f *file, w *wholeFaults) ([]rejectedRecord, error) {
+func (l *load) findUnfit(ctx context.Context, g *group, f *file, w *unfit) ([]rejectedRecord, error) {
 	in, err := f.open()
 	if err != nil {
 		return nil, err
@@ -134,7 +135,7 @@ func (l *load) findWhole(ctx context.Context, g *group, f *file, w *wholeFaults)
 		line++
 	}
 	var out []rejectedRecord
-	columns := g.whole()
+	columns := g.unsure()
 	texts, valid := make([]string, len(columns)), make([]bool, len(columns))
 	for header := g.csv.header; ; header = false {
 		rec, err := g.csv.record(r)
@@ -187,9 +188,9 @@ func linesIn(field string) (n int64) {
 	return n
 }
 
-// wholeWithoutLine takes the same rows as the engine reads them.
-func (l *load) wholeWithoutLine(ctx context.Context, g *group, read []string) error {
-	_, reason, bad := g.wholeRules()
+// unfitWithoutLine takes the same rows as the engine reads them.
+func (l *load) unfitWithoutLine(ctx context.Context, g *group, read []string) error {
+	_, reason, bad := g.unfitRules()
 	var pairs []string
 	for i, f := range g.found {
 		pairs = append(pairs, fmt.Sprintf("%s, CAST(c%d AS VARCHAR)", contract.QuoteLiteral(f.Name), i))
