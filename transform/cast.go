@@ -28,7 +28,7 @@ func cast(ctx context.Context, s engine.Session, product weft.Name, t *contract.
 		return store.Staged{}, err
 	}
 	st := q
-	st.SQL = engine.CopyParquet(castSQL(t, q.SQL), file)
+	st.SQL = engine.CopyParquet(castSQL(t, found, q.SQL), file)
 	rows, err := s.Exec(ctx, st)
 	if err != nil {
 		if weft.KindOf(err) != weft.KindInvalid {
@@ -94,12 +94,17 @@ func typeName(found string) string {
 	return strings.ToLower(found)
 }
 
-// castSQL casts every column to the contract's type, in the contract's order.
-func castSQL(t *contract.Table, sql string) string {
+// castSQL casts every column to the contract's type, in the contract's order. A
+// value that does not fit is an error; none is rounded.
+func castSQL(t *contract.Table, found []column, sql string) string {
 	var w []string
 	for _, c := range t.Columns {
 		q := contract.QuoteIdent(c.Name)
-		w = append(w, "CAST("+q+" AS "+c.Type.SQL()+") AS "+q)
+		e := "CAST(" + q + " AS " + c.Type.SQL() + ")"
+		if u, err := contract.FromDuckDB(typeOf(found, c.Name)); err == nil {
+			e = c.Type.StrictFrom(u, q)
+		}
+		w = append(w, e+" AS "+q)
 	}
 	return "SELECT " + strings.Join(w, ", ") + " FROM (" + sql + ") AS result"
 }
@@ -110,7 +115,11 @@ func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contr
 	var w []string
 	for _, c := range t.Columns {
 		n := contract.QuoteIdent(c.Name)
-		bad := fmt.Sprintf("(%s IS NOT NULL AND TRY_CAST(%s AS %s) IS NULL)", n, n, c.Type.SQL())
+		try := fmt.Sprintf("TRY_CAST(%s AS %s)", n, c.Type.SQL())
+		if u, err := contract.FromDuckDB(typeOf(found, c.Name)); err == nil {
+			try = c.Type.From(u, n)
+		}
+		bad := fmt.Sprintf("(%s IS NOT NULL AND (%s) IS NULL)", n, try)
 		sample := "NULL"
 		if !classified(c) {
 			sample = fmt.Sprintf("min(CAST(%s AS VARCHAR)) FILTER (WHERE %s)", n, bad)
@@ -124,6 +133,7 @@ func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contr
 		return inFile(cause, product, t) // the SQL itself fails on its input
 	}
 	var faults []string
+	round := ""
 	for i, c := range t.Columns {
 		n, sample := rows[0][2*i], rows[0][2*i+1]
 		if n.Text == "0" {
@@ -134,12 +144,15 @@ func diagnose(ctx context.Context, s engine.Session, product weft.Name, t *contr
 			f += fmt.Sprintf(", such as %q", shorten(sample.Text))
 		}
 		faults = append(faults, f)
+		if u, err := contract.FromDuckDB(typeOf(found, c.Name)); err == nil && c.Type.IsNumber() && u.IsNumber() && (u.IsFloat() || u.Scale > c.Type.Scale) {
+			round = " (round() says how many digits are wanted)"
+		}
 	}
 	if len(faults) == 0 {
 		return inFile(cause, product, t)
 	}
 	return weft.Errorf(weft.KindContract, "make table", product.String()+"."+t.Name, "%s", strings.Join(faults, "; ")).
-		WithHint("correct the SQL or the data, or widen the contract's type; nothing was published")
+		WithHint("correct the SQL%s or the data, or widen the contract's type; nothing was published", round)
 }
 
 // rowCount writes a number of rows.
