@@ -15,13 +15,14 @@ func Idents(names []string) string {
 	return strings.Join(w, ", ")
 }
 
-// ScanParquet reads Parquet files of the same columns as one relation.
+// ScanParquet reads Parquet files of the same columns as one relation; a folder
+// called a=b is no column.
 func ScanParquet(files ...string) string {
 	var w []string
 	for _, f := range files {
 		w = append(w, QuoteLiteral(f))
 	}
-	return "read_parquet([" + strings.Join(w, ", ") + "])"
+	return "read_parquet([" + strings.Join(w, ", ") + "], hive_partitioning = false)"
 }
 
 // CopyParquet is the statement that writes the rows of a SELECT to a file: with

@@ -61,7 +61,7 @@ func from(s Staged) string {
 	for _, f := range s.Files {
 		w = append(w, contract.QuoteLiteral(f))
 	}
-	return "read_parquet([" + strings.Join(w, ", ") + "])"
+	return "read_parquet([" + strings.Join(w, ", ") + "], hive_partitioning = false)"
 }
 
 // texts runs a SELECT of text columns; NULL is "" .

@@ -17,6 +17,8 @@ func appendFloat(dst []byte, v float64, bits int) []byte {
 		return append(dst, "Infinity"...)
 	case math.IsInf(v, -1):
 		return append(dst, "-Infinity"...)
+	case v == 0 && math.Signbit(v):
+		return append(dst, "-0.0"...) // readers of JSON take -0 for a whole number, which has no sign
 	}
 	if abs := math.Abs(v); abs != 0 && (abs < 1e-6 || abs >= 1e21) {
 		return strconv.AppendFloat(dst, v, 'e', -1, bits)

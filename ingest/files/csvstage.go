@@ -31,8 +31,13 @@ func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
 			return err
 		}
 	}
-	err = l.sortCSV(ctx, g, last, sorted)
-	if err != nil && !errors.Is(err, errReinfer) && !isRejection(err) && ingest.Retry(err) {
+	another := func(err error) bool {
+		return err != nil && !errors.Is(err, errReinfer) && !isRejection(err) && ingest.Retry(err)
+	}
+	if err = l.sortCSV(ctx, g, last, sorted); another(err) {
+		err = l.sortCSV(ctx, g, last, exactly) // the fast way ends at the ends of a type
+	}
+	if another(err) {
 		err = l.evenCSV(ctx, g, last, err)
 	}
 	if err == nil || errors.Is(err, errReinfer) || isRejection(err) {
@@ -52,7 +57,7 @@ func (l *load) copyCSV(ctx context.Context, g *group) error {
 func (l *load) quotedBlanks(ctx context.Context, g *group) (found bool, err error) {
 	var w []string
 	for _, b := range g.bound {
-		if b.Index >= 0 && b.Type.Kind != contract.KindString {
+		if b.Index >= 0 && !emptyText(b.Type) {
 			w = append(w, fmt.Sprintf("c%d = ''", b.Index))
 		}
 	}

@@ -73,6 +73,7 @@ func (g *group) way(b ingest.Binding, exact bool) way {
 	switch {
 	case t.Kind == contract.KindString:
 		return sure(e, t)
+	case g.blanks && emptyText(t):
 	case g.blanks && format != "":
 		return dated("nullif("+e+", '')", t, format)
 	case g.blanks:
@@ -89,6 +90,11 @@ func (g *group) way(b ingest.Binding, exact bool) way {
 
 // column is what the engine calls a column of a CSV file.
 func column(b ingest.Binding) string { return fmt.Sprintf("c%d", b.Index) }
+
+// emptyText reports whether empty text is a value of the type.
+func emptyText(t contract.Type) bool {
+	return t.Kind == contract.KindString || t.Kind == contract.KindBytes
+}
 
 func textWay(x string, t contract.Type) way {
 	return way{read: "VARCHAR", value: x, strict: t.StrictFromText(x), try: t.FromText(x)}
