@@ -1,8 +1,9 @@
 package contract
 
 import (
+	"encoding/csv"
 	"fmt"
-	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -154,35 +155,55 @@ func TestFromArrow(t *testing.T) {
 }
 
 // TestTypesPage holds the table of docs/types.md against the code.
-func TestTypesPage(t *testing.T) {
-	page, err := os.ReadFile("../docs/types.md")
-	if err != nil {
-		t.Fatal(err)
+func TestTypesPage(t *testing.T) { page(t, "types.md", typeTable()) }
+
+// TestTypeTable holds the table against the engine: what it writes of each type
+// to Parquet, and the value in each form of text.
+func TestTypeTable(t *testing.T) {
+	e := openEngine(t)
+	kinds := map[Kind]bool{}
+	for i, r := range typeRows() {
+		kinds[r.typ.Kind] = true
+		file := filepath.Join(t.TempDir(), fmt.Sprintf("%d.parquet", i))
+		value := "CAST(" + r.sql + " AS " + r.typ.SQL() + ")"
+		if _, err := e.one("COPY (SELECT " + value + " AS x) TO '" + file + "' (FORMAT parquet, PARQUET_VERSION v2)"); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.value(t, parquetName, "FROM parquet_schema('"+file+"') WHERE name = 'x'"); got != r.parquet {
+			t.Errorf("%s is %q in Parquet, the table says %q", r.typ, got, r.parquet)
+		}
+		fields, err := csv.NewReader(strings.NewReader(r.csv)).Read()
+		if err != nil || len(fields) != 1 {
+			t.Fatal(r.csv, fields, err)
+		}
+		for form, x := range map[string]string{
+			"JSON": r.typ.FromJSON("CAST(" + QuoteLiteral(r.json) + " AS JSON)"),
+			"CSV":  r.typ.FromText(QuoteLiteral(fields[0])),
+		} {
+			if got := e.value(t, "("+x+") IS NOT DISTINCT FROM "+value, ""); got != "true" {
+				t.Errorf("%s: the value in %s is not that in SQL", r.typ, form)
+			}
+		}
 	}
-	elem := Type{Kind: KindString}
-	for _, typ := range []Type{
-		{Kind: KindBool},
-		{Kind: KindInt8},
-		{Kind: KindInt16},
-		{Kind: KindInt32},
-		{Kind: KindInt64},
-		{Kind: KindFloat32},
-		{Kind: KindFloat64},
-		Decimal(14, 2),
-		{Kind: KindString},
-		{Kind: KindBytes},
-		{Kind: KindDate},
-		{Kind: KindTime},
-		{Kind: KindTimestamp},
-		{Kind: KindInstant},
-		{Kind: KindUUID},
-		List(elem),
-		{Kind: KindStruct, Fields: []Field{{"a", elem}}},
-	} {
-		logical, physical := typ.ODCS()
-		row := fmt.Sprintf("| %s | `%s` | `%s` | `%s` |", logical, physical, typ.Arrow(), typ.SQL())
-		if !strings.Contains(string(page), row) {
-			t.Errorf("docs/types.md lacks a row that starts with\n%s", row)
+	for _, k := range []Kind{KindList, KindStruct, KindDecimal} {
+		if !kinds[k] {
+			t.Errorf("the table lacks %s", k)
+		}
+	}
+	for k := range simple {
+		if !kinds[k] {
+			t.Errorf("the table lacks %s", k)
 		}
 	}
 }
+
+// parquetName is how the table names a column of parquet_schema.
+const parquetName = `CASE WHEN converted_type = 'LIST' THEN 'LIST' WHEN num_children > 0 THEN 'group' ELSE type || coalesce(' (' || CASE
+ WHEN converted_type LIKE 'INT%' THEN 'INT ' || substr(converted_type, 5)
+ WHEN logical_type LIKE 'DecimalType%' THEN 'DECIMAL'
+ WHEN logical_type LIKE 'StringType%' OR converted_type = 'UTF8' THEN 'STRING'
+ WHEN logical_type LIKE 'DateType%' OR converted_type = 'DATE' THEN 'DATE'
+ WHEN logical_type LIKE 'UUIDType%' THEN 'UUID'
+ WHEN logical_type LIKE 'TimeType%' THEN 'TIME, µs'
+ WHEN logical_type LIKE 'TimestampType%' THEN 'TIMESTAMP, µs' || CASE WHEN logical_type LIKE '%isAdjustedToUTC=1%' THEN ', UTC' ELSE '' END
+ END || ')', '') END`

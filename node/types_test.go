@@ -144,7 +144,9 @@ func typeColumns() []typeColumn {
 		}, drawText},
 		{"blb", "bytea", []string{"unhex('')", "unhex('00')", "unhex('ff00fe')", "unhex('5c783030')"}, drawBlob},
 		{"dat", "date", quoted("DATE", "0001-01-01", "9999-12-31", "10000-01-01", "0001-12-31 (BC)", "4713-01-01 (BC)", "5877642-06-25 (BC)", "5881580-07-10", "infinity", "-infinity", "1969-12-31", "2024-02-29"), drawDate},
-		{"tim", "time", quoted("TIME", "00:00:00", "24:00:00", "23:59:59.999999", "12:00:00.000001"), func(r *rand.Rand) string { return fmt.Sprintf("make_time(%d, %d, %d.%06d)", r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1e6)) }},
+		{"tim", "time", quoted("TIME", "00:00:00", "24:00:00", "23:59:59.999999", "12:00:00.000001"), func(r *rand.Rand) string {
+			return fmt.Sprintf("make_time(%d, %d, %d.%06d)", r.IntN(24), r.IntN(60), r.IntN(60), r.IntN(1e6))
+		}},
 		{"ts", "timestamp", quoted("TIMESTAMP", "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999", "1969-12-31 23:59:59.999999", "290309-12-22 (BC) 00:00:00", "294247-01-10 04:00:54.775806", "infinity", "-infinity", "0044-03-15 (BC) 12:00:00"), drawStamp},
 		{"tz", "timestamptz", quoted("TIMESTAMPTZ", "0001-01-01 00:00:00+00", "9999-12-31 23:59:59.999999+00", "2024-03-31 01:30:00+01", "1883-11-18 12:03:58-04:56:02", "infinity", "-infinity", "0044-03-15 (BC) 12:00:00+00"), func(r *rand.Rand) string {
 			return fmt.Sprintf("CAST(make_timestamp(%d) AS TIMESTAMPTZ)", r.Int64N(1<<56)-1<<55)

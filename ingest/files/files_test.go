@@ -57,7 +57,7 @@ func zst(s string) string {
 	return string(e.EncodeAll([]byte(s), nil))
 }
 
-func utf16(s string) string {
+func inUTF16(s string) string {
 	b := []byte{0xff, 0xfe}
 	for _, r := range s {
 		b = append(b, byte(r), byte(r>>8))
@@ -109,7 +109,7 @@ func TestCSV(t *testing.T) {
 		"header only":           {text: "id,qty,day\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE"},
 		"null text":             {text: "id,qty,day\n1,NA,NA\n", server: contract.Server{NullText: "NA"}, table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|NULL|NULL"},
 		"latin-1":               {text: "id,name\n1,Zo\xeb\n", server: contract.Server{Encoding: "latin-1"}, want: "id BIGINT, name VARCHAR\n1|Zoë"},
-		"utf-16":                {text: utf16("id,name\n1,Zoë\n"), want: "id BIGINT, name VARCHAR\n1|Zoë"},
+		"utf-16":                {text: inUTF16("id,name\n1,Zoë\n"), want: "id BIGINT, name VARCHAR\n1|Zoë"},
 		"date format":           {text: "id,qty,day\n1,2,31.12.2024\n", server: contract.Server{DateFormat: "%d.%m.%Y"}, table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|2|2024-12-31"},
 		"date format by look":   {text: "id,qty,day\n1,2,31/12/2024\n", table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|2|2024-12-31"},
 		"gzip":                  {file: "a.csv.gz", text: gz("id,qty,day\n1,2,2024-01-02\n"), table: orders, want: "id BIGINT, qty INTEGER, day DATE\n1|2|2024-01-02"},

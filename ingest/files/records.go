@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"weft"
 )
@@ -87,9 +90,12 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 // putRecord writes one record, or rejects it.
 func (l *load) putRecord(f *file, w *bufio.Writer, n int, raw []byte, word string) error {
 	reason := ""
-	if !json.Valid(raw) {
+	switch {
+	case !json.Valid(raw):
 		reason = "no JSON"
-	} else if raw[0] != '{' {
+	case !utf8.Valid(raw), halfCharacter(raw):
+		reason = "the text is not utf-8"
+	case raw[0] != '{':
 		reason = "no JSON object"
 	}
 	if reason != "" {
@@ -101,6 +107,42 @@ func (l *load) putRecord(f *file, w *bufio.Writer, n int, raw []byte, word strin
 	}
 	_, err := fmt.Fprintf(w, `{"n":%d,"r":%s}`+"\n", n, raw)
 	return err
+}
+
+// halfCharacter reports whether valid JSON has a \u escape of half a character: a
+// surrogate without its other half.
+func halfCharacter(raw []byte) bool {
+	for i := bytes.IndexByte(raw, '\\'); i >= 0 && i+1 < len(raw); {
+		n := 2
+		if raw[i+1] == 'u' {
+			n = 6
+			r := escaped(raw[i:])
+			if utf16.IsSurrogate(r) {
+				if utf16.DecodeRune(r, escaped(raw[i+6:])) == utf8.RuneError {
+					return true
+				}
+				n = 12
+			}
+		}
+		next := bytes.IndexByte(raw[i+n:], '\\')
+		if next < 0 {
+			return false
+		}
+		i += n + next
+	}
+	return false
+}
+
+// escaped is the code of the \u escape that b begins with, 0 where it does not.
+func escaped(b []byte) rune {
+	if len(b) < 6 || b[0] != '\\' || b[1] != 'u' {
+		return 0
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	if err != nil {
+		return 0
+	}
+	return rune(n)
 }
 
 // values takes records from an array, or one after another. Where the text

@@ -22,9 +22,6 @@ const (
 // errShort means that the stream does not hold what its lengths say.
 var errShort = errors.New("the server's COPY stream is not whole")
 
-// errInfinite rejects the row of a value that no type of ours has.
-var errInfinite = errors.New("infinity has no place in the type")
-
 // appendFunc decodes one value into its builder; p is never nil. An error
 // rejects the row and leaves the builder as it was.
 type appendFunc func(b array.Builder, p []byte) error
@@ -108,10 +105,16 @@ func appendDate(b array.Builder, p []byte) error {
 		return errShort
 	}
 	d := int32(binary.BigEndian.Uint32(p))
-	if d == math.MaxInt32 || d == math.MinInt32 {
-		return errInfinite
+	switch {
+	case d == math.MaxInt32: // infinity, for the engine as well
+	case d == math.MinInt32:
+		d = -math.MaxInt32
+	case d > math.MaxInt32-epochDays-1:
+		return errors.New("the date is later than the type reaches")
+	default:
+		d += epochDays
 	}
-	b.(*array.Date32Builder).Append(arrow.Date32(d + epochDays))
+	b.(*array.Date32Builder).Append(arrow.Date32(d))
 	return nil
 }
 
@@ -120,13 +123,16 @@ func appendTimestamp(b array.Builder, p []byte) error {
 		return errShort
 	}
 	t := int64(binary.BigEndian.Uint64(p))
-	if t == math.MaxInt64 || t == math.MinInt64 {
-		return errInfinite
-	}
-	if t > math.MaxInt64-epochMicros-1 {
+	switch {
+	case t == math.MaxInt64: // infinity, for the engine as well
+	case t == math.MinInt64:
+		t = -math.MaxInt64
+	case t > math.MaxInt64-epochMicros-1:
 		return errors.New("the time is later than the type reaches")
+	default:
+		t += epochMicros
 	}
-	b.(*array.TimestampBuilder).Append(arrow.Timestamp(t + epochMicros))
+	b.(*array.TimestampBuilder).Append(arrow.Timestamp(t))
 	return nil
 }
 
