@@ -275,6 +275,8 @@ func (d *drafter) server() (string, error) {
 	for _, p := range [][2]string{
 		{"weftUser", s.User},
 		{"weftPassword", s.Password},
+		{"weftTLS", s.TLS},
+		{"weftTLSRoot", s.TLSRoot},
 		{"weftDelimiter", strings.ReplaceAll(s.Delimiter, "\t", `\t`)},
 		{"weftQuote", s.Quote},
 		{"weftEscape", s.Escape},

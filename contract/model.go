@@ -118,6 +118,8 @@ type Server struct {
 	Mode        Mode   // snapshot where not given
 	User        string // weftUser
 	Password    string // weftPassword
+	TLS         string // weftTLS: disable, require, verify-ca, verify-full; empty is verify-full for other hosts
+	TLSRoot     string // weftTLSRoot: a file of PEM certificates, empty is the system's
 	Delimiter   string // weftDelimiter
 	Quote       string // weftQuote
 	Escape      string // weftEscape

@@ -46,6 +46,8 @@ func (r *reader) readServer(c *contractFile, n *yaml.Node) *Server {
 	}
 	value("weftUser", &s.User)
 	value("weftPassword", &s.Password)
+	value("weftTLS", &s.TLS)
+	value("weftTLSRoot", &s.TLSRoot)
 	value("weftFormat", &s.Format)
 	value("weftDelimiter", &s.Delimiter)
 	value("weftQuote", &s.Quote)

@@ -21,7 +21,8 @@ type Origin struct {
 
 // ParseFrom reads what --from of `weft product new` may be: a path or glob
 // (relative ones are below dir), an http or https address, or
-// postgres://host/database?table=schema.table (also postgres://…/database/schema.table).
+// postgres://host/database?table=schema.table (also postgres://…/database/schema.table;
+// sslmode and sslrootcert as everywhere).
 // product names the variables that credentials move to.
 func ParseFrom(text, dir string, product weft.Name) (*Origin, error) {
 	scheme, _, ok := strings.Cut(text, "://")
@@ -31,7 +32,7 @@ func ParseFrom(text, dir string, product weft.Name) (*Origin, error) {
 	case scheme == "http" || scheme == "https":
 		return fromWeb(text, product)
 	case scheme == "postgres" || scheme == "postgresql":
-		return fromPostgres(text, product)
+		return fromPostgres(text, dir, product)
 	}
 	return nil, weft.Errorf(weft.KindInvalid, "read the source", scheme+"://…", "this kind of source is not supported").
 		WithHint("give a path, a glob, an http(s) address or postgres://host/database?table=schema.table")
@@ -109,7 +110,7 @@ func fromWeb(text string, product weft.Name) (*Origin, error) {
 	return o, nil
 }
 
-func fromPostgres(text string, product weft.Name) (*Origin, error) {
+func fromPostgres(text, dir string, product weft.Name) (*Origin, error) {
 	u, err := parseAddress(text)
 	if err != nil {
 		return nil, err
@@ -137,6 +138,19 @@ func fromPostgres(text string, product weft.Name) (*Origin, error) {
 	}
 	if o.Table.Name != table {
 		o.Table.PhysicalName = table
+	}
+	switch mode := u.Query().Get("sslmode"); mode {
+	case "", "allow", "prefer": // what is not sure is left to the default
+	case "disable", "require", "verify-ca", "verify-full":
+		o.Server.TLS = mode
+	default:
+		return nil, weft.Errorf(weft.KindInvalid, "read the source", u.Scheme+"://"+u.Host, "sslmode is none that PostgreSQL knows").
+			WithHint("known: disable, require, verify-ca, verify-full")
+	}
+	if root := u.Query().Get("sslrootcert"); root != "" && root != "system" && !filepath.IsAbs(root) {
+		o.Server.TLSRoot = filepath.Join(dir, root) // the folder may move, the authorities stay
+	} else if root != "system" {
+		o.Server.TLSRoot = root
 	}
 	o.credentials(u, product)
 	return o, nil

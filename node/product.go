@@ -42,6 +42,7 @@ type product struct {
 	broken  error              // why the store could not be opened
 	ran     weft.Hash          // folder whose SQL made the published rows, where this process knows
 	used    usedColumns
+	looks   map[string]look // by port: how far a look came that found nothing new
 	stats   statsCache
 }
 

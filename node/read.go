@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -158,6 +159,8 @@ func (l *load) readSource(ctx context.Context, x *input) error {
 	if was.By != x.key && mode(x.server) != contract.ModeAppend {
 		at = nil // other columns or another place: what was read is no measure
 	}
+	committed := at
+	at = l.p.lookedAt(x.port.Name, at)
 	wants, err := l.wants(ctx, x)
 	if err != nil {
 		return err
@@ -182,6 +185,7 @@ func (l *load) readSource(ctx context.Context, x *input) error {
 	}
 	l.notes = append(l.notes, res.Notes...)
 	if res.Unchanged {
+		l.p.keepLook(x.port.Name, committed, res.Position)
 		return nil
 	}
 	x.moved, x.staged = true, res.Tables
@@ -195,6 +199,32 @@ func (l *load) readSource(ctx context.Context, x *input) error {
 	}
 	return l.setPosition(x.port.Name, position{By: x.key, Read: l.began, At: res.Position})
 }
+
+// lookedAt is the position that a look found since the commit: a look that finds
+// nothing makes no commit, and the next one need not begin where it did.
+func (p *product) lookedAt(port string, committed json.RawMessage) json.RawMessage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l, ok := p.looks[port]; ok && committed != nil && bytes.Equal(l.committed, committed) {
+		return l.now
+	}
+	return committed
+}
+
+func (p *product) keepLook(port string, committed, now json.RawMessage) {
+	if len(now) == 0 || bytes.Equal(committed, now) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.looks == nil {
+		p.looks = map[string]look{}
+	}
+	p.looks[port] = look{committed, now}
+}
+
+// look is a position of a commit, and the one found since that says the same.
+type look struct{ committed, now json.RawMessage }
 
 func (l *load) setPosition(port string, v any) error {
 	b, err := json.Marshal(v)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 
 // connect opens the server's database. What the server does not say comes from
 // PGUSER, PGPASSWORD, PGSSLMODE and PGSSLROOTCERT, as for every tool of
-// PostgreSQL. No error holds the password.
+// PostgreSQL; how it is protected, tlsWords decides. No error holds the password.
 func connect(ctx context.Context, r ingest.Request) (*pgx.Conn, error) {
 	s := r.Server
 	var words []string
@@ -36,14 +37,27 @@ func connect(ctx context.Context, r ingest.Request) (*pgx.Conn, error) {
 	if s.Host == "" || s.Database == "" {
 		return nil, weft.Errorf(weft.KindInvalid, "read the source", r.Where(), "server %q needs host and database", s.Name)
 	}
+	host, err := r.Expand(s.Host)
+	if err != nil {
+		return nil, err
+	}
+	mode, root, err := tlsWords(r, host)
+	if err != nil {
+		return nil, err
+	}
+	if root != "" {
+		if _, err := os.ReadFile(root); err != nil {
+			return nil, noRoot(r, root, err)
+		}
+	}
 	for _, p := range [][3]string{
 		{"host", s.Host, ""},
 		{"port", s.Port, "PGPORT"},
 		{"dbname", s.Database, ""},
 		{"user", s.User, "PGUSER"},
 		{"password", s.Password, "PGPASSWORD"},
-		{"sslmode", "", "PGSSLMODE"},
-		{"sslrootcert", "", "PGSSLROOTCERT"},
+		{"sslmode", mode, ""},
+		{"sslrootcert", root, ""},
 	} {
 		if err := set(p[0], p[1], p[2]); err != nil {
 			return nil, err
@@ -52,7 +66,7 @@ func connect(ctx context.Context, r ingest.Request) (*pgx.Conn, error) {
 	cfg, err := pgx.ParseConfig(strings.Join(words, " "))
 	if err != nil {
 		return nil, weft.Errorf(weft.KindInvalid, "read the source", r.Where(), "the settings of server %q are not ones to connect with", s.Name).
-			WithHint("look at host, port, database, weftUser, PGSSLMODE and PGSSLROOTCERT")
+			WithHint("look at host, port, database, weftUser, weftTLS and weftTLSRoot (or PGSSLMODE and PGSSLROOTCERT)")
 	}
 	if _, ok := cfg.RuntimeParams["application_name"]; !ok {
 		cfg.RuntimeParams["application_name"] = "weft " + r.Product.String()
@@ -79,8 +93,12 @@ func fault(ctx context.Context, r ingest.Request, doing string, err error) error
 	server := fmt.Sprintf("server %q", r.Server.Name)
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
-		return weft.Errorf(weft.KindUnavailable, "read the source", r.Where(), "%s went away or cannot be reached (%s): %s", server, doing, network(err)).
-			WithHint("nothing was staged; the next refresh tries again")
+		text, hint := network(err), "nothing was staged; the next refresh tries again"
+		if h := tlsHint(text); h != "" {
+			hint = h
+		}
+		return weft.Errorf(weft.KindUnavailable, "read the source", r.Where(), "%s went away or cannot be reached (%s): %s", server, doing, text).
+			WithHint("%s", hint)
 	}
 	e := weft.Errorf(weft.KindUnavailable, "read the source", r.Where(), "%s refused to %s: %s (%s)", server, doing, pg.Message, pg.Code)
 	switch {

@@ -47,6 +47,7 @@ func (t *read) describe(ctx context.Context, w ingest.Want) error {
 		return weft.Errorf(weft.KindDrift, "read the source", t.r.Where(), "table %s is missing at server %q", t.name, t.r.Server.Name).
 			WithHint("did it get renamed or moved to another schema? physicalName and the server's schema say where it is")
 	}
+	t.oid = *oid
 	if err := t.describeColumns(ctx, *oid); err != nil {
 		return fault(ctx, t.r, "describe table "+t.name, err)
 	}
@@ -174,8 +175,21 @@ func (t *read) bind(w ingest.Want) error {
 	return nil
 }
 
-// query selects the bound columns in their order.
+// query selects the bound columns in their order: rows that came late first, so
+// that a newer one of the same key follows them.
 func (t *read) query() string {
+	main := "SELECT " + strings.Join(t.exprs(), ", ") + " FROM " + t.name + t.where
+	switch {
+	case t.late == "":
+		return main
+	case t.none:
+		return t.late
+	}
+	return t.late + " UNION ALL " + main
+}
+
+// exprs are the bound columns as the server has to send them.
+func (t *read) exprs() []string {
 	var w []string
 	for _, b := range t.bound {
 		c := t.columns[b.Index]
@@ -185,5 +199,5 @@ func (t *read) query() string {
 		}
 		w = append(w, s)
 	}
-	return "SELECT " + strings.Join(w, ", ") + " FROM " + t.name + t.where
+	return w
 }

@@ -10,6 +10,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -49,12 +50,16 @@ func (Driver) Locations(*contract.Server, string, func(string) (string, bool)) (
 type position struct {
 	Version int             `json:"v"`
 	Tables  []tablePosition `json:"tables"`
+	// Stamp is what the server's counters were at the read, where they prove that
+	// nothing has changed as long as they are the same; empty where they do not.
+	Stamp string `json:"stamp,omitempty"`
 }
 
 type tablePosition struct {
 	Table  string `json:"table"`
 	Digest string `json:"digest,omitempty"` // snapshot: hash of all rows as they came
 	Cursor string `json:"cursor,omitempty"` // append and upsert: the largest value of the cursor column
+	Edge   *edge  `json:"edge,omitempty"`   // the rows that had this value
 }
 
 func (p position) of(table string) tablePosition {
@@ -89,8 +94,17 @@ func (d Driver) Read(ctx context.Context, r ingest.Request) (*ingest.Result, err
 		return nil, fault(ctx, r, "begin", err)
 	}
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // read only: nothing to keep
-	res := &ingest.Result{Keys: map[string][]string{}}
 	next, changed := position{Version: 1}, len(r.Position) == 0
+	if r.Mode() == contract.ModeSnapshot {
+		if next.Stamp, err = stamp(ctx, tx); err != nil {
+			return nil, fault(ctx, r, "look for changes", err)
+		}
+		if next.Stamp != "" && next.Stamp == old.Stamp && old.names(r.Tables) {
+			return &ingest.Result{Unchanged: true, Position: r.Position}, nil
+		}
+	}
+	res := &ingest.Result{Keys: map[string][]string{}}
+	var oids []uint32
 	for _, w := range r.Tables {
 		t, err := d.readTable(ctx, r, conn, w, old.of(w.Table.Name))
 		if err != nil {
@@ -101,16 +115,31 @@ func (d Driver) Read(ctx context.Context, r ingest.Request) (*ingest.Result, err
 		if len(t.key) > 0 {
 			res.Keys[w.Table.Name] = t.key
 		}
-		next.Tables = append(next.Tables, t.at)
+		next.Tables, oids = append(next.Tables, t.at), append(oids, t.oid)
 		changed = changed || t.changed
 	}
-	if !changed {
+	if next.Stamp != "" {
+		if ok, err := stampable(ctx, conn, oids); err != nil {
+			return nil, fault(ctx, r, "look for changes", err)
+		} else if !ok {
+			next.Stamp = ""
+		}
+	}
+	if !changed && next.Stamp == old.Stamp {
 		return &ingest.Result{Unchanged: true, Position: r.Position}, nil
 	}
 	if res.Position, err = json.Marshal(next); err != nil {
 		return nil, weft.Errorf(weft.KindInternal, "record the position of the source", r.Where(), "%w", err)
 	}
+	if !changed {
+		return &ingest.Result{Unchanged: true, Position: res.Position}, nil
+	}
 	return res, nil
+}
+
+// names reports whether the position is one of exactly these tables.
+func (p position) names(ws []ingest.Want) bool {
+	return slices.EqualFunc(p.Tables, ws, func(t tablePosition, w ingest.Want) bool { return t.Table == w.Table.Name })
 }
 
 // begin starts the one transaction in which everything is read. Rows must come
@@ -120,7 +149,8 @@ func begin(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = tx.Exec(ctx, "SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0")
+	_, err = tx.Exec(ctx, "SET LOCAL synchronize_seqscans = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL statement_timeout = 0; "+
+		"SET LOCAL extra_float_digits = 1; SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'postgres'") // what hashes of rows are made of
 	return tx, err
 }
 
@@ -128,10 +158,13 @@ func begin(ctx context.Context, conn *pgx.Conn) (pgx.Tx, error) {
 type read struct {
 	r       ingest.Request
 	conn    *pgx.Conn
+	oid     uint32
 	name    string // quoted, with its schema
 	columns []column
 	bound   []ingest.Binding
 	key     []string
+	late    string // a SELECT of rows that came later with the cursor's last value, empty for none
+	none    bool   // nothing but those
 	where   string
 	at      tablePosition
 	changed bool

@@ -177,6 +177,144 @@ func TestCursor(t *testing.T) {
 	}
 }
 
+// TestLateRows: rows that come later with the cursor's last value are read, once
+// each, and rows that were read are not read again by an append.
+func TestLateRows(t *testing.T) {
+	const head = "id INTEGER, day DATE\n"
+	for _, mode := range []contract.Mode{contract.ModeAppend, contract.ModeUpsert} {
+		t.Run(string(mode), func(t *testing.T) {
+			p := port(t, `CREATE TABLE a (id int, day date, hidden int); INSERT INTO a VALUES (1, '2024-01-01'), (2, '2024-01-02'), (2, '2024-01-02')`, ingesttest.Table("a", "id", "day"))
+			p.Server.Mode, p.Server.Cursor = mode, "day"
+			g := p.Must(nil)
+			for _, step := range []struct{ sql, want string }{
+				{"INSERT INTO a VALUES (3, '2024-01-02')", "3|2024-01-02\n"},
+				{"INSERT INTO a VALUES (2, '2024-01-02'), (3, '2024-01-02')", "2|2024-01-02\n3|2024-01-02\n"},
+				{"INSERT INTO a VALUES (4, '2024-01-02'), (5, '2024-01-05')", "4|2024-01-02\n5|2024-01-05\n"},
+				{"INSERT INTO a VALUES (0, '2024-01-02')", ""}, // below the cursor: only a snapshot would see it
+				{"DELETE FROM a WHERE id = 5", ""},
+				{"INSERT INTO a VALUES (6, '2024-01-05')", "6|2024-01-05\n"},
+				{"UPDATE a SET hidden = 1", ""}, // a column that is not read
+			} {
+				server.s.Exec(t, p.Server.Database, step.sql)
+				h := p.Must(g.Position)
+				if h.Unchanged != (step.want == "") || !h.Unchanged && h.Rows("a") != head+step.want {
+					t.Fatalf("%s: unchanged %v", step.sql, h.Unchanged)
+				}
+				if !h.Unchanged {
+					g = h
+				}
+				if !p.Must(g.Position).Unchanged {
+					t.Fatalf("%s: read again", step.sql)
+				}
+			}
+			// A contract with more columns cannot know what was read: an upsert reads
+			// the last value again, an append goes on behind it.
+			p.Tables[0] = ingesttest.Table("a", "id", "day", "hidden")
+			if h := p.Must(g.Position); h.Unchanged != (mode == contract.ModeAppend) {
+				t.Errorf("other columns: unchanged %v", h.Unchanged)
+			}
+		})
+	}
+}
+
+// TestManyAtTheCursor: more rows with one value than are remembered.
+func TestManyAtTheCursor(t *testing.T) {
+	for _, mode := range []contract.Mode{contract.ModeAppend, contract.ModeUpsert} {
+		p := port(t, fmt.Sprintf("CREATE TABLE a AS SELECT g AS id, date '2024-01-02' AS day FROM generate_series(1, %d) g", maxEdge+1), ingesttest.Table("a", "id", "day"))
+		p.Server.Mode, p.Server.Cursor = mode, "day"
+		g := p.Must(nil)
+		if len(g.Position) > 500 {
+			t.Errorf("a position of %d bytes", len(g.Position))
+		}
+		if !p.Must(g.Position).Unchanged {
+			t.Error("read again")
+		}
+		server.s.Exec(t, p.Server.Database, "INSERT INTO a VALUES (-1, '2024-01-02'), (-2, '2024-01-03')")
+		h := p.Must(g.Position)
+		if mode == contract.ModeUpsert && h.Tables[0].Rows != maxEdge+3 {
+			t.Errorf("an upsert read %d rows", h.Tables[0].Rows)
+		}
+		if mode == contract.ModeAppend && (h.Tables[0].Rows != 1 || len(h.Notes) != 1 || !strings.Contains(h.Notes[0], "finer weftCursor")) {
+			t.Errorf("an append read %d rows: %v", h.Tables[0].Rows, h.Notes)
+		}
+	}
+}
+
+// TestUnchangedIsNotRead: where the server proves that nothing was written, no
+// row is read; whatever could change rows without its counters is.
+func TestUnchangedIsNotRead(t *testing.T) {
+	own, err := startOwn(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := own.Database(t, `CREATE TABLE a AS SELECT g AS id FROM generate_series(1, 1000) g; CREATE VIEW v AS SELECT * FROM a; CREATE UNLOGGED TABLE u AS SELECT 1 AS id;
+CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE s (id int); ALTER TABLE s ENABLE ROW LEVEL SECURITY; CREATE TABLE other (id int)`)
+	read := func(at []byte, tables ...string) (*ingesttest.Got, int64) {
+		t.Helper()
+		var seen int64
+		p := &ingesttest.Port{T: t, Driver: New(), Server: own.Contract(db), Progress: func(p ingest.Progress) { seen += p.Bytes }}
+		for _, name := range tables {
+			p.Tables = append(p.Tables, ingesttest.Table(name))
+		}
+		return p.Must(at), seen
+	}
+	stamped := func(g *ingesttest.Got) bool { return strings.Contains(string(g.Position), "stamp") }
+	for name, proved := range map[string]bool{"a": true, "p": true, "v": false, "u": false, "s": false} {
+		if g, _ := read(nil, name); stamped(g) != proved {
+			t.Errorf("table %s: %s", name, g.Position)
+		}
+	}
+	g, _ := read(nil, "a", "p")
+	if h, seen := read(g.Position, "a", "p"); !h.Unchanged || seen != 0 {
+		t.Errorf("unchanged %v, after %d bytes", h.Unchanged, seen)
+	}
+	if _, seen := read(g.Position, "a"); seen == 0 {
+		t.Error("a position of other tables was believed")
+	}
+	// Something else is written: the rows are read, and the next look knows.
+	own.Exec(t, db, "INSERT INTO other VALUES (1)")
+	h, seen := read(g.Position, "a", "p")
+	if !h.Unchanged || seen == 0 || string(h.Position) == string(g.Position) {
+		t.Errorf("unchanged %v, after %d bytes: %s", h.Unchanged, seen, h.Position)
+	}
+	if h, seen := read(h.Position, "a", "p"); !h.Unchanged || seen != 0 {
+		t.Errorf("unchanged %v, after %d bytes", h.Unchanged, seen)
+	}
+	// A transaction that is running may commit what the counters do not tell.
+	writer := own.Connect(t, db)
+	if _, err := writer.Exec(context.Background(), "BEGIN; UPDATE a SET id = -id"); err != nil {
+		t.Fatal(err)
+	}
+	busy, _ := read(nil, "a", "p")
+	if _, err := writer.Exec(context.Background(), "COMMIT"); err != nil {
+		t.Fatal(err)
+	}
+	if h, _ := read(busy.Position, "a", "p"); h.Unchanged {
+		t.Errorf("the commit was not seen from %s", busy.Position)
+	}
+	if h, _ := read(g.Position, "a", "p"); h.Unchanged {
+		t.Error("the commit was not seen")
+	}
+	// A crash of one process of the server takes back what was not yet on disk.
+	g, _ = read(nil, "a", "p")
+	own.CrashBackend(t, db)
+	if h, seen := read(g.Position, "a", "p"); !h.Unchanged || seen == 0 {
+		t.Errorf("after a crash: unchanged %v, after %d bytes", h.Unchanged, seen)
+	}
+}
+
+func startOwn(t *testing.T) (*pgtest.Server, error) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a PostgreSQL server")
+	}
+	own, err := pgtest.Start()
+	if err == nil {
+		t.Cleanup(own.Close)
+	}
+	return own, err
+}
+
 // TestDriftAndFaults: each names what is wrong, and never the password.
 func TestDriftAndFaults(t *testing.T) {
 	p := port(t, `CREATE TABLE a (id int, quantity int, name text); CREATE TABLE locked (id int); DROP ROLE IF EXISTS poor; CREATE ROLE poor LOGIN`, ingesttest.Table("a", "id int", "qty int"))

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,38 +13,35 @@ import (
 	"weft/contract"
 )
 
-// span sets the condition of an append or upsert read: beyond the last cursor
-// (or within the window) and up to the largest value that there is now. False
-// means that there is nothing new.
+// span sets what an append or upsert read takes: rows beyond the last value of
+// the cursor (or within the window) up to the largest that there is now, and rows
+// that came later with the last value itself. False means that there is nothing
+// new.
 func (t *read) span(ctx context.Context, old tablePosition) (bool, error) {
-	t.at.Cursor = old.Cursor
+	t.at.Cursor, t.at.Edge = old.Cursor, old.Edge
 	cur, err := t.cursor()
 	if err != nil {
 		return false, err
 	}
 	col := pgx.Identifier{cur.name}.Sanitize()
-	var conds []string
 	win, upsert := t.r.Window, t.r.Mode() == contract.ModeUpsert
-	if old.Cursor != "" && (win == nil || !upsert) {
-		conds = append(conds, col+" > "+literal(old.Cursor))
+	onward := win == nil || !upsert // a window of an upsert reads again: it does not read on
+	within, err := t.within(cur, col)
+	if err != nil {
+		return false, err
 	}
-	if win != nil {
-		if !cur.found.Type.IsTemporal() || cur.found.Type.Kind == contract.KindTime {
-			return false, weft.Errorf(weft.KindInvalid, "read the source", t.r.Where(), "a window needs a cursor of dates or times, %s is %s", cur.name, cur.found.Type)
-		}
-		if !win.From.IsZero() {
-			conds = append(conds, col+" >= "+instant(win.From))
-		}
-		if !win.To.IsZero() {
-			conds = append(conds, col+" < "+instant(win.To))
+	conds := within
+	if old.Cursor != "" && onward {
+		conds = append(slices.Clone(within), col+" > "+literal(old.Cursor))
+		if t.late, err = t.lateRows(ctx, col, old, within); err != nil {
+			return false, fault(ctx, t.r, "look for new rows in "+t.name, err)
 		}
 	}
-	t.where = whereOf(conds)
 	var top *string
-	if err := t.conn.QueryRow(ctx, "SELECT max("+col+")::text FROM "+t.name+t.where).Scan(&top); err != nil {
+	if err := t.conn.QueryRow(ctx, "SELECT max("+col+")::text FROM "+t.name+whereOf(conds)).Scan(&top); err != nil {
 		return false, fault(ctx, t.r, "look for new rows in "+t.name, err)
 	}
-	if top == nil {
+	if top == nil && t.late == "" {
 		return false, nil
 	}
 	if win != nil && !upsert {
@@ -51,11 +49,37 @@ func (t *read) span(ctx context.Context, old tablePosition) (bool, error) {
 			return false, err
 		}
 	}
-	t.where = whereOf(append(conds, col+" <= "+literal(*top)))
-	if win == nil || !upsert { // a window of an upsert reads again: it does not read on
-		t.at.Cursor = *top
+	if t.none = top == nil; !t.none {
+		t.where = whereOf(append(slices.Clone(conds), col+" <= "+literal(*top)))
+	}
+	if onward {
+		if top != nil {
+			t.at.Cursor = *top
+		}
+		if t.at.Edge, err = t.edgeOf(ctx, col, t.at.Cursor); err != nil {
+			return false, fault(ctx, t.r, "look for new rows in "+t.name, err)
+		}
 	}
 	return true, nil
+}
+
+// within are the conditions of the window.
+func (t *read) within(cur column, col string) ([]string, error) {
+	win := t.r.Window
+	if win == nil {
+		return nil, nil
+	}
+	if !cur.found.Type.IsTemporal() || cur.found.Type.Kind == contract.KindTime {
+		return nil, weft.Errorf(weft.KindInvalid, "read the source", t.r.Where(), "a window needs a cursor of dates or times, %s is %s", cur.name, cur.found.Type)
+	}
+	var conds []string
+	if !win.From.IsZero() {
+		conds = append(conds, col+" >= "+instant(win.From))
+	}
+	if !win.To.IsZero() {
+		conds = append(conds, col+" < "+instant(win.To))
+	}
+	return conds, nil
 }
 
 // noGap refuses a window that would leave rows of an append source unread for

@@ -1,5 +1,5 @@
 // Package pgtest runs a private PostgreSQL server for tests: on a unix socket
-// only, as an ordinary user, gone with its test process.
+// only unless it shall speak TLS, as an ordinary user, gone with its test process.
 package pgtest
 
 import (
@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -33,6 +34,7 @@ type Server struct {
 	Port string
 
 	dir  string
+	args []string // more settings
 	cred *syscall.Credential
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -41,7 +43,38 @@ type Server struct {
 
 // Start makes a cluster and waits until it answers. The error says what is
 // missing where there is no PostgreSQL on the machine.
-func Start() (*Server, error) {
+func Start() (*Server, error) { return start(nil) }
+
+// StartTLS is Start for a server that also listens on a port of 127.0.0.1 and
+// proves itself there with a certificate; it lets only TLS in. Its unix socket
+// stays as it is.
+func StartTLS(cert, key []byte) (*Server, error) {
+	return start(func(s *Server) error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		_, s.Port, _ = net.SplitHostPort(l.Addr().String())
+		if err := l.Close(); err != nil {
+			return err
+		}
+		for name, text := range map[string][]byte{"server.crt": cert, "server.key": key, "pg_hba.conf": []byte("local all all trust\nhostssl all all all trust\n")} {
+			path := filepath.Join(s.data(), name)
+			if err := os.WriteFile(path, text, 0o600); err != nil {
+				return err
+			}
+			if s.cred != nil {
+				if err := os.Chown(path, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+					return err
+				}
+			}
+		}
+		s.args = []string{"-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"}
+		return nil
+	})
+}
+
+func start(prepare func(*Server) error) (*Server, error) {
 	initdb, err := find("initdb")
 	if err != nil {
 		return nil, err
@@ -59,7 +92,13 @@ func Start() (*Server, error) {
 		s.Close()
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
-	if err := s.run(); err != nil {
+	if prepare != nil {
+		err = prepare(s)
+	}
+	if err == nil {
+		err = s.run()
+	}
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -72,8 +111,11 @@ func (s *Server) run() error {
 	if err != nil {
 		return err
 	}
-	s.cmd = s.command(postgres, "-D", s.data(), "-k", s.dir, "-p", s.Port, "-c", "listen_addresses=", "-c", "fsync=off",
-		"-c", "shared_buffers=32MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "autovacuum=off")
+	args := []string{
+		"-D", s.data(), "-k", s.dir, "-p", s.Port, "-c", "listen_addresses=", "-c", "fsync=off",
+		"-c", "shared_buffers=32MB", "-c", "wal_level=minimal", "-c", "max_wal_senders=0", "-c", "autovacuum=off",
+	}
+	s.cmd = s.command(postgres, append(args, s.args...)...)
 	log, err := s.cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -173,6 +215,31 @@ func (s *Server) Kill() {
 func (s *Server) Close() {
 	s.Kill()
 	_ = os.RemoveAll(s.dir) // a leftover in the temporary folder harms nobody
+}
+
+// CrashBackend kills the process of one connection, at which the server ends all
+// others and recovers, and waits until it answers again.
+func (s *Server) CrashBackend(t testing.TB, database string) {
+	t.Helper()
+	ctx := context.Background()
+	c := s.Connect(t, database)
+	if err := syscall.Kill(int(c.PgConn().PID()), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for c.Ping(ctx) == nil { // until the postmaster has noticed
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		c, err := pgx.Connect(ctx, fmt.Sprintf("host=%s port=%s user=%s dbname=%s sslmode=disable", s.Host, s.Port, User, database))
+		if err == nil {
+			_ = c.Close(ctx)
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 // Contract is a server of a contract for one database.
