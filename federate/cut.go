@@ -80,6 +80,9 @@ func (c *cutter) table(parts []string) (weft.TableName, error) {
 		if weft.CheckName(w) != nil {
 			bad.Message = "there is no such product"
 			bad.Hint = "a query names products, such as sales.orders; files and other databases cannot be read"
+			if n, ok := c.nearest(strings.Join(words[:2], ".")); ok {
+				bad.Hint = fmt.Sprintf("did you mean %s?", n)
+			}
 			return weft.TableName{}, bad
 		}
 	}
@@ -96,24 +99,29 @@ func (c *cutter) unknown(n weft.Name) error {
 		WithHint("%s", c.suggest(n.String()))
 }
 
-// suggest names the products whose address looks most like w.
+// suggest says what to do where w names nothing.
 func (c *cutter) suggest(w string) string {
-	names := c.f.products.Names(c.q.Subject)
-	if len(names) == 0 {
+	if len(c.f.products.Names(c.q.Subject)) == 0 {
 		return "the node has no products yet: `weft apply FOLDER` brings one"
 	}
-	best, score := names[0], 1<<30
-	for _, n := range names {
+	if n, ok := c.nearest(w); ok {
+		return fmt.Sprintf("did you mean %s?", n)
+	}
+	return "`weft status` lists the products of this node"
+}
+
+// nearest finds the product whose address or name is w but for a few letters.
+func (c *cutter) nearest(w string) (weft.Name, bool) {
+	var best weft.Name
+	score := min(3, len(w)/2) + 1
+	for _, n := range c.f.products.Names(c.q.Subject) {
 		for _, s := range []string{n.String(), n.Product} {
 			if d := distance(w, s); d < score {
 				best, score = n, d
 			}
 		}
 	}
-	if score <= 3 {
-		return fmt.Sprintf("did you mean %s?", best)
-	}
-	return "`weft status` lists the products of this node"
+	return best, !best.IsZero()
 }
 
 // state finds the Seq that is meant: by the table's own AT, or the question's.
