@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Kind classifies an error. Kinds survive the wire, so that a remote failure
@@ -37,6 +38,9 @@ type Error struct {
 	Message string // why, in one sentence without a full stop
 	Hint    string // what to do
 	Cause   error  `json:"-"`
+	// After is when it may be worth to try again, of what was refused for want of
+	// room; 0 where nothing is known.
+	After time.Duration `json:"-"`
 }
 
 // Error gives one line: op subject: message (cause).
@@ -93,6 +97,18 @@ func KindOf(err error) Kind {
 		return e.Kind
 	}
 	return KindInternal
+}
+
+// AfterOf returns the first After in err's chain that is set.
+func AfterOf(err error) time.Duration {
+	var e *Error
+	for errors.As(err, &e) {
+		if e.After > 0 {
+			return e.After
+		}
+		err = e.Cause
+	}
+	return 0
 }
 
 // HintOf returns the first hint in err's chain.

@@ -13,6 +13,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"weft"
+	"weft/budget"
 )
 
 // grace is how long a worker has to answer an interrupt before it is killed.
@@ -25,6 +26,8 @@ type session struct {
 	key  string // of the settings, empty where the worker cannot be used again
 	proc *process
 	prot *Protection
+	// grant is what the node's budget gave; nil where there is none.
+	grant *budget.Grant
 
 	mu     sync.Mutex // one statement at a time
 	closed atomic.Bool
@@ -32,6 +35,7 @@ type session struct {
 	busy   atomic.Uint64 // id of the running job
 	ids    uint64
 	dirty  bool
+	rested bool          // the worker has waited for this session, and may have died meanwhile
 	share  atomic.Uint64 // last progress heard, float bits
 	asked  atomic.Bool   // for progress, and not answered yet
 	idle   time.Time
@@ -44,6 +48,8 @@ type call struct {
 	id    uint64
 	began time.Time
 	late  atomic.Bool // killed because it did not answer an interrupt
+	asked atomic.Bool // to stop
+	begun bool        // the worker has said so, or was not asked to
 
 	read sync.Mutex // of frames, between the reader and the end of the context
 	out  *outcome   // once the job has ended
@@ -69,7 +75,7 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 		return nil, contextFault(ctx, 0)
 	}
 	s.ids++
-	j := job{ID: s.ids, Do: do, Text: text}
+	j := job{ID: s.ids, Do: do, Text: text, Say: s.rested}
 	fd := -1
 	if st != nil {
 		j.Text, j.Views = st.SQL, st.Views
@@ -83,15 +89,24 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 			fd, j.Sources = int(f.Fd()), spans
 		}
 	}
-	c := &call{s: s, ctx: ctx, id: j.ID, began: time.Now()}
+	c := &call{s: s, ctx: ctx, id: j.ID, began: time.Now(), begun: !j.Say}
 	s.share.Store(math.Float64bits(-1))
 	s.asked.Store(false)
 	s.busy.Store(j.ID)
-	if err := s.proc.wire.sendJSON(frameStatement, fd, j); err != nil {
+	// A worker that does not even read its job is killed like one that does not
+	// answer: the end of the context is watched before anything is sent.
+	sent := make(chan struct{})
+	c.watch(func() {
+		c.killLater()
+		<-sent
+		c.cancel()
+	})
+	err := s.proc.wire.sendJSON(frameStatement, fd, j)
+	close(sent)
+	if err != nil {
 		c.fail(err)
 		return nil, c.err
 	}
-	c.watch(c.cancel)
 	return c, nil
 }
 
@@ -110,20 +125,30 @@ func (c *call) watch(f func()) {
 	c.stop = context.AfterFunc(c.ctx, f)
 }
 
-// interrupt asks the worker to stop and kills it when it does not.
-func (c *call) interrupt() {
+// killLater kills the worker after the grace, unless the job has ended by then.
+// It reports whether the job still runs.
+func (c *call) killLater() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended || c.timer != nil {
-		return
+	if c.ended {
+		return false
 	}
-	c.timer = time.AfterFunc(grace, func() {
-		if c.s.busy.Load() == c.id {
-			c.late.Store(true)
-			c.s.proc.kill()
-		}
-	})
-	_ = c.s.proc.wire.sendJSON(frameInterrupt, -1, c.id)
+	if c.timer == nil {
+		c.timer = time.AfterFunc(grace, func() {
+			if c.s.busy.Load() == c.id {
+				c.late.Store(true)
+				c.s.proc.kill()
+			}
+		})
+	}
+	return true
+}
+
+// interrupt asks the worker to stop and kills it when it does not.
+func (c *call) interrupt() {
+	if c.killLater() && !c.asked.Swap(true) {
+		_ = c.s.proc.wire.sendJSON(frameInterrupt, -1, c.id)
+	}
 }
 
 // drain reads what is left of a job that is not wanted any more. read is held.
@@ -183,6 +208,9 @@ func (c *call) control(kind byte, b []byte) error {
 		c.s.share.Store(math.Float64bits(min(v, 1)))
 		c.s.asked.Store(false)
 		return nil
+	case frameBegun:
+		c.begun, c.s.rested = true, false
+		return nil
 	case frameEnd:
 		var out outcome
 		if err := json.Unmarshal(b, &out); err != nil {
@@ -234,6 +262,8 @@ func (c *call) death(err error) error {
 	switch {
 	case c.s.closed.Load():
 		return weft.Errorf(weft.KindCancelled, op, "", "the session was closed")
+	case !c.begun && c.ctx.Err() == nil:
+		return errNeverBegun
 	case c.late.Load(), c.id == 0 && c.ctx.Err() != nil:
 		return contextFault(c.ctx, time.Since(c.began))
 	case memory:
@@ -277,12 +307,36 @@ func (c *call) wait() (*outcome, error) {
 	return c.out, nil
 }
 
+// errNeverBegun is the error of a job whose worker had died while it rested.
+var errNeverBegun = weft.Errorf(weft.KindUnavailable, "run the statement", "", "the worker died while it waited for work")
+
+// revive gives the session another worker where its own had died before it began
+// with the job, and reports whether the job can be asked again.
+func (s *session) revive(ctx context.Context, err error) bool {
+	if err != errNeverBegun || s.closed.Load() {
+		return false
+	}
+	s.pool.env.Log.Warn("a worker died while it waited for work", "session", s.cfg.Name, "stderr", s.proc.stderr.String())
+	s.pool.retire(s)
+	fresh, err := s.pool.fresh(ctx, s.cfg, s.key)
+	if err != nil {
+		return false
+	}
+	s.proc, s.prot, s.rested = fresh.proc, fresh.prot, false
+	s.broken.Store(false)
+	return true
+}
+
 func (s *session) simple(ctx context.Context, do, text string, st *Statement) (*outcome, error) {
 	c, err := s.begin(ctx, do, text, st)
-	if err != nil {
-		return nil, err
+	var out *outcome
+	if err == nil {
+		out, err = c.wait()
 	}
-	return c.wait()
+	if s.revive(ctx, err) {
+		return s.simple(ctx, do, text, st)
+	}
+	return out, err
 }
 
 // Exec implements Session.
@@ -315,10 +369,17 @@ func (s *session) Deparse(ctx context.Context, tree []byte) (string, error) {
 // Query implements Session.
 func (s *session) Query(ctx context.Context, st Statement) (array.RecordReader, error) {
 	c, err := s.begin(ctx, "query", "", &st)
+	var r *rows
+	if err == nil {
+		r, err = newRows(c)
+	}
+	if s.revive(ctx, err) {
+		return s.Query(ctx, st)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return newRows(c)
+	return r, nil
 }
 
 // Progress implements Session. It asks the worker and returns what it said

@@ -15,6 +15,7 @@ type settings struct {
 	Threads   int      `json:"threads"`
 	Temp      string   `json:"temp"`
 	TempBytes int64    `json:"temp_bytes"`
+	Limit     int64    `json:"limit"` // of the process's memory
 	Ordered   bool     `json:"ordered"`
 }
 

@@ -80,6 +80,15 @@ type Bound struct {
 	Unrepeatable bool
 	// Ordered says that the whole query has an ORDER BY.
 	Ordered bool
+	// Endless says that the query makes rows of its own, by recursion or a long
+	// series: what it takes is not known from the size of its tables.
+	Endless bool
+}
+
+// Parser is what Bind needs of a Session; a Memo is one that remembers.
+type Parser interface {
+	Parse(ctx context.Context, text string) ([]byte, error)
+	Deparse(ctx context.Context, tree []byte) (string, error)
 }
 
 // Bind takes a query through the gate: limits, the engine's own parser, the
@@ -87,7 +96,7 @@ type Bound struct {
 // the list in docs/functions.md, and back to SQL. The SQL is parsed once more
 // and must give the tree that was checked, so what runs is what was walked.
 // A refusal is of KindInvalid, of KindLimit, or the resolver's.
-func Bind(ctx context.Context, s Session, text string, r Rules) (*Bound, error) {
+func Bind(ctx context.Context, s Parser, text string, r Rules) (*Bound, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
 	}
@@ -113,10 +122,14 @@ func Bind(ctx context.Context, s Session, text string, r Rules) (*Bound, error) 
 // writeBack turns the walked tree into SQL and holds the SQL against it: the
 // engine's writer is not exact for every tree (it drops the parentheses of some
 // joins, for one), and a query must never run as another one.
-func writeBack(ctx context.Context, s Session, tree *syntax) (string, error) {
+func writeBack(ctx context.Context, s Parser, tree *syntax) (string, error) {
 	b, err := tree.encode()
 	if err != nil {
 		return "", weft.Errorf(weft.KindInternal, gateOp, "", "write the syntax tree: %w", err)
+	}
+	m, _ := s.(*remembering)
+	if sql, ok := m.written(b); ok {
+		return sql, nil
 	}
 	sql, err := s.Deparse(ctx, b)
 	if err != nil {
@@ -136,6 +149,7 @@ func writeBack(ctx context.Context, s Session, tree *syntax) (string, error) {
 	if !tree.same(again) {
 		return "", notFaithful(nil)
 	}
+	m.wrote(b, sql)
 	return sql, nil
 }
 

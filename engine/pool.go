@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/budget"
 	"weft/run"
 )
 
@@ -23,6 +24,14 @@ type PoolConfig struct {
 	Idle int
 	// IdleFor is how long one is kept; 0 is a minute.
 	IdleFor time.Duration
+	// Budget is what sessions wait for; nil gives each one at once.
+	Budget *budget.Budget
+	// Memory is the most that the limits of all workers that live may come to,
+	// where there is a Budget: at least its total and that of the spare workers.
+	Memory int64
+	// Spill is the most that one worker may write to its temp folder; 0 is what
+	// its session asks for.
+	Spill int64
 }
 
 // Pool hands out sessions, each in a worker process of its own. It implements
@@ -35,6 +44,9 @@ type Pool struct {
 	spare  []*process
 	idle   map[string][]*session
 	live   map[*process]bool
+	slow   map[*process]bool // of heavy questions; true once it gave way
+	limits int64             // of memory, of all workers that live
+	room   *sync.Cond        // limits became less
 	starts chan startRequest // to the thread that starts workers, once there is one
 	wake   chan struct{}     // a spare worker was taken
 	done   chan struct{}     // closed with the pool
@@ -56,10 +68,12 @@ func NewPool(cfg PoolConfig, env run.Env) *Pool {
 	if cfg.IdleFor <= 0 {
 		cfg.IdleFor = time.Minute
 	}
-	return &Pool{
-		cfg: cfg, env: env, idle: map[string][]*session{}, live: map[*process]bool{},
+	p := &Pool{
+		cfg: cfg, env: env, idle: map[string][]*session{}, live: map[*process]bool{}, slow: map[*process]bool{},
 		wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	p.room = sync.NewCond(&p.mu)
+	return p
 }
 
 // Run keeps spare workers started and ends idle ones until ctx ends, then
@@ -140,19 +154,23 @@ func (p *Pool) start() (*process, error) {
 	}
 	ch := p.starts
 	p.mu.Unlock()
+	p.makeRoom(SpareMemory)
 	req := startRequest{make(chan startAnswer, 1)}
 	select {
 	case ch <- req:
 	case <-p.done:
+		p.freeRoom(SpareMemory)
 		return nil, stopping
 	}
 	a := <-req.answer
 	if a.err != nil {
+		p.freeRoom(SpareMemory)
 		return nil, weft.Errorf(weft.KindUnavailable, "start a worker", "", "%w", a.err)
 	}
 	p.mu.Lock()
 	closed := p.closed
 	p.live[a.p] = true
+	a.p.limit = SpareMemory
 	p.mu.Unlock()
 	if closed {
 		p.drop(a.p)
@@ -177,13 +195,44 @@ func starter(ch <-chan startRequest, done <-chan struct{}) {
 	}
 }
 
-// Session returns a session of cfg: an idle one of the same configuration, else
-// a spare worker, else a new one.
+// Session returns a session of cfg when its turn has come: an idle one of the
+// same configuration, else a spare worker, else a new one.
 func (p *Pool) Session(ctx context.Context, cfg SessionConfig) (Session, error) {
-	set := settingsOf(cfg)
+	set := p.settingsOf(cfg)
+	g, err := p.admit(ctx, cfg, set)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.open(ctx, cfg, set)
+	if err != nil {
+		g.Release()
+		return nil, err
+	}
+	s.grant = g
+	switch cfg.Lane {
+	case LaneHeavy:
+		Demote(s, true)
+	case LaneLight:
+		p.giveWay()
+	}
+	return s, nil
+}
+
+// open returns a session in a worker that is ready for it.
+func (p *Pool) open(ctx context.Context, cfg SessionConfig, set settings) (*session, error) {
 	key := keyOf(set)
 	if s := p.takeIdle(key, cfg); s != nil {
 		return s, nil
+	}
+	return p.fresh(ctx, cfg, key)
+}
+
+// fresh returns a session in a worker that nobody has used, with the settings
+// that key says.
+func (p *Pool) fresh(ctx context.Context, cfg SessionConfig, key string) (*session, error) {
+	var set settings
+	if err := json.Unmarshal([]byte(key), &set); err != nil {
+		return nil, weft.Errorf(weft.KindInternal, "start a worker", "", "%w", err)
 	}
 	w, err := p.takeSpare()
 	if err != nil {
@@ -197,6 +246,8 @@ func (p *Pool) Session(ctx context.Context, cfg SessionConfig) (Session, error) 
 		}
 		set.Temp = filepath.Join(cfg.Temp, "worker-"+strconv.Itoa(w.cmd.Process.Pid))
 	}
+	p.makeRoom(set.Limit - w.limit)
+	w.limit = set.Limit
 	if err := s.configure(ctx, set); err != nil {
 		p.retire(s)
 		return nil, err
@@ -222,7 +273,7 @@ func (p *Pool) takeIdle(key string, cfg SessionConfig) *session {
 			continue
 		default:
 		}
-		return &session{pool: p, cfg: cfg, key: key, proc: s.proc, prot: s.prot, ids: s.ids}
+		return &session{pool: p, cfg: cfg, key: key, proc: s.proc, prot: s.prot, ids: s.ids, rested: true}
 	}
 }
 
@@ -254,6 +305,8 @@ func (p *Pool) takeSpare() (*process, error) {
 // giveBack keeps a healthy session for the next one of the same configuration,
 // or ends it.
 func (p *Pool) giveBack(s *session) {
+	defer s.grant.Release()
+	level := p.level(s.proc)
 	if !s.mu.TryLock() { // a statement runs: it is killed
 		s.proc.kill()
 		p.retire(s)
@@ -261,7 +314,7 @@ func (p *Pool) giveBack(s *session) {
 	}
 	defer s.mu.Unlock()
 	p.evict(time.Now().Add(-p.cfg.IdleFor))
-	if !s.broken.Load() && !s.dirty && s.cfg.Write == "" {
+	if level && !s.broken.Load() && !s.dirty && s.cfg.Write == "" {
 		s.idle = time.Now()
 		p.mu.Lock()
 		if !p.closed && len(p.idle[s.key]) < p.cfg.Idle {
@@ -289,6 +342,7 @@ func (p *Pool) drop(w *process) {
 	p.mu.Lock()
 	delete(p.live, w)
 	p.mu.Unlock()
+	p.freeRoom(w.limit)
 }
 
 // Close ends all workers. Idempotent.
@@ -302,6 +356,7 @@ func (p *Pool) Close() {
 	live := p.live
 	p.live, p.spare, p.idle = map[*process]bool{}, nil, map[string][]*session{}
 	p.mu.Unlock()
+	p.room.Broadcast()
 	for w := range live {
 		w.kill()
 	}
@@ -311,8 +366,9 @@ func (p *Pool) Close() {
 	close(p.done)
 }
 
-// settingsOf checks which of the paths are folders.
-func settingsOf(c SessionConfig) settings {
+// settingsOf checks which of the paths are folders, and asks for no more than
+// anybody can be given.
+func (p *Pool) settingsOf(c SessionConfig) settings {
 	s := settings{
 		Write: c.Write, Memory: c.Memory, Threads: c.Threads, Temp: c.Temp, TempBytes: c.TempBytes, Ordered: c.Ordered,
 	}
@@ -322,6 +378,19 @@ func settingsOf(c SessionConfig) settings {
 	if s.Memory <= 0 {
 		s.Memory = 1 << 30
 	}
+	if p.cfg.Spill > 0 {
+		s.TempBytes = min(s.TempBytes, p.cfg.Spill)
+	}
+	if s.Temp == "" {
+		s.TempBytes = 0
+	}
+	if b := p.cfg.Budget; b != nil {
+		most := b.Config().Most(budgetLanes[c.Lane])
+		s.Threads = min(s.Threads, most.Threads)
+		s.TempBytes = min(s.TempBytes, most.Temp)
+		s.Memory = min(s.Memory, max(most.Memory-ProcessMemory(0, s.Threads), leastMemory))
+	}
+	s.Limit = ProcessMemory(s.Memory, s.Threads)
 	for _, r := range c.Read {
 		if fi, err := os.Stat(r); err == nil && fi.IsDir() {
 			s.Folders = append(s.Folders, r)
@@ -331,6 +400,9 @@ func settingsOf(c SessionConfig) settings {
 	}
 	return s
 }
+
+// leastMemory is what a statement needs to be any good.
+const leastMemory = 32 << 20
 
 func keyOf(s settings) string {
 	b, _ := json.Marshal(s) // strings and numbers always encode

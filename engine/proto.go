@@ -24,6 +24,7 @@ const (
 	frameProgress  byte = 'P' // node: asks for, worker: says the share done, JSON number
 	frameSchema    byte = 'A' // worker: the columns of an answer, JSON
 	frameBatch     byte = 'B' // worker: rows of an answer, see codec.go
+	frameBegun     byte = 'K' // worker: it has begun with the job, where that was to be said; empty
 	frameEnd       byte = 'E' // worker: the outcome, JSON
 )
 
@@ -36,7 +37,8 @@ const (
 // job is one statement as it is sent to a worker.
 type job struct {
 	ID      uint64       `json:"id"`
-	Do      string       `json:"do"` // exec, query, parse, deparse
+	Do      string       `json:"do"`            // exec, query, parse, deparse
+	Say     bool         `json:"say,omitempty"` // when it begins
 	Text    string       `json:"text"`
 	Views   []View       `json:"views,omitempty"`
 	Sources []sourceSpan `json:"sources,omitempty"`
@@ -98,7 +100,7 @@ func parseHeader(h [8]byte) (kind byte, n int, err error) {
 	switch kind {
 	case frameBatch:
 		limit = maxMessage
-	case frameProgress, frameInterrupt:
+	case frameProgress, frameInterrupt, frameBegun:
 		limit = 64
 	case frameConfigure, frameStatement, frameSchema, frameEnd:
 	default:

@@ -24,30 +24,56 @@ type Protection struct {
 	Files    string `json:"files"`    // "on", or why the kernel does not confine it to its files
 }
 
-// margin is what a worker may have above the memory of its statements: the Go
-// side of it, the parser, stacks.
-const margin = 192 << 20
-
-// limits bounds what the process can take from the machine.
+// limits bounds what the process can take from the machine. A worker that has
+// taken more than its share already is not used.
 func (p *Protection) limits(c settings) error {
-	base, err := dataSize()
+	used, err := dataSize()
 	if err != nil {
 		return err
 	}
-	p.Memory = base + c.Memory + margin + int64(c.Threads)*(16<<20)
-	for _, l := range []struct {
-		what int
-		max  uint64
-	}{
-		{unix.RLIMIT_DATA, uint64(p.Memory)},
-		{unix.RLIMIT_CORE, 0},
-		{unix.RLIMIT_NOFILE, 4096},
-	} {
-		if err := unix.Setrlimit(l.what, &unix.Rlimit{Cur: l.max, Max: l.max}); err != nil {
-			return fmt.Errorf("limit resource %d: %w", l.what, err)
+	if room := c.Limit - c.Memory; used > room {
+		return fmt.Errorf("a worker takes %d bytes before its first statement, %d are meant for that", used, room)
+	}
+	p.Memory = c.Limit
+	return setLimits(map[int]uint64{
+		unix.RLIMIT_DATA: uint64(c.Limit), unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 4096,
+	})
+}
+
+// setLimits sets limits that cannot be raised again.
+func setLimits(limits map[int]uint64) error {
+	for what, most := range limits {
+		if err := unix.Setrlimit(what, &unix.Rlimit{Cur: most, Max: most}); err != nil {
+			return fmt.Errorf("limit resource %d: %w", what, err)
 		}
 	}
 	return nil
+}
+
+// closeInherited closes what the process was started with besides its connection
+// and the standard streams: a descriptor that came through exec is one that is
+// not marked to be closed by it, and Go marks all its own.
+func closeInherited() error {
+	d, err := os.ReadDir("/proc/self/fd")
+	for _, e := range d {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd < 3 {
+			continue
+		}
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err == nil && flags&unix.FD_CLOEXEC == 0 {
+			_ = unix.Close(fd)
+		}
+	}
+	return err
+}
+
+// holdBack bounds a worker that does not know yet what it is for.
+func holdBack() error {
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_DATA, &old); err != nil {
+		return err
+	}
+	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: min(SpareMemory, old.Max), Max: old.Max})
 }
 
 // dataSize is what the kernel counts against RLIMIT_DATA now.

@@ -30,6 +30,9 @@ type Statement struct {
 	SQL     string
 	Views   []View
 	Sources []Source
+	// Files are what the views read, where that is known: a session that reads
+	// by leave (see SessionConfig) gets these and no others.
+	Files []string
 }
 
 // SessionConfig says what a session may do. It is fixed for its life.
@@ -43,6 +46,13 @@ type SessionConfig struct {
 	TempBytes int64    // most that may be spilled
 	// Ordered keeps the order of rows through COPY; it costs memory and time.
 	Ordered bool
+
+	// Lane is the queue that the session waits in for its turn; the zero value
+	// is the node's own work.
+	Lane Lane
+	// Who it is for: one who asks for much waits for others who do not. Empty is
+	// the session's Name.
+	Who string
 }
 
 // Session is one locked engine in a worker process of its own. One statement at

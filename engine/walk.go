@@ -31,6 +31,7 @@ type walker struct {
 	use          map[Target]*usage
 	unrepeatable bool
 	ordered      bool
+	endless      bool
 }
 
 // usage is what a query reads of one view.
@@ -98,7 +99,7 @@ func isOrdered(node object) bool {
 // bound gives the result of the walk.
 func (w *walker) bound(sql string) *Bound {
 	b := &Bound{
-		SQL: sql, Tables: w.tables, Unrepeatable: w.unrepeatable, Ordered: w.ordered,
+		SQL: sql, Tables: w.tables, Unrepeatable: w.unrepeatable, Ordered: w.ordered, Endless: w.endless,
 		Columns: make(map[Target][]string, len(w.use)), Maybe: map[Target][]string{},
 	}
 	for t, u := range w.use {

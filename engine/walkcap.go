@@ -12,6 +12,7 @@ const (
 	maxGrowth  = 1024       // times a value may get longer by one expression
 	valueBytes = 1024       // what a stored value is taken to have, for constants
 	maxSeries  = 10_000_000 // values of range() in a FROM
+	longSeries = 100_000    // of them that count as rows of the query's own
 	maxList    = 10_000     // values of range() as a list, of a resized list
 	maxWidth   = 1000       // of formats, bars and bins
 	maxPad     = 1_000_000  // letters of lpad and rpad
@@ -132,6 +133,7 @@ func (c *cappedCall) series(where callPlace) float64 {
 		c.refuse(want)
 	}
 	if where == inFrom {
+		c.w.endless = c.w.endless || n > longSeries
 		return 1
 	}
 	return listGrowth(int64(n))

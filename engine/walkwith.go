@@ -62,6 +62,7 @@ func (w *walker) recursive(v any, c *cte, parent *scope) outline {
 	out := w.query(n.get("left"), parent, env).with(aliases)
 	self := &cte{parent: env, name: c.name, renamed: c.renamed, self: true, outline: out}
 	w.looping++
+	w.endless = true
 	right := w.query(n.get("right"), parent, self)
 	w.looping--
 	out.growth = max(out.growth, right.growth)

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -44,6 +45,10 @@ func Work() int {
 	f.Close()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "weft worker: started without a connection to its node")
+		return 2
+	}
+	if err := errors.Join(closeInherited(), holdBack()); err != nil {
+		fmt.Fprintln(os.Stderr, "weft worker:", err)
 		return 2
 	}
 	k := &worker{wire: newWire(c.(*net.UnixConn)), jobs: make(chan request)}
@@ -190,6 +195,11 @@ func (k *worker) do(r request) (out outcome) {
 		return outcome{Fault: &fault{Kind: "internal", Message: "the job is not readable"}}
 	}
 	out.ID = j.ID
+	if j.Say {
+		if err := k.wire.send(frameBegun, -1); err != nil {
+			return outcome{Fault: &fault{Kind: weft.KindInternal, Message: err.Error()}}
+		}
+	}
 	k.current.Store(j.ID)
 	defer k.settled()
 	mem, srcs, err := k.attachAll(j, r.fd)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -185,17 +186,28 @@ func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq, inCut bo
 	return s, nil
 }
 
-// relations adds what each named table is to the statement.
-func (c *cutter) relations(st *engine.Statement) error {
+// work is about how much there is to read for a question.
+type work struct{ rows, bytes int64 }
+
+// relations adds what each named table is to the statement, and says how much
+// that is.
+func (c *cutter) relations(st *engine.Statement) (w work, err error) {
 	for t, v := range c.views {
 		r, err := v.snap.Relation(v.table)
 		if err != nil {
-			return err
+			return w, err
 		}
 		st.Views = append(st.Views, engine.View{Schema: t.Schema, Name: t.Table, SQL: r.SQL})
 		st.Sources = append(st.Sources, r.Sources...)
+		st.Files = append(st.Files, r.Files...)
+		w.rows += r.Rows
+		for _, f := range r.Files {
+			if fi, err := os.Stat(f); err == nil {
+				w.bytes += fi.Size()
+			}
+		}
 	}
-	return nil
+	return w, nil
 }
 
 func (c *cutter) points() weft.Cut { return c.cut.Sorted() }

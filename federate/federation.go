@@ -3,6 +3,7 @@ package federate
 import (
 	"context"
 	"errors"
+	"math/bits"
 	"sync/atomic"
 	"time"
 
@@ -28,16 +29,16 @@ type Products interface {
 	Names(s weft.Subject) []weft.Name
 }
 
-// Config bounds what questions may use.
+// Config bounds what questions may use. How many run and wait at once is the
+// budget's to say, which the sessions come out of.
 type Config struct {
-	Data        string        // folder of the products' files: all that a worker may read
-	Temp        string        // folder to spill to
-	Memory      int64         // bytes for one question
-	TempBytes   int64         // bytes that one question may spill
-	Threads     int           // 0 is all cores
-	Deadline    time.Duration // longest run of one question
-	Concurrency int           // questions that run at once
-	Queue       int           // questions that wait at most
+	Data      string        // folder of the products' files: all that a worker may read
+	Temp      string        // folder to spill to
+	Memory    int64         // bytes for one question
+	TempBytes int64         // bytes that one question may spill
+	Threads   int           // 0 is all cores
+	Deadline  time.Duration // longest run of one question, the wait for its turn included
+	Slice     time.Duration // how long a question may run as a light one; 0 is half a second
 }
 
 // Federation answers questions. Safe for concurrent use.
@@ -46,43 +47,29 @@ type Federation struct {
 	sessions engine.Sessions
 	products Products
 	env      run.Env
-	slots    chan struct{}
+	memo     *engine.Memo
+	running  atomic.Int64
 	waiting  atomic.Int64
 }
 
+// memoBytes is what is kept of the texts that were asked.
+const memoBytes = 16 << 20
+
 // New makes a Federation; it touches nothing.
 func New(cfg Config, sessions engine.Sessions, products Products, env run.Env) *Federation {
+	if cfg.Slice <= 0 {
+		cfg.Slice = 500 * time.Millisecond
+	}
 	return &Federation{
-		cfg: cfg, sessions: sessions, products: products, env: env.Named("federate"),
-		slots: make(chan struct{}, max(cfg.Concurrency, 1)),
+		cfg: cfg, sessions: sessions, products: products, env: env.Named("federate"), memo: engine.NewMemo(memoBytes),
 	}
 }
 
-// Waiting is the number of questions that wait for a worker.
+// Waiting is the number of questions that wait for their turn.
 func (f *Federation) Waiting() int { return int(f.waiting.Load()) }
 
-// Running is the number of questions that run.
-func (f *Federation) Running() int { return len(f.slots) }
-
-// admit waits for a slot; the func it returns gives it back.
-func (f *Federation) admit(ctx context.Context) (func(), error) {
-	select {
-	case f.slots <- struct{}{}:
-	default:
-		if int(f.waiting.Add(1)) > f.cfg.Queue {
-			f.waiting.Add(-1)
-			return nil, weft.Errorf(weft.KindLimit, "take the question", "", "%d questions are running and %d are waiting", cap(f.slots), f.cfg.Queue).
-				WithHint("ask again in a moment")
-		}
-		defer f.waiting.Add(-1)
-		select {
-		case f.slots <- struct{}{}:
-		case <-ctx.Done():
-			return nil, cancelled(ctx)
-		}
-	}
-	return func() { <-f.slots }, nil
-}
+// Running is the number of questions that are being answered.
+func (f *Federation) Running() int { return int(f.running.Load() - f.waiting.Load()) }
 
 // cancelled says why ctx ended, in the words of a refusal.
 func cancelled(ctx context.Context) error {
@@ -94,9 +81,32 @@ func cancelled(ctx context.Context) error {
 	return &weft.Error{Op: "answer the question", Kind: weft.KindCancelled, Cause: err}
 }
 
-func (f *Federation) session() engine.SessionConfig {
-	return engine.SessionConfig{
-		Name: "query", Read: []string{f.cfg.Data}, Memory: f.cfg.Memory, Threads: f.cfg.Threads,
+// session opens a session for the question when its turn has come.
+func (f *Federation) session(ctx context.Context, q weft.Question, lane engine.Lane) (engine.Session, error) {
+	f.waiting.Add(1)
+	defer f.waiting.Add(-1)
+	return f.sessions.Session(ctx, engine.SessionConfig{
+		Name: "query", Lane: lane, Who: string(q.Subject.Kind) + " " + q.Subject.ID,
+		Read: []string{f.cfg.Data}, Memory: lowered(f.cfg.Memory, q.Limits.Memory), Threads: threads(f.cfg.Threads, q.Limits.Threads),
 		Temp: f.cfg.Temp, TempBytes: f.cfg.TempBytes, Ordered: true,
+	})
+}
+
+// leastMemory is what a question gets at least, however little it asks for.
+const leastMemory = 64 << 20
+
+// lowered is the node's limit of memory or the question's where that is lower:
+// then the next power of two below it, since workers are kept by their limits.
+func lowered(limit, asked int64) int64 {
+	if asked <= 0 || asked >= limit {
+		return limit
 	}
+	return max(1<<(bits.Len64(uint64(asked))-1), min(leastMemory, limit))
+}
+
+func threads(limit, asked int) int {
+	if asked <= 0 || limit > 0 && asked >= limit {
+		return limit
+	}
+	return asked
 }

@@ -12,8 +12,9 @@ import (
 	"weft/engine"
 )
 
-// Query answers q: it admits, binds the text to products, fixes the cut, and
-// streams the rows from a worker. The deadline runs from now to the last row.
+// Query answers q: it binds the text to products, fixes the cut, waits for its
+// turn, and streams the rows from a worker. The deadline runs from now to the last
+// row.
 func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
 	deadline := f.cfg.Deadline
 	if d := q.Limits.Deadline; d > 0 && (deadline == 0 || d < deadline) {
@@ -23,14 +24,12 @@ func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 	if deadline > 0 {
 		ctx, stop = context.WithTimeout(ctx, deadline)
 	}
-	leave, err := f.admit(ctx)
-	if err != nil {
-		stop()
-		return nil, err
-	}
 	a := &asking{f: f, q: q, cut: newCutter(f, q)}
+	f.running.Add(1)
+	a.atEnd(func() { f.running.Add(-1) })
 	a.atEnd(stop)
-	a.atEnd(leave)
+	a.atEnd(a.leave)
+	a.atEnd(a.cut.close)
 	ans, err := a.run(ctx)
 	if err != nil {
 		a.end()
@@ -44,11 +43,13 @@ func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 
 // asking is one question on its way.
 type asking struct {
-	f    *Federation
-	q    weft.Question
-	cut  *cutter
-	once sync.Once
-	ends []func() // what to give back, last first
+	f       *Federation
+	q       weft.Question
+	cut     *cutter
+	session engine.Session // of the lane it is in; nil before it needs one
+	lane    engine.Lane
+	once    sync.Once
+	ends    []func() // what to give back, last first
 }
 
 func (a *asking) atEnd(f func()) { a.ends = append(a.ends, f) }
@@ -61,14 +62,33 @@ func (a *asking) end() {
 	})
 }
 
-func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
-	s, err := a.f.sessions.Session(ctx, a.f.session())
+// enter returns the question's session, which it waits for in lane; one of
+// another lane is given back before.
+func (a *asking) enter(ctx context.Context, lane engine.Lane) (engine.Session, error) {
+	if a.session != nil && (a.lane == lane || lane == engine.LaneHeavy && engine.Demote(a.session, false)) {
+		a.lane = lane
+		return a.session, nil
+	}
+	a.leave()
+	s, err := a.f.session(ctx, a.q, lane)
 	if err != nil {
 		return nil, err
 	}
-	a.atEnd(func() { _ = s.Close() })
-	a.atEnd(a.cut.close)
-	bound, err := engine.Bind(ctx, s, a.q.SQL, engine.Rules{
+	a.session, a.lane = s, lane
+	return s, nil
+}
+
+func (a *asking) leave() {
+	if a.session != nil {
+		_ = a.session.Close()
+		a.session = nil
+	}
+}
+
+func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
+	// Reading a text is light, and needs no worker where it was read before.
+	parser := a.f.memo.Parser(func(ctx context.Context) (engine.Session, error) { return a.enter(ctx, engine.LaneLight) })
+	bound, err := engine.Bind(ctx, parser, a.q.SQL, engine.Rules{
 		Resolve: func(r engine.TableRef) (engine.Target, error) { return a.cut.resolve(ctx, r) },
 		Now:     a.cut.now,
 	})
@@ -76,10 +96,11 @@ func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
 		return nil, err
 	}
 	st := engine.Statement{SQL: bound.SQL}
-	if err := a.cut.relations(&st); err != nil {
+	work, err := a.cut.relations(&st)
+	if err != nil {
 		return nil, err
 	}
-	rows, err := s.Query(ctx, st)
+	rows, err := a.start(ctx, st, laneOf(bound, work))
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +116,90 @@ func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
 			return nil
 		},
 	}, nil
+}
+
+// A question over at most this much is taken to be light until it has used up its
+// slice of time.
+const (
+	lightBytes = 64 << 20
+	lightRows  = 4_000_000
+)
+
+// laneOf is where a question is thought to belong.
+func laneOf(b *engine.Bound, w work) engine.Lane {
+	if b.Endless || w.bytes > lightBytes || w.rows > lightRows {
+		return engine.LaneHeavy
+	}
+	return engine.LaneLight
+}
+
+// start runs the statement. A question that was thought to be light and has no
+// rows after its slice goes on among the heavy ones where there is room, and else
+// gives up its worker and waits for its turn among them.
+func (a *asking) start(ctx context.Context, st engine.Statement, lane engine.Lane) (array.RecordReader, error) {
+	s, err := a.enter(ctx, lane)
+	if err != nil {
+		return nil, err
+	}
+	if lane == engine.LaneHeavy {
+		return s.Query(ctx, st)
+	}
+	t := startSlice(ctx, a.f.cfg.Slice, s)
+	a.atEnd(t.stop)
+	rows, err := s.Query(t.ctx, st)
+	if !t.begun() {
+		return rows, err
+	}
+	if err == nil {
+		rows.Release()
+	}
+	a.leave()
+	if s, err = a.enter(ctx, engine.LaneHeavy); err != nil {
+		return nil, err
+	}
+	return s.Query(ctx, st)
+}
+
+// slice is the time that a light question may take.
+type slice struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	session engine.Session
+	timer   *time.Timer
+
+	mu     sync.Mutex
+	rows   bool // the answer has begun: it cannot be started again
+	gaveUp bool
+}
+
+func startSlice(ctx context.Context, d time.Duration, s engine.Session) *slice {
+	t := &slice{session: s}
+	t.ctx, t.cancel = context.WithCancel(ctx)
+	t.timer = time.AfterFunc(d, t.over)
+	return t
+}
+
+func (t *slice) over() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !engine.Demote(t.session, t.rows) {
+		t.gaveUp = true
+		t.cancel()
+	}
+}
+
+// begun notes that the engine has answered, and reports whether the question was
+// stopped before to be started again.
+func (t *slice) begun() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rows = true
+	return t.gaveUp
+}
+
+func (t *slice) stop() {
+	t.timer.Stop()
+	t.cancel()
 }
 
 // reader gives the end of the stream its words: a deadline is a limit, not a

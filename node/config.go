@@ -26,12 +26,17 @@ type Config struct {
 	TLSCert string // PEM files; needed to listen elsewhere than on loopback
 	TLSKey  string
 
-	Memory      int64         // bytes for one question, default 2 GB
-	LoadMemory  int64         // bytes for one load, default half of the machine's memory, at most 8 GB
-	TempBytes   int64         // bytes that a worker may spill, default 20 GB
+	AllMemory  int64 // bytes that all workers together may have, default three quarters of the machine's
+	AllThreads int   // threads that all workers together may run, default those of up to eight workers
+	AllTemp    int64 // bytes that all workers together may spill, default half of what is free
+
+	Memory      int64         // bytes for one question, default a tenth of AllMemory, at most 2 GB
+	LoadMemory  int64         // bytes for one load, default a third of AllMemory, at most 8 GB
+	TempBytes   int64         // bytes that a worker may spill, default an eighth of AllTemp, at most 20 GB
 	Threads     int           // threads of a worker, default all cores
 	Deadline    time.Duration // longest question, default 5 minutes
 	Concurrency int           // questions at once, default twice the cores
+	Queue       int           // questions of one subject that wait, default 50 times Concurrency
 	Loads       int           // loads at once, default 1
 
 	TailRows  int64         // see store.Config
@@ -53,9 +58,13 @@ func (c Config) WithDefaults() Config {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:7070"
 	}
-	def(&c.Memory, 2<<30)
-	def(&c.LoadMemory, min(totalMemory()/2, 8<<30))
-	def(&c.TempBytes, 20<<30)
+	def(&c.AllMemory, totalMemory()/4*3)
+	def(&c.Memory, min(c.AllMemory/10, 2<<30))
+	def(&c.LoadMemory, min(c.AllMemory/3, 8<<30))
+	if c.AllTemp == 0 {
+		c.AllTemp = max(freeAbove(c.Data)/2, 1<<30)
+	}
+	def(&c.TempBytes, min(c.AllTemp/8, 20<<30))
 	if c.Threads == 0 {
 		c.Threads = runtime.NumCPU()
 	}
@@ -65,8 +74,14 @@ func (c Config) WithDefaults() Config {
 	if c.Concurrency == 0 {
 		c.Concurrency = 2 * runtime.NumCPU()
 	}
+	if c.Queue == 0 {
+		c.Queue = 50 * c.Concurrency
+	}
 	if c.Loads == 0 {
 		c.Loads = 1
+	}
+	if c.AllThreads == 0 {
+		c.AllThreads = c.Threads * max(min(c.Concurrency+c.Loads+1, 8), 4)
 	}
 	if c.Secrets == nil {
 		c.Secrets = func(string) (string, bool) { return "", false }
@@ -101,17 +116,24 @@ func (c Config) Validate() error {
 		key string
 		v   int64
 	}{
-		{"memory", c.Memory},
-		{"loadMemory", c.LoadMemory},
-		{"tempBytes", c.TempBytes},
-		{"threads", int64(c.Threads)},
-		{"deadline", int64(c.Deadline)},
-		{"concurrency", int64(c.Concurrency)},
-		{"loads", int64(c.Loads)},
+		{"memory", c.AllMemory},
+		{"threads", int64(c.AllThreads)},
+		{"temp", c.AllTemp},
+		{"query.memory", c.Memory},
+		{"load.memory", c.LoadMemory},
+		{"spill", c.TempBytes},
+		{"query.threads", int64(c.Threads)},
+		{"query.deadline", int64(c.Deadline)},
+		{"query.concurrency", int64(c.Concurrency)},
+		{"query.queue", int64(c.Queue)},
+		{"load.concurrency", int64(c.Loads)},
 	} {
 		if n.v < 0 {
 			bad(n.key, "%d is below zero", n.v)
 		}
+	}
+	if len(errs) == 0 {
+		errs = append(errs, c.checkDivision())
 	}
 	return errors.Join(errs...)
 }

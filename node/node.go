@@ -14,6 +14,7 @@ import (
 
 	"weft"
 	"weft/access"
+	"weft/budget"
 	"weft/engine"
 	"weft/federate"
 	"weft/ingest"
@@ -76,12 +77,14 @@ func (n *Node) Open(ctx context.Context) (err error) {
 		return err
 	}
 	n.tokens = access.NewTokens(n.books, n.env.Clock, n.token)
-	n.pool = engine.NewPool(engine.PoolConfig{Warm: 1}, n.cfg.RunEnv)
+	n.pool = engine.NewPool(engine.PoolConfig{
+		Warm: warmWorkers, Budget: budget.New(n.cfg.division(), time.Now), Memory: n.cfg.AllMemory, Spill: n.cfg.TempBytes,
+	}, n.cfg.RunEnv)
 	n.loads = semaphore.NewWeighted(int64(n.cfg.Loads))
 	n.readers = Drivers()
 	n.reader = federate.New(federate.Config{
 		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: n.cfg.Memory, TempBytes: n.cfg.TempBytes,
-		Threads: n.cfg.Threads, Deadline: n.cfg.Deadline, Concurrency: n.cfg.Concurrency, Queue: 50 * n.cfg.Concurrency,
+		Threads: n.cfg.Threads, Deadline: n.cfg.Deadline,
 	}, n.pool, visibleProducts{n}, n.cfg.RunEnv)
 	if err := n.openProducts(ctx); err != nil {
 		return err

@@ -54,7 +54,7 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 		Name: n.cfg.Name, Domains: n.domains(), Version: n.cfg.Version, Env: n.cfg.Env, Started: n.started,
 		Address: n.URL(), Products: list,
 		Workers: serve.WorkerStatus{
-			Running: live - idle, Idle: idle, Waiting: n.reader.Waiting(), Memory: n.cfg.Memory * int64(n.cfg.Concurrency),
+			Running: live - idle, Idle: idle, Waiting: n.reader.Waiting(), Memory: n.cfg.AllMemory,
 		},
 		Disk: serve.DiskStatus{Path: n.cfg.Data, Used: diskUse(n.cfg.Data), Free: freeDisk(n.cfg.Data)},
 	}

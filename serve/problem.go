@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"weft"
 )
@@ -25,6 +26,7 @@ type Problem struct {
 	Message string    `json:"message,omitempty" doc:"why it failed"`
 	Hint    string    `json:"hint,omitempty" doc:"what to do"`
 	Request string    `json:"request,omitempty" doc:"the request's id, which the node's log has too"`
+	After   float64   `json:"after,omitempty" doc:"seconds after which it may be worth to ask again"`
 }
 
 // problemPrefix starts the type of every problem.
@@ -99,6 +101,7 @@ func ProblemOf(err error, request string) *Problem {
 	p := &Problem{
 		Type: problemPrefix + string(e.Kind), Status: StatusOf(e.Kind), Detail: e.Error(), Kind: e.Kind,
 		Op: e.Op, Subject: e.Subject, Message: e.Message, Hint: weft.HintOf(e), Request: request,
+		After: weft.AfterOf(e).Seconds(),
 	}
 	if e.Cause != nil {
 		if p.Message != "" {
@@ -128,6 +131,7 @@ func (p *Problem) Err() *weft.Error {
 		k = KindOfStatus(p.Status)
 	}
 	e := &weft.Error{Op: p.Op, Subject: p.Subject, Kind: k, Message: p.Message, Hint: p.Hint}
+	e.After = time.Duration(min(max(p.After, 0), maxDeadline) * float64(time.Second))
 	if e.Message == "" && e.Op == "" {
 		if e.Message = p.Detail; e.Message == "" {
 			e.Message = p.Title
@@ -143,7 +147,7 @@ func AsError(err error) *weft.Error {
 	if errors.As(err, &e) {
 		if outer, ok := err.(*weft.Error); !ok || outer != e {
 			// A wrapper such as fmt.Errorf("…: %w") added words; keep them.
-			return &weft.Error{Kind: e.Kind, Hint: weft.HintOf(e), Message: err.Error()}
+			return &weft.Error{Kind: e.Kind, Hint: weft.HintOf(e), Message: err.Error(), After: weft.AfterOf(e)}
 		}
 		return e
 	}

@@ -20,10 +20,14 @@ type settings struct {
 
 	TLSCert, TLSKey string
 
+	Memory, Temp int64
+	Threads      int
+
 	QueryMemory      int64
 	QueryDeadline    time.Duration
 	QueryThreads     int
 	QueryConcurrency int
+	QueryQueue       int
 
 	LoadMemory      int64
 	LoadConcurrency int
@@ -103,8 +107,23 @@ var options = []option{
 		set:  func(s *settings, v string) error { s.TLSKey = v; return nil },
 	},
 	{
-		key: "query.memory", kind: "bytes", value: "2GiB",
-		text: "Memory that one query may use; more ends the query, never the node.",
+		key: "memory", kind: "bytes",
+		text: "Memory that all workers together may have: queries, loads and folds wait for their turn. Without it, three quarters of the machine's.",
+		set:  func(s *settings, v string) (err error) { s.Memory, err = parseBytes(v, 1<<30); return err },
+	},
+	{
+		key: "threads", kind: "number", value: "0",
+		text: "Threads that all workers together may run; 0 is those of up to eight workers.",
+		set:  func(s *settings, v string) (err error) { s.Threads, err = parseInt(v, 0, 1<<16); return err },
+	},
+	{
+		key: "temp", kind: "bytes",
+		text: "Disk space that all workers together may use for what does not fit into memory. Without it, half of what is free where the data is.",
+		set:  func(s *settings, v string) (err error) { s.Temp, err = parseBytes(v, 16<<20); return err },
+	},
+	{
+		key: "query.memory", kind: "bytes",
+		text: "Memory that one query may use; more ends the query, never the node. Without it, a tenth of memory, at most 2 GiB.",
 		set:  func(s *settings, v string) (err error) { s.QueryMemory, err = parseBytes(v, 32<<20); return err },
 	},
 	{
@@ -126,8 +145,13 @@ var options = []option{
 		set:  func(s *settings, v string) (err error) { s.QueryConcurrency, err = parseInt(v, 0, 1024); return err },
 	},
 	{
+		key: "query.queue", kind: "number", value: "0",
+		text: "Queries of one subject that may wait for their turn; one more is refused and told when to come back. 0 is 50 times query.concurrency.",
+		set:  func(s *settings, v string) (err error) { s.QueryQueue, err = parseInt(v, 0, 1<<20); return err },
+	},
+	{
 		key: "load.memory", kind: "bytes",
-		text: "Memory that one load of a product may use. Without it, half of the machine's, at most 8 GiB.",
+		text: "Memory that one load of a product may use. Without it, a third of memory, at most 8 GiB.",
 		set:  func(s *settings, v string) (err error) { s.LoadMemory, err = parseBytes(v, 64<<20); return err },
 	},
 	{
@@ -136,8 +160,8 @@ var options = []option{
 		set:  func(s *settings, v string) (err error) { s.LoadConcurrency, err = parseInt(v, 1, 256); return err },
 	},
 	{
-		key: "spill", kind: "bytes", value: "20GiB",
-		text: "Disk space that one query or load may use for what does not fit into its memory.",
+		key: "spill", kind: "bytes",
+		text: "Disk space that one query or load may use for what does not fit into its memory. Without it, an eighth of temp, at most 20 GiB.",
 		set:  func(s *settings, v string) (err error) { s.Spill, err = parseBytes(v, 1<<20); return err },
 	},
 	{

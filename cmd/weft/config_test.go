@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 	"pgregory.net/rapid"
@@ -13,7 +14,7 @@ import (
 // TestDefaults holds that every default is a legal value.
 func TestDefaults(t *testing.T) {
 	s := defaults()
-	if s.Listen != "127.0.0.1:7070" || s.QueryMemory != 2<<30 {
+	if s.Listen != "127.0.0.1:7070" || s.QueryDeadline != 5*time.Minute {
 		t.Fatalf("defaults are %+v", s)
 	}
 	seen := map[string]bool{}

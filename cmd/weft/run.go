@@ -39,6 +39,7 @@ func (a *app) nodeConfig(dir string, flags *pflag.FlagSet) (node.Config, error) 
 		Name: s.Name, Version: programVersion(), Domains: s.Domains,
 		Data: resolve(dir, s.Data), Listen: s.Listen, Hosts: s.Hosts, Env: s.Env,
 		TLSCert: resolveFile(dir, s.TLSCert), TLSKey: resolveFile(dir, s.TLSKey),
+		AllMemory: s.Memory, AllThreads: s.Threads, AllTemp: s.Temp, Queue: s.QueryQueue,
 		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
 		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill,
 		KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,

@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -186,12 +188,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error, status 
 	if p.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", `Bearer realm="weft"`)
 	}
-	if p.Status == http.StatusServiceUnavailable || p.Status == http.StatusTooManyRequests {
-		h.Set("Retry-After", "2")
+	if p.Status == http.StatusServiceUnavailable || p.After > 0 {
+		h.Set("Retry-After", strconv.Itoa(max(int(math.Ceil(p.After)), leastRetry)))
 	}
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // an error here means that nobody reads it
 }
+
+// leastRetry is after how many seconds one may ask again at the soonest.
+const leastRetry = 2
 
 // access writes one line per request: who asked what and what became of it,
 // never a token, a query string or a body.
