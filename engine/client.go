@@ -93,6 +93,9 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 	s.share.Store(math.Float64bits(-1))
 	s.asked.Store(false)
 	s.busy.Store(j.ID)
+	if st != nil {
+		s.proc.leave.allow(st.Files)
+	}
 	// A worker that does not even read its job is killed like one that does not
 	// answer: the end of the context is watched before anything is sent.
 	sent := make(chan struct{})
@@ -241,6 +244,7 @@ func (c *call) finish() {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
+	c.s.proc.leave.allow(nil)
 	c.s.busy.Store(0)
 	c.s.mu.Unlock()
 }
@@ -437,5 +441,16 @@ func (s *session) configure(outer context.Context, set settings) error {
 		return err
 	}
 	s.prot = out.Ready
+	if s.prot == nil || !s.prot.Leave {
+		return nil
+	}
+	fd, ok := s.proc.wire.takeFD()
+	if !ok {
+		return weft.Errorf(weft.KindInternal, "start a worker", "", "it did not say how to give it files")
+	}
+	if s.proc.leave, err = newLeave(fd, s.pool.cfg.seen); err != nil {
+		return weft.Errorf(weft.KindInternal, "start a worker", "", "%w", err)
+	}
+	go s.proc.leave.serve()
 	return nil
 }

@@ -16,6 +16,7 @@ type settings struct {
 	Temp      string   `json:"temp"`
 	TempBytes int64    `json:"temp_bytes"`
 	Limit     int64    `json:"limit"` // of the process's memory
+	Leave     bool     `json:"leave"` // files of the folders are opened by the node
 	Ordered   bool     `json:"ordered"`
 }
 
@@ -105,16 +106,23 @@ func confine(d *database, c settings) (*Protection, error) {
 			return nil, fmt.Errorf("the folder to spill to: %w", err)
 		}
 	}
-	p := &Protection{}
+	p := &Protection{wishes: -1}
 	if err := p.limits(c); err != nil {
 		return nil, err
 	}
-	p.Syscalls = limitSyscalls()
-	p.Files = limitFiles(c)
+	c.Leave = c.Leave && canAsk()
+	if p.Files = limitFiles(c); p.Files != "on" {
+		c.Leave = false // then nothing would hold what the node leaves to the kernel
+	}
 	if err := d.lock(lockdown(c)); err != nil {
 		return nil, err
 	}
 	p.Engine = true
+	p.Syscalls, p.wishes = limitSyscalls(c.Leave)
+	if c.Leave && p.wishes < 0 {
+		return nil, fmt.Errorf("the files cannot be opened by leave: %s", p.Syscalls)
+	}
+	p.Leave = c.Leave
 	return p, nil
 }
 

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if IsWorker() {
-		os.Exit(Work())
+		os.Exit(serveNode(probes))
 	}
 	os.Exit(m.Run())
 }

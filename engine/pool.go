@@ -32,6 +32,8 @@ type PoolConfig struct {
 	// Spill is the most that one worker may write to its temp folder; 0 is what
 	// its session asks for.
 	Spill int64
+
+	seen func(path string, given bool) // see leave
 }
 
 // Pool hands out sessions, each in a worker process of its own. It implements
@@ -339,6 +341,7 @@ func (p *Pool) retire(s *session) {
 func (p *Pool) drop(w *process) {
 	w.kill()
 	<-w.gone
+	w.leave.close()
 	p.mu.Lock()
 	delete(p.live, w)
 	p.mu.Unlock()
@@ -362,6 +365,7 @@ func (p *Pool) Close() {
 	}
 	for w := range live {
 		<-w.gone
+		w.leave.close()
 	}
 	close(p.done)
 }
@@ -370,7 +374,7 @@ func (p *Pool) Close() {
 // anybody can be given.
 func (p *Pool) settingsOf(c SessionConfig) settings {
 	s := settings{
-		Write: c.Write, Memory: c.Memory, Threads: c.Threads, Temp: c.Temp, TempBytes: c.TempBytes, Ordered: c.Ordered,
+		Write: c.Write, Memory: c.Memory, Threads: c.Threads, Temp: c.Temp, TempBytes: c.TempBytes, Ordered: c.Ordered, Leave: c.Leave,
 	}
 	if s.Threads <= 0 {
 		s.Threads = runtime.NumCPU()

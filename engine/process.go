@@ -19,6 +19,7 @@ type process struct {
 	wire   *wire
 	stderr *tail
 	gone   chan struct{} // closed when the process has ended
+	leave  *leave        // nil where it opens its files itself
 	limit  int64         // of its memory; the pool's to count
 	oom    int64         // the kernel's count of processes killed for memory, at the start
 }

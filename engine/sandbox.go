@@ -22,6 +22,9 @@ type Protection struct {
 	Memory   int64  `json:"memory"`   // bytes that the process can have at all
 	Syscalls string `json:"syscalls"` // "on", or why no filter of system calls could be set
 	Files    string `json:"files"`    // "on", or why the kernel does not confine it to its files
+	Leave    bool   `json:"leave"`    // each file is opened by the node, for one statement
+
+	wishes int // what the node reads the wishes to open from, -1 for none
 }
 
 // limits bounds what the process can take from the machine. A worker that has
@@ -133,7 +136,11 @@ func limitFiles(c settings) string {
 		return "create a ruleset: " + e.Error()
 	}
 	defer unix.Close(int(fd))
-	for _, r := range c.Folders {
+	folders := c.Folders
+	if c.Leave {
+		folders = nil
+	}
+	for _, r := range folders {
 		if err := allow(int(fd), r, rightsRead&known); err != nil {
 			return err.Error()
 		}

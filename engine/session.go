@@ -37,13 +37,16 @@ type Statement struct {
 
 // SessionConfig says what a session may do. It is fixed for its life.
 type SessionConfig struct {
-	Name      string   // for logs and metrics: "query", "load sales.orders"
-	Read      []string // folders and files that statements may read
-	Write     string   // the one folder that COPY may write to, empty for none
-	Memory    int64    // bytes that the engine may use; the process gets a margin above it
-	Threads   int      // 0 is all cores
-	Temp      string   // folder to spill to, empty for no spilling
-	TempBytes int64    // most that may be spilled
+	Name string   // for logs and metrics: "query", "load sales.orders"
+	Read []string // folders and files that statements may read
+	// Leave narrows the folders of Read to the Files of each statement, where the
+	// kernel can do that; Protection says whether it does.
+	Leave     bool
+	Write     string // the one folder that COPY may write to, empty for none
+	Memory    int64  // bytes that the engine may use; the process gets a margin above it
+	Threads   int    // 0 is all cores
+	Temp      string // folder to spill to, empty for no spilling
+	TempBytes int64  // most that may be spilled
 	// Ordered keeps the order of rows through COPY; it costs memory and time.
 	Ordered bool
 

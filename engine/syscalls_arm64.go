@@ -1,4 +1,9 @@
 package engine
 
-// forks are the ways to make a process that only this machine has: none.
-var forks []uint32
+import "golang.org/x/sys/unix"
+
+// refusedHere are the refused calls that only this machine has.
+var refusedHere = []uint32{unix.SYS_KEXEC_FILE_LOAD}
+
+// opens are the calls that open a file by its path.
+var opens = []uint32{unix.SYS_OPENAT}

@@ -38,7 +38,11 @@ func IsWorker() bool { return os.Getenv(workerEnv) == "1" }
 
 // Work is the life of a worker: it serves the process that started it until
 // that one goes away, and returns the exit code.
-func Work() int {
+func Work() int { return serveNode(nil) }
+
+// serveNode is Work with jobs of tests, by name: text in, text out, under all that
+// holds a worker.
+func serveNode(probes map[string]func(string) string) int {
 	runtime.LockOSThread() // the engine and its threads inherit this thread's confinement
 	f := os.NewFile(3, "node")
 	c, err := net.FileConn(f)
@@ -51,7 +55,7 @@ func Work() int {
 		fmt.Fprintln(os.Stderr, "weft worker:", err)
 		return 2
 	}
-	k := &worker{wire: newWire(c.(*net.UnixConn)), jobs: make(chan request)}
+	k := &worker{wire: newWire(c.(*net.UnixConn)), jobs: make(chan request), probes: probes}
 	go k.listen()
 	fmt.Fprintln(os.Stderr, "weft worker:", k.serve())
 	return 1
@@ -70,6 +74,8 @@ type worker struct {
 	jobs chan request
 	db   *database
 	cfg  settings
+
+	probes map[string]func(string) string // of tests; see serveNode
 
 	current atomic.Uint64 // id of the job that can be interrupted, 0 for none
 	mu      sync.Mutex    // an interrupt is of the current job and of no later one
@@ -147,14 +153,20 @@ func (k *worker) serve() error {
 	for {
 		r := k.await()
 		var out outcome
+		fd := -1
 		switch r.kind {
 		case frameConfigure:
-			out = k.configure(r.body)
+			if out = k.configure(r.body); out.Ready != nil {
+				fd = out.Ready.wishes
+			}
 		case frameStatement:
 			out = k.do(r)
 		}
-		if err := k.wire.sendJSON(frameEnd, -1, out); err != nil {
+		if err := k.wire.sendJSON(frameEnd, fd, out); err != nil {
 			return err
+		}
+		if fd >= 0 {
+			_ = unix.Close(fd)
 		}
 	}
 }
@@ -276,6 +288,10 @@ func (k *worker) job(j job, out *outcome) error {
 		return err
 	case "query", "exec":
 	default:
+		if f := k.probes[j.Do]; f != nil {
+			out.Text = f(j.Text)
+			return nil
+		}
 		return classed("INTERNAL", "unknown job %q", j.Do)
 	}
 	if err := k.db.run("begin"); err != nil {

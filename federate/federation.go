@@ -87,7 +87,7 @@ func (f *Federation) session(ctx context.Context, q weft.Question, lane engine.L
 	defer f.waiting.Add(-1)
 	return f.sessions.Session(ctx, engine.SessionConfig{
 		Name: "query", Lane: lane, Who: string(q.Subject.Kind) + " " + q.Subject.ID,
-		Read: []string{f.cfg.Data}, Memory: lowered(f.cfg.Memory, q.Limits.Memory), Threads: threads(f.cfg.Threads, q.Limits.Threads),
+		Read: []string{f.cfg.Data}, Leave: true, Memory: lowered(f.cfg.Memory, q.Limits.Memory), Threads: threads(f.cfg.Threads, q.Limits.Threads),
 		Temp: f.cfg.Temp, TempBytes: f.cfg.TempBytes, Ordered: true,
 	})
 }
