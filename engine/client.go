@@ -76,17 +76,13 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 	}
 	s.ids++
 	j := job{ID: s.ids, Do: do, Text: text, Say: s.rested}
-	fd := -1
+	var over handover
 	if st != nil {
 		j.Text, j.Views = st.SQL, st.Views
-		if len(st.Sources) > 0 {
-			f, spans, err := writeSources(st.Sources)
-			if err != nil {
-				s.mu.Unlock()
-				return nil, weft.Errorf(weft.KindUnavailable, "hand data to the engine", "", "%w", err)
-			}
-			defer f.Close()
-			fd, j.Sources = int(f.Fd()), spans
+		defer over.close()
+		if err := over.pack(st, &j); err != nil {
+			s.mu.Unlock()
+			return nil, weft.Errorf(weft.KindUnavailable, "hand data to the engine", "", "%w", err)
 		}
 	}
 	c := &call{s: s, ctx: ctx, id: j.ID, began: time.Now(), begun: !j.Say}
@@ -104,7 +100,7 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 		<-sent
 		c.cancel()
 	})
-	err := s.proc.wire.sendJSON(frameStatement, fd, j)
+	err := s.proc.wire.sendJSON(frameStatement, over.fds(), j)
 	close(sent)
 	if err != nil {
 		c.fail(err)
@@ -150,7 +146,7 @@ func (c *call) killLater() bool {
 // interrupt asks the worker to stop and kills it when it does not.
 func (c *call) interrupt() {
 	if c.killLater() && !c.asked.Swap(true) {
-		_ = c.s.proc.wire.sendJSON(frameInterrupt, -1, c.id)
+		_ = c.s.proc.wire.sendJSON(frameInterrupt, nil, c.id)
 	}
 }
 
@@ -393,7 +389,7 @@ func (s *session) Progress() float64 {
 		return -1
 	}
 	if !s.asked.Swap(true) {
-		_ = s.proc.wire.send(frameProgress, -1)
+		_ = s.proc.wire.send(frameProgress, nil)
 	}
 	return math.Float64frombits(s.share.Load())
 }
@@ -427,7 +423,8 @@ func (s *session) configure(outer context.Context, set settings) error {
 	defer cancel()
 	s.mu.Lock()
 	c := &call{s: s, ctx: ctx, began: time.Now()}
-	if err := s.proc.wire.sendJSON(frameConfigure, -1, set); err != nil {
+	s.proc.wire.files = true // this one answer comes with a file
+	if err := s.proc.wire.sendJSON(frameConfigure, nil, set); err != nil {
 		c.fail(err)
 		return c.err
 	}
@@ -440,15 +437,16 @@ func (s *session) configure(outer context.Context, set settings) error {
 	if err != nil {
 		return err
 	}
+	fds := s.proc.wire.takeFDs()
+	s.proc.wire.files = false
 	s.prot = out.Ready
 	if s.prot == nil || !s.prot.Leave {
 		return nil
 	}
-	fd, ok := s.proc.wire.takeFD()
-	if !ok {
+	if len(fds) != 1 {
 		return weft.Errorf(weft.KindInternal, "start a worker", "", "it did not say how to give it files")
 	}
-	if s.proc.leave, err = newLeave(fd, s.pool.cfg.seen); err != nil {
+	if s.proc.leave, err = newLeave(fds[0], s.pool.cfg.seen); err != nil {
 		return weft.Errorf(weft.KindInternal, "start a worker", "", "%w", err)
 	}
 	go s.proc.leave.serve()

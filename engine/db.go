@@ -3,6 +3,7 @@ package engine
 /*
 #include <stdlib.h>
 #include "arrow.h"
+#include "keyset.h"
 */
 import "C"
 
@@ -25,7 +26,7 @@ type database struct {
 }
 
 // openDatabase opens an in-memory database with start settings and installs
-// arrow_source.
+// arrow_source and weft_changed.
 func openDatabase(settings map[string]string) (*database, error) {
 	var cfg duck.Config
 	if duck.CreateConfig(&cfg) == duck.StateError {
@@ -49,6 +50,10 @@ func openDatabase(settings map[string]string) (*database, error) {
 	if C.weft_source_register(d.conn.Ptr) != 0 {
 		d.close()
 		return nil, fmt.Errorf("the engine does not take arrow_source")
+	}
+	if C.weft_keysets_register(d.conn.Ptr) != 0 {
+		d.close()
+		return nil, fmt.Errorf("the engine does not take weft_changed")
 	}
 	return d, nil
 }

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sys/unix"
 
 	"weft"
 )
@@ -73,7 +75,7 @@ func directFault(err error) error {
 type directRows struct {
 	d     *Direct
 	s     *stream
-	srcs  []*attached
+	got   received
 	drops []string
 	cur   arrow.RecordBatch
 	err   error
@@ -82,12 +84,20 @@ type directRows struct {
 }
 
 func (r *directRows) prepare(st Statement) error {
-	for _, s := range st.Sources {
-		a, err := attach(s)
-		if err != nil {
-			return err
+	var over handover
+	defer over.close()
+	var j job
+	err := over.pack(&st, &j)
+	if err == nil {
+		var fds []int
+		for _, fd := range over.fds() {
+			fd, err = unix.Dup(fd)
+			fds = append(fds, fd)
 		}
-		r.srcs = append(r.srcs, a)
+		err = errors.Join(err, r.got.unpack(j, fds))
+	}
+	if err != nil {
+		return err
 	}
 	drops, err := r.d.k.makeViews(st.Views)
 	r.drops = drops
@@ -142,9 +152,7 @@ func (r *directRows) Release() {
 			r.err = fmt.Errorf("drop a view: %w", err)
 		}
 	}
-	for _, a := range r.srcs {
-		a.detach()
-	}
+	r.got.close()
 }
 
 var _ array.RecordReader = (*directRows)(nil)

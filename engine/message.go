@@ -125,33 +125,25 @@ func (s *spool) WritePayload(p ipc.Payload) error {
 	return nil
 }
 
-// writeSources puts sources into a sealed memory file that a worker maps.
-func writeSources(srcs []Source) (*os.File, []sourceSpan, error) {
-	fd, err := unix.MemfdCreate("weft-sources", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
-	if err != nil {
-		return nil, nil, err
-	}
-	f := os.NewFile(uintptr(fd), "weft-sources")
-	s := &spool{w: bufio.NewWriterSize(f, 128<<10)}
-	spans := make([]sourceSpan, 0, len(srcs))
-	for _, src := range srcs {
-		start := s.pos
-		if err := writeSource(s, src); err != nil {
-			f.Close()
-			return nil, nil, fmt.Errorf("source %s: %w", src.Name, err)
+// write puts bytes at a multiple of 64 and returns where.
+func (s *spool) write(b []byte) (piece, error) {
+	pad := -s.pos & 63
+	for _, p := range [][]byte{zeros[:pad], b} {
+		n, err := s.w.Write(p)
+		if s.pos += int64(n); err != nil {
+			return piece{}, err
 		}
-		spans = append(spans, sourceSpan{src.Name, start, s.pos - start})
 	}
-	err = s.w.Flush()
-	if err == nil {
-		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS,
-			unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE|unix.F_SEAL_SEAL)
+	return piece{Offset: s.pos - int64(len(b)), Length: int64(len(b))}, nil
+}
+
+// seal ends a memory file: nobody can change it any more.
+func (s *spool) seal(f *os.File) error {
+	if err := s.w.Flush(); err != nil {
+		return err
 	}
-	if err != nil {
-		f.Close()
-		return nil, nil, err
-	}
-	return f, spans, nil
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_WRITE|unix.F_SEAL_SEAL)
+	return err
 }
 
 func writeSource(s *spool, src Source) error {

@@ -41,14 +41,37 @@ type job struct {
 	Say     bool         `json:"say,omitempty"` // when it begins
 	Text    string       `json:"text"`
 	Views   []View       `json:"views,omitempty"`
+	Files   []int64      `json:"files,omitempty"` // sizes of the memory files that come with the job
 	Sources []sourceSpan `json:"sources,omitempty"`
+	Keys    []keysSpan   `json:"keys,omitempty"`
 }
 
-// sourceSpan says where in the memory file a source lies.
+// piece is a place in a memory file of the job.
+type piece struct {
+	File   int   `json:"file"`
+	Offset int64 `json:"offset"`
+	Length int64 `json:"length"`
+}
+
+// sourceSpan says where a source lies: its batches in one or more pieces.
 type sourceSpan struct {
-	Name   string `json:"name"`
-	Offset int64  `json:"offset"`
-	Length int64  `json:"length"`
+	Name  string  `json:"name"`
+	Parts []piece `json:"parts"`
+	Rows  int64   `json:"rows"`           // that count, from the first
+	Mark  string  `json:"mark,omitempty"` // a column more, whose bits Marks has
+	Marks piece   `json:"marks"`
+}
+
+// keysSpan says where the sets of keys of one name lie.
+type keysSpan struct {
+	Name string    `json:"name"`
+	Sets []setSpan `json:"sets"`
+}
+
+type setSpan struct {
+	Path string `json:"path,omitempty"` // of a file; otherwise At says where
+	At   piece  `json:"at"`
+	UpTo int64  `json:"upto"`
 }
 
 // outcome ends a job.
@@ -71,12 +94,13 @@ type fault struct {
 // wire is one end of the socket pair. Reads are made by one goroutine at a
 // time, writes by any.
 type wire struct {
-	conn *net.UnixConn
-	mu   sync.Mutex // of writes
-	buf  []byte     // read but not used yet
-	room [64 << 10]byte
-	oob  [64]byte
-	fds  []int // received with the bytes read so far, in order
+	conn  *net.UnixConn
+	mu    sync.Mutex // of writes
+	buf   []byte     // read but not used yet
+	room  [64 << 10]byte
+	oob   [16 + 4*maxFiles + 64]byte
+	files bool  // file descriptors are taken from the other side
+	fds   []int // received with the bytes read so far, in order
 }
 
 func newWire(c *net.UnixConn) *wire {
@@ -149,20 +173,25 @@ func (w *wire) keep(oob []byte) {
 		return
 	}
 	for i := range msgs {
-		if fds, err := unix.ParseUnixRights(&msgs[i]); err == nil {
+		fds, err := unix.ParseUnixRights(&msgs[i])
+		if err != nil {
+			continue
+		}
+		if w.files {
 			w.fds = append(w.fds, fds...)
+			continue
+		}
+		for _, fd := range fds { // nobody here asked for any
+			_ = unix.Close(fd)
 		}
 	}
 }
 
-// takeFD returns the next received file descriptor.
-func (w *wire) takeFD() (int, bool) {
-	if len(w.fds) == 0 {
-		return -1, false
-	}
-	fd := w.fds[0]
-	w.fds = w.fds[1:]
-	return fd, true
+// takeFDs returns the received file descriptors.
+func (w *wire) takeFDs() []int {
+	fds := w.fds
+	w.fds = nil
+	return fds
 }
 
 // payload reads n bytes.
@@ -171,9 +200,12 @@ func (w *wire) payload(n int) ([]byte, error) {
 	return b, w.full(b)
 }
 
-// send writes one frame made of parts. A file descriptor goes along with it
-// unless fd is negative.
-func (w *wire) send(kind byte, fd int, parts ...[]byte) error {
+// maxFiles is how many file descriptors come with one frame at most; the kernel
+// takes a few more.
+const maxFiles = 200
+
+// send writes one frame made of parts, with file descriptors along with it.
+func (w *wire) send(kind byte, fds []int, parts ...[]byte) error {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
@@ -186,8 +218,8 @@ func (w *wire) send(kind byte, fd int, parts ...[]byte) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if fd >= 0 {
-		if _, _, err := w.conn.WriteMsgUnix(h, unix.UnixRights(fd), nil); err != nil {
+	if len(fds) > 0 {
+		if _, _, err := w.conn.WriteMsgUnix(h, unix.UnixRights(fds...), nil); err != nil {
 			return err
 		}
 	} else {
@@ -199,10 +231,10 @@ func (w *wire) send(kind byte, fd int, parts ...[]byte) error {
 }
 
 // sendJSON writes v as a frame.
-func (w *wire) sendJSON(kind byte, fd int, v any) error {
+func (w *wire) sendJSON(kind byte, fds []int, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	return w.send(kind, fd, b)
+	return w.send(kind, fds, b)
 }

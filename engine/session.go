@@ -13,7 +13,26 @@ import (
 type Source struct {
 	Name    string
 	Schema  *arrow.Schema
+	Shared  []*Shared // come before Batches
 	Batches []arrow.RecordBatch
+	// Rows, where it is not 0, is how many rows count, from the first.
+	Rows int64
+	// Mark names a BOOLEAN column more, behind those of Schema: bit i of Marks,
+	// the least of a byte first, is its value in row i. Empty for none.
+	Mark  string
+	Marks []byte
+	// Sets, where there are any, make the source something to ask and not rows:
+	// weft_changed('Name', key, …) is true where one of them has the key. The
+	// types of the columns decide how a key is encoded: see the store's keys.
+	Sets []KeysUpTo
+}
+
+// KeysUpTo is a set as it was when its numbers went up to a number: keys that
+// came later do not count.
+type KeysUpTo struct {
+	Set  *KeySet // or, where it is nil,
+	Path string  // the file that holds one, which the session may read
+	UpTo int64
 }
 
 // View is a named relation that a statement sees: CREATE VIEW Schema.Name AS SQL.

@@ -56,6 +56,7 @@ func serveNode(probes map[string]func(string) string) int {
 		return 2
 	}
 	k := &worker{wire: newWire(c.(*net.UnixConn)), jobs: make(chan request), probes: probes}
+	k.wire.files = true
 	go k.listen()
 	fmt.Fprintln(os.Stderr, "weft worker:", k.serve())
 	return 1
@@ -65,7 +66,7 @@ func serveNode(probes map[string]func(string) string) int {
 type request struct {
 	kind byte
 	body []byte
-	fd   int
+	fds  []int
 }
 
 // worker is the child's side of a session.
@@ -96,11 +97,7 @@ func (k *worker) listen() {
 		}
 		switch kind {
 		case frameConfigure, frameStatement:
-			fd := -1
-			if got, ok := k.wire.takeFD(); ok {
-				fd = got
-			}
-			k.jobs <- request{kind, b, fd}
+			k.jobs <- request{kind, b, k.wire.takeFDs()}
 		case frameInterrupt:
 			var id uint64
 			if json.Unmarshal(b, &id) == nil {
@@ -112,7 +109,7 @@ func (k *worker) listen() {
 			if k.current.Load() != 0 {
 				share = k.db.progress()
 			}
-			_ = k.wire.sendJSON(frameProgress, -1, share)
+			_ = k.wire.sendJSON(frameProgress, nil, share)
 		default:
 			os.Exit(3)
 		}
@@ -153,19 +150,19 @@ func (k *worker) serve() error {
 	for {
 		r := k.await()
 		var out outcome
-		fd := -1
+		var fds []int
 		switch r.kind {
 		case frameConfigure:
-			if out = k.configure(r.body); out.Ready != nil {
-				fd = out.Ready.wishes
+			if out = k.configure(r.body); out.Ready != nil && out.Ready.wishes >= 0 {
+				fds = []int{out.Ready.wishes}
 			}
 		case frameStatement:
 			out = k.do(r)
 		}
-		if err := k.wire.sendJSON(frameEnd, fd, out); err != nil {
+		if err := k.wire.sendJSON(frameEnd, fds, out); err != nil {
 			return err
 		}
-		if fd >= 0 {
+		for _, fd := range fds {
 			_ = unix.Close(fd)
 		}
 	}
@@ -208,22 +205,18 @@ func (k *worker) do(r request) (out outcome) {
 	}
 	out.ID = j.ID
 	if j.Say {
-		if err := k.wire.send(frameBegun, -1); err != nil {
+		if err := k.wire.send(frameBegun, nil); err != nil {
 			return outcome{Fault: &fault{Kind: weft.KindInternal, Message: err.Error()}}
 		}
 	}
 	k.current.Store(j.ID)
 	defer k.settled()
-	mem, srcs, err := k.attachAll(j, r.fd)
+	var got received
+	err := got.unpack(j, r.fds)
 	if err == nil {
 		err = k.job(j, &out)
 	}
-	for _, s := range srcs {
-		s.detach()
-	}
-	if mem != nil {
-		_ = unix.Munmap(mem)
-	}
+	got.close()
 	if k.stop.Load() == j.ID && err != nil {
 		out.Fault = &fault{Kind: "cancelled", Message: "stopped"}
 	} else if err != nil {
@@ -236,42 +229,6 @@ func (k *worker) do(r request) (out outcome) {
 		out.Dirty = out.Dirty || out.Fault.Kind == weft.KindLimit || out.Fault.Kind == weft.KindInternal
 	}
 	return out
-}
-
-// attachAll maps the job's memory file and shows its sources to the engine.
-func (k *worker) attachAll(j job, fd int) ([]byte, []*attached, error) {
-	if fd >= 0 {
-		defer unix.Close(fd)
-	}
-	if len(j.Sources) == 0 {
-		return nil, nil, nil
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, nil, classed("INTERNAL", "the sources did not arrive: %v", err)
-	}
-	mem, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		return nil, nil, classed("INTERNAL", "map the sources: %v", err)
-	}
-	var all []*attached
-	for _, sp := range j.Sources {
-		if sp.Offset < 0 || sp.Length < 0 || sp.Offset > st.Size-sp.Length {
-			return mem, all, classed("INTERNAL", "source %s lies outside its file", sp.Name)
-		}
-		src, err := readSource(sp.Name, mem[sp.Offset:sp.Offset+sp.Length])
-		if err == nil {
-			var a *attached
-			if a, err = attach(src); err == nil {
-				all = append(all, a)
-			}
-		}
-		src.release()
-		if err != nil {
-			return mem, all, err
-		}
-	}
-	return mem, all, nil
 }
 
 // job runs the statement of j within a transaction that takes its views away
@@ -369,7 +326,7 @@ func (k *worker) query(sql string, out *outcome) error {
 	if err != nil {
 		return err
 	}
-	if err := k.wire.send(frameSchema, -1, sc); err != nil {
+	if err := k.wire.send(frameSchema, nil, sc); err != nil {
 		return err
 	}
 	b, err := s.next()
@@ -424,7 +381,7 @@ func (k *worker) send(b arrow.RecordBatch) error {
 	defer whole.Release()
 	parts, n := encodeBatch(whole)
 	if n <= maxMessage {
-		return k.wire.send(frameBatch, -1, parts...)
+		return k.wire.send(frameBatch, nil, parts...)
 	}
 	if b.NumRows() == 1 {
 		return errTooWide

@@ -27,6 +27,9 @@ func newBigints(v []int64) arrow.Array {
 	return b.NewArray()
 }
 
+// bigints reads a column of 64-bit numbers.
+func bigints(c arrow.Array) func(row int) int64 { return c.(*array.Int64).Value }
+
 // newBooleans makes a column of truth values.
 func newBooleans(v []bool) arrow.Array {
 	b := array.NewBooleanBuilder(memory.DefaultAllocator)

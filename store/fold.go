@@ -33,18 +33,22 @@ func (s *Store) Compact(ctx context.Context, force bool) error {
 		return err
 	}
 	defer s.endFold(p)
-	if p.work() {
+	if s.work(p) {
 		sess, err := s.session(ctx, "compact", max(1, runtime.NumCPU()/2))
 		if err != nil {
 			return err
 		}
 		defer func() { _ = sess.Close() }()
 		for _, f := range p.spans {
-			if !f.fold {
-				continue
+			if f.fold {
+				if err := s.foldSpan(ctx, sess, p, f); err != nil {
+					return err
+				}
 			}
-			if err := s.foldSpan(ctx, sess, p, f); err != nil {
-				return err
+			for _, d := range s.keyless(f) {
+				if err := s.writeKeys(ctx, sess, f, d); err != nil {
+					return err
+				}
 			}
 		}
 		if err := s.fs.SyncDir(s.filesDir()); err != nil {
@@ -91,8 +95,9 @@ type spanFold struct {
 	drop   bool // retention has ended for it
 }
 
-func (p *foldPlan) work() bool {
-	return slices.ContainsFunc(p.spans, func(f *spanFold) bool { return f.fold })
+// work reports whether there is something to write.
+func (s *Store) work(p *foldPlan) bool {
+	return slices.ContainsFunc(p.spans, func(f *spanFold) bool { return f.fold || len(s.keyless(f)) > 0 })
 }
 
 // planFold fixes what to fold; nil where nothing is due.
@@ -139,6 +144,7 @@ func (s *Store) planFold(force bool) (*foldPlan, error) {
 			if f.fold = f.needsFold(); !f.fold {
 				f.levels = sp.files()
 			}
+			sp.closeTail()
 			ft.spans = append(ft.spans, f)
 			p.spans = append(p.spans, f)
 		}
@@ -259,7 +265,10 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 	}
 	sql := fmt.Sprintf("FROM (SELECT %s, %s, %s AS %s, %s FROM (%s))%s ORDER BY %s",
 		cols, ColumnSeq, to, columnSeqTo, ColumnOp, all, where, order)
-	return d, s.writeFile(ctx, sess, p, d, sql, r.rel.Sources)
+	if err := s.writeFile(ctx, sess, p, d, sql, r.rel.Sources); err != nil || d.Merges == 0 {
+		return d, err
+	}
+	return d, s.writeKeys(ctx, sess, f, d)
 }
 
 // bounds are the commits that a level's rows are of, and the first that is no

@@ -103,18 +103,12 @@ func (ft *foldTable) install(now []*span, at weft.Seq) []*span {
 	return append(out, now[len(ft.spans):]...)
 }
 
-// levelsAfter is what levels hold of the commits after at.
+// levelsAfter is what levels hold of the commits after at. The fold has closed
+// the tail there, so that a level is wholly before or after.
 func levelsAfter(levels []*level, at weft.Seq) []*level {
-	var out []*level
-	for _, l := range levels {
-		switch {
-		case l.file != nil && l.file.First > at:
-			out = append(out, l)
-		case l.tail != nil:
-			if t := l.tail.after(at); t.rows > 0 {
-				out = append(out, &level{tail: t})
-			}
-		}
+	i := 0
+	for i < len(levels) && levels[i].first() <= at {
+		i++
 	}
-	return out
+	return slices.Clone(levels[i:])
 }

@@ -77,25 +77,6 @@ func (t *keyTable) key(row int) []byte {
 	return t.sets[i].key(row - t.firsts[i])
 }
 
-// copyFrom fills an empty table with the rows of another from one on; those that
-// are their key's last are put.
-func (t *keyTable) copyFrom(o *keyTable, from int, last func(row int) bool) {
-	for j, k := range o.sets {
-		if end := o.firsts[j] + k.len(); end <= from {
-			continue
-		}
-		if skip := from - o.firsts[j]; skip > 0 {
-			k = k.pick(func(row int) bool { return row >= skip })
-		}
-		first := t.addSet(k)
-		for i := range k.len() {
-			if last(first + i) {
-				t.put(k, i, first+i)
-			}
-		}
-	}
-}
-
 func (t *keyTable) grow(need int) {
 	n := max(64, len(t.slots))
 	for n < need {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -336,6 +337,7 @@ func (s *Store) removeOrphans() error {
 	for _, f := range s.man.History {
 		named[f.Name] = f.Bytes
 	}
+	kept := maps.Clone(named)
 	es, err := s.fs.ReadDir(s.filesDir())
 	if err != nil {
 		return ioError("list the files", s.filesDir(), err)
@@ -348,7 +350,11 @@ func (s *Store) removeOrphans() error {
 			}
 			continue
 		}
-		if strings.HasSuffix(e.Name(), ".parquet") || strings.HasSuffix(e.Name(), ".tmp") {
+		if of, ok := strings.CutSuffix(e.Name(), keysSuffix); ok && kept[of] > 0 {
+			s.adoptSeed(s.filePath(e.Name()))
+			continue
+		}
+		if strings.HasSuffix(e.Name(), ".parquet") || strings.HasSuffix(e.Name(), ".tmp") || strings.HasSuffix(e.Name(), keysSuffix) {
 			orphans = append(orphans, s.filePath(e.Name()))
 		}
 	}

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"weft/engine"
 )
 
@@ -18,8 +15,10 @@ import (
 //	+ for each level of changes: rows that are their key's last in it at the cut
 //	  and no delete, their key in no later level
 //
-// The keys are read from files and blocks of known size, so that the engine
-// builds its hash table on that side, which is the small one.
+// Whether a later level has changed a key is asked of sets that are there
+// already: the question's own conditions then still find their rows by the zone
+// maps of the files, and nothing is built for it. A level without a set is
+// joined, which gives the same rows.
 func (s *Store) relation(v *tableView, name string) Relation {
 	r := &relationWriter{store: s, view: v, name: name}
 	r.rel.Rows = v.rows
@@ -29,16 +28,16 @@ func (s *Store) relation(v *tableView, name string) Relation {
 	}
 	base, changes := v.levels[:n], v.levels[n:]
 	if len(changes) == 0 {
-		r.rel.SQL, r.rel.Plain = r.base(base, "")
+		r.rel.SQL, r.rel.Plain = r.base(base, nil)
 		return r.rel
 	}
 	var parts []string
 	if len(base) > 0 {
-		q, _ := r.base(base, r.keysOf(changes))
+		q, _ := r.base(base, changes)
 		parts = append(parts, q)
 	}
 	for i, l := range changes {
-		parts = append(parts, r.live(l, r.keysOf(changes[i+1:])))
+		parts = append(parts, r.live(l, changes[i+1:]))
 	}
 	r.rel.SQL = strings.Join(parts, "\nUNION ALL\n")
 	return r.rel
@@ -49,7 +48,7 @@ type relationWriter struct {
 	view    *tableView
 	name    string
 	rel     Relation
-	sources map[int64]tailSources // by the first Seq of the piece of the tail
+	sources map[*tail]string // the names of the tails' rows
 }
 
 // read is the scan of files that have the same form.
@@ -72,15 +71,15 @@ func (r *relationWriter) addFile(path string) {
 	r.rel.Files = append(r.rel.Files, path)
 }
 
-// base puts the levels of a base together, less the rows whose key is in keys.
-// It is plain where one scan of files gives all of it.
-func (r *relationWriter) base(levels []levelView, keys string) (sql string, plain bool) {
+// base puts the levels of a base together, less the rows whose key is in later
+// levels. It is plain where one scan of files gives all of it.
+func (r *relationWriter) base(levels, later []levelView) (sql string, plain bool) {
 	var whole []*dataFile
 	var froms []string
 	for _, l := range levels {
 		switch {
 		case l.file == nil:
-			froms = append(froms, "arrow_source("+engine.QuoteLiteral(r.tail(l.tail, false).rows)+")")
+			froms = append(froms, "arrow_source("+engine.QuoteLiteral(r.tail(l.tail, false))+")")
 		case l.file.Last > r.view.cut:
 			froms = append(froms, fmt.Sprintf("(FROM %s WHERE %s <= %d)", r.read(l.file), ColumnSeq, r.view.cut))
 		default:
@@ -95,10 +94,11 @@ func (r *relationWriter) base(levels []levelView, keys string) (sql string, plai
 		return r.empty(), false
 	}
 	var parts []string
+	without := r.without(later)
 	for _, f := range froms {
-		parts = append(parts, "SELECT "+cols+" FROM "+f+" AS r"+r.without(keys))
+		parts = append(parts, "SELECT "+cols+" FROM "+f+" AS r"+without)
 	}
-	return strings.Join(parts, "\nUNION ALL\n"), keys == "" && len(parts) == 1 && len(whole) > 0
+	return strings.Join(parts, "\nUNION ALL\n"), len(later) == 0 && len(parts) == 1 && len(whole) > 0
 }
 
 // empty is a table without rows.
@@ -111,18 +111,52 @@ func (r *relationWriter) empty() string {
 	return "SELECT " + strings.Join(parts, ", ") + " WHERE false"
 }
 
-// without is the clause that leaves out rows whose key is in keys.
-func (r *relationWriter) without(keys string) string {
-	if keys == "" {
-		return ""
+// without is the clause that leaves out rows whose key is in later levels.
+func (r *relationWriter) without(later []levelView) string {
+	var joined []levelView
+	src := engine.Source{}
+	for _, l := range later {
+		if set, ok := r.set(l); ok {
+			src.Sets = append(src.Sets, set)
+		} else {
+			joined = append(joined, l)
+		}
 	}
-	var on []string
+	clause := ""
+	var keys, on []string
 	for i, k := range r.view.span.keys {
 		f := r.view.span.schema.Field(k)
 		t, _ := sqlType(f)
-		on = append(on, fmt.Sprintf("r.%s::%s = k.k%d", engine.QuoteIdent(f.Name), t, i))
+		keys = append(keys, fmt.Sprintf("r.%s::%s", engine.QuoteIdent(f.Name), t))
+		on = append(on, fmt.Sprintf("%s = k.k%d", keys[i], i))
 	}
-	return " ANTI JOIN (" + keys + ") AS k ON " + strings.Join(on, " AND ")
+	if len(joined) > 0 {
+		clause = " ANTI JOIN (" + r.keysOf(joined) + ") AS k ON " + strings.Join(on, " AND ")
+	}
+	if len(src.Sets) > 0 {
+		src.Name = fmt.Sprintf("%s/%d", r.name, len(r.rel.Sources))
+		r.rel.Sources = append(r.rel.Sources, src)
+		clause += " WHERE NOT weft_changed(" + engine.QuoteLiteral(src.Name) + ", " + strings.Join(keys, ", ") + ")"
+	}
+	return clause
+}
+
+// set is the set of the keys that a level of changes has changed, false where
+// there is none.
+func (r *relationWriter) set(l levelView) (engine.KeysUpTo, bool) {
+	set := engine.KeysUpTo{UpTo: int64(r.view.cut)}
+	switch {
+	case l.file == nil:
+		set.Set = l.tail.keySet(r.store.keySeed)
+	case l.file.Form == formChange:
+		if set.Path = r.store.keysPath(l.file); set.Path == "" {
+			return set, false
+		}
+		r.addFile(set.Path)
+	default:
+		return set, false
+	}
+	return set, true
 }
 
 // keysOf selects the keys that levels of changes have changed up to the cut,
@@ -141,24 +175,21 @@ func (r *relationWriter) keysOf(levels []levelView) string {
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// changed is the scan of all changed keys of a level of changes up to the cut.
+// changed is the scan of all changed keys of a file of changes up to the cut.
 func (r *relationWriter) changed(l levelView) string {
-	switch {
-	case l.file == nil:
-		return "arrow_source(" + engine.QuoteLiteral(r.tail(l.tail, true).keys) + ")"
-	case l.file.Form == formChange && l.file.Last > r.view.cut:
+	if l.file.Form == formChange && l.file.Last > r.view.cut {
 		return fmt.Sprintf("%s WHERE %s <= %d", r.read(l.file), ColumnSeq, r.view.cut)
 	}
 	return r.read(l.file)
 }
 
 // live selects the rows of a level of changes that are their key's last in it at
-// the cut, are no delete, and whose key is not in keys.
-func (r *relationWriter) live(l levelView, keys string) string {
+// the cut, are no delete, and whose key is in no later level.
+func (r *relationWriter) live(l levelView, later []levelView) string {
 	var from string
 	switch {
 	case l.file == nil:
-		from = fmt.Sprintf("(FROM arrow_source(%s) WHERE %s)", engine.QuoteLiteral(r.tail(l.tail, true).rows), columnLive)
+		from = fmt.Sprintf("(FROM arrow_source(%s) WHERE %s)", engine.QuoteLiteral(r.tail(l.tail, true)), columnLive)
 	case l.file.Form == formRows:
 		from = r.read(l.file)
 	case l.file.Form == formMerge:
@@ -168,79 +199,28 @@ func (r *relationWriter) live(l levelView, keys string) string {
 	default:
 		from = fmt.Sprintf("(FROM %s WHERE %s > %d AND %s <> 'd')", r.read(l.file), columnSeqTo, r.view.cut, ColumnOp)
 	}
-	return "SELECT " + columns(r.view.span.schema, "r.") + " FROM " + from + " AS r" + r.without(keys)
+	return "SELECT " + columns(r.view.span.schema, "r.") + " FROM " + from + " AS r" + r.without(later)
 }
 
-// tailSources are the names of a piece of the tail: its rows, and as changes the
-// rows with the marker _live and the keys that changed, each once.
-type tailSources struct {
-	rows, keys string
-}
-
-// tail makes the Arrow sources of a piece of the tail, once. As part of a base
-// it is rows alone.
-func (r *relationWriter) tail(t tailView, changes bool) tailSources {
-	first := t.firstSeq()
-	if s, ok := r.sources[first]; ok {
-		return s
+// tail makes the Arrow source of a piece of the tail, once; as changes its rows
+// have the marker _live.
+func (r *relationWriter) tail(t tailView, changes bool) string {
+	if name, ok := r.sources[t.of]; ok {
+		return name
 	}
 	if r.sources == nil {
-		r.sources = map[int64]tailSources{}
+		r.sources = map[*tail]string{}
 	}
-	s := tailSources{rows: fmt.Sprintf("%s/%d", r.name, len(r.sources))}
-	src := engine.Source{Name: s.rows, Schema: t.of.schema, Batches: t.records()}
+	name := fmt.Sprintf("%s/%d", r.name, len(r.rel.Sources))
+	var live []byte
 	if changes {
-		s.keys = s.rows + "/keys"
 		r.store.mu.Lock()
-		last, live := t.marks()
+		live = t.live()
 		r.store.mu.Unlock()
-		r.rel.Sources = append(r.rel.Sources, keySource(s.keys, t.of, src.Batches, last))
-		src.Schema = withLive(t.of.schema)
-		src.Batches = addColumns(src.Schema, src.Batches, func(from, to int) []arrow.Array {
-			return []arrow.Array{newBooleans(live[from:to])}
-		})
 	}
-	r.rel.Sources = append(r.rel.Sources, src)
-	r.sources[first] = s
-	return s
-}
-
-// keySource gives the key columns of the rows that are their key's last.
-func keySource(name string, t *tail, recs []arrow.RecordBatch, last []bool) engine.Source {
-	src := engine.Source{Name: name}
-	fields := make([]arrow.Field, len(t.keys))
-	for i, k := range t.keys {
-		fields[i] = t.schema.Field(k)
-	}
-	src.Schema = arrow.NewSchema(fields, nil)
-	for _, rec := range recs {
-		cols := make([]arrow.Array, len(t.keys))
-		for i, k := range t.keys {
-			cols[i] = rec.Column(k)
-		}
-		n := rec.NumRows()
-		keys, err := pick(array.NewRecordBatch(src.Schema, cols, n), last[:n])
-		if err != nil {
-			panic(err) // key columns are of simple types, all of which can be picked
-		}
-		last = last[n:]
-		if keys.NumRows() > 0 {
-			src.Batches = append(src.Batches, keys)
-		}
-	}
-	return src
-}
-
-func (v tailView) firstSeq() int64 {
-	if len(v.seq) == 0 {
-		return 0
-	}
-	return v.seq[0]
-}
-
-func withLive(s *arrow.Schema) *arrow.Schema {
-	fs := append(append([]arrow.Field{}, s.Fields()...), arrow.Field{Name: columnLive, Type: arrow.FixedWidthTypes.Boolean})
-	return arrow.NewSchema(fs, nil)
+	r.rel.Sources = append(r.rel.Sources, t.source(name, live))
+	r.sources[t.of] = name
+	return name
 }
 
 // countFiles is the number of rows of a view whose levels are appends alone.

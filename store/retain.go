@@ -195,6 +195,9 @@ func (s *Store) foldDue() bool {
 				if l.file != nil && l.file.Form == formMerge {
 					bulk++
 				}
+				if l.file != nil && l.file.hasKeys() && l.file.keys == keysMissing {
+					return true
+				}
 			}
 			if bulk > maxBulkLevels {
 				return true

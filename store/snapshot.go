@@ -189,8 +189,14 @@ func (s *Snapshot) Close() error {
 // be removed is when the store opens next.
 func (s *Store) removeFiles(files []*dataFile) {
 	for _, f := range files {
-		if err := s.fs.Remove(s.filePath(f.Name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			s.cfg.Env.Log.Warn("a file that is no longer needed could not be removed", "file", s.filePath(f.Name), "error", err)
+		names := []string{f.Name}
+		if f.hasKeys() {
+			names = append(names, f.Name+keysSuffix)
+		}
+		for _, n := range names {
+			if err := s.fs.Remove(s.filePath(n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				s.cfg.Env.Log.Warn("a file that is no longer needed could not be removed", "file", s.filePath(n), "error", err)
+			}
 		}
 	}
 }

@@ -78,6 +78,7 @@ type dataFile struct {
 
 	refs int  // snapshots that may read it
 	dead bool // no manifest names it; it goes with the last snapshot
+	keys keysState
 }
 
 // first is the Seq of the level's first rows.
@@ -101,7 +102,7 @@ func (l *level) merges() weft.Seq {
 
 // openTail is the tail that the next batch goes to.
 func (s *span) openTail() *tail {
-	if n := len(s.levels); n > 0 && s.levels[n-1].tail != nil {
+	if n := len(s.levels); n > 0 && s.levels[n-1].tail != nil && !s.levels[n-1].tail.closed {
 		return s.levels[n-1].tail
 	}
 	t := newTail(s.schema, s.keys)
@@ -121,6 +122,14 @@ func (t *table) lastTail() *tail {
 // addFile puts a file behind all that the span has.
 func (s *span) addFile(f *dataFile) {
 	s.levels = append(slices.Clip(s.levels), &level{file: f})
+}
+
+// closeTail makes the next batch go to a tail of its own, so that what there is
+// now can be folded as it stands.
+func (s *span) closeTail() {
+	if n := len(s.levels); n > 0 && s.levels[n-1].tail != nil {
+		s.levels[n-1].tail.closed = true
+	}
 }
 
 // tailSize is the number of rows and bytes that are in no file yet.

@@ -26,6 +26,7 @@ type Store struct {
 	writer  sync.Mutex        // one Append at a time
 	shapes  map[string]*shape // by table, of its last commit; guarded by writer
 	compact sync.Mutex        // one Compact at a time
+	keySeed uint64            // of sets of keys
 
 	mu       sync.Mutex // guards what follows, never held over the disk
 	man      manifest   // identity, oldest cut, checkpoint and history; Tables is not kept up
@@ -101,7 +102,7 @@ func open(ctx context.Context, cfg Config, fsys fileSystem) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{
-		cfg: cfg, fs: fsys, tables: map[string]*table{}, shapes: map[string]*shape{}, leases: map[*Snapshot]struct{}{},
+		cfg: cfg, fs: fsys, tables: map[string]*table{}, shapes: map[string]*shape{}, keySeed: newSeed(), leases: map[*Snapshot]struct{}{},
 		moved: make(chan struct{}), due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	for _, d := range []string{cfg.Dir, s.journalDir(), s.filesDir()} {

@@ -33,6 +33,9 @@ type tail struct {
 	last       keyTable // keyed tables only: key → its last row
 	pending    []pendingKeys
 	firstMerge weft.Seq // 0 where there are appends only
+	// closed says that a fold takes all of it: what comes next goes to another.
+	closed bool
+	read   tailReading
 }
 
 func newTail(schema *arrow.Schema, keys []int) *tail {
@@ -144,39 +147,11 @@ func (t *tail) upTo(cut weft.Seq) int {
 	return sort.Search(len(t.seq), func(i int) bool { return t.seq[i] > int64(cut) })
 }
 
-// after returns a tail of the rows after cut: what is left when the rows up to
-// cut are in a file.
-func (t *tail) after(cut weft.Seq) *tail {
-	t.catchUp()
-	n := t.upTo(cut)
-	u := newTail(t.schema, t.keys)
-	u.seq, u.op = slices.Clone(t.seq[n:]), slices.Clone(t.op[n:])
-	u.rows = len(u.seq)
-	if t.firstMerge != 0 && u.rows > 0 {
-		if i := sort.Search(u.rows, func(i int) bool { return u.seq[i] >= int64(t.firstMerge) }); i < u.rows {
-			u.firstMerge = weft.Seq(u.seq[i])
-		}
-	}
-	if t.keys != nil {
-		u.seqTo = slices.Clone(t.seqTo[n:])
-		u.last.copyFrom(&t.last, n, func(row int) bool { return u.seqTo[row] == seqForever })
-	}
-	for at, i := 0, 0; i < len(t.blocks); i++ {
-		b := t.blocks[i]
-		from, to := max(n-at, 0), int(b.NumRows())
-		if from < to {
-			u.addBlock(b.NewSlice(int64(from), int64(to)))
-			u.bytes += int64(recordSize(b)) * int64(to-from) / int64(to) // a slice shares the block's buffers
-		}
-		at += to
-	}
-	return u
-}
-
 // tailView is the part of a tail that a cut sees. Safe beside the writer.
 type tailView struct {
 	of     *tail
 	blocks []arrow.RecordBatch
+	whole  int // blocks before this one are never joined with others again
 	rows   int
 	cut    weft.Seq
 	op     []byte
@@ -191,14 +166,17 @@ func (t *tail) view(cut weft.Seq) tailView {
 	t.catchUp()
 	n := t.upTo(cut)
 	return tailView{
-		of: t, blocks: t.blocks, rows: n, cut: cut, op: t.op[:n:n], seq: t.seq[:n:n],
+		of: t, blocks: t.blocks, whole: t.open, rows: n, cut: cut, op: t.op[:n:n], seq: t.seq[:n:n],
 		merges: t.firstMerge != 0 && t.firstMerge <= cut, firstMerge: t.firstMerge,
 	}
 }
 
 // records returns the view's rows as blocks of at least blockRows rows but for
 // the last.
-func (v tailView) records() []arrow.RecordBatch {
+func (v tailView) records() []arrow.RecordBatch { return v.joined(v.blocks, int64(v.rows)) }
+
+// joined returns the first rows of blocks, small ones put together.
+func (v tailView) joined(blocks []arrow.RecordBatch, rows int64) []arrow.RecordBatch {
 	var out, small []arrow.RecordBatch
 	var smallRows int64
 	flush := func() {
@@ -207,15 +185,14 @@ func (v tailView) records() []arrow.RecordBatch {
 		}
 		small, smallRows = nil, 0
 	}
-	left := int64(v.rows)
-	for _, b := range v.blocks {
-		if left == 0 {
+	for _, b := range blocks {
+		if rows <= 0 {
 			break
 		}
-		if b.NumRows() > left {
-			b = b.NewSlice(0, left)
+		if b.NumRows() > rows {
+			b = b.NewSlice(0, rows)
 		}
-		left -= b.NumRows()
+		rows -= b.NumRows()
 		if b.NumRows() >= blockRows {
 			flush()
 			out = append(out, b)
@@ -228,15 +205,4 @@ func (v tailView) records() []arrow.RecordBatch {
 	}
 	flush()
 	return out
-}
-
-// marks copies what a keyed table's rows are at the cut: its key's last one, and
-// that and no delete. The store's lock must be held.
-func (v tailView) marks() (last, live []bool) {
-	last, live = make([]bool, v.rows), make([]bool, v.rows)
-	for i := range last {
-		last[i] = v.of.seqTo[i] > int64(v.cut)
-		live[i] = last[i] && v.op[i] != 'd'
-	}
-	return last, live
 }

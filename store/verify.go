@@ -218,4 +218,7 @@ func (v *verifier) file(f *dataFile, consequence string) {
 	case digest != f.Hash:
 		v.add(rel, 0, "the digest of the file does not hold", consequence)
 	}
+	if f.hasKeys() {
+		v.keys(rel+keysSuffix, f)
+	}
 }

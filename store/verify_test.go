@@ -143,6 +143,9 @@ func TestVerifyNamesWhatIsMissing(t *testing.T) {
 	dir := filepath.Join(root, "p")
 	history(t, e, dir)
 	for name, b := range filesBelow(t, dir) {
+		if strings.HasSuffix(name, keysSuffix) {
+			continue // the next fold makes it
+		}
 		path := filepath.Join(dir, name)
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
@@ -168,8 +171,8 @@ func TestNewerVersionsAreRefusedByName(t *testing.T) {
 	dir := filepath.Join(root, "p")
 	history(t, e, dir)
 	for name, b := range filesBelow(t, dir) {
-		if strings.HasSuffix(name, ".parquet") {
-			continue
+		if strings.HasSuffix(name, ".parquet") || strings.HasSuffix(name, keysSuffix) {
+			continue // the one has no version of ours, the other is made again
 		}
 		bad := bytes.Clone(b)
 		if name == manifestFile {

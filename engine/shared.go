@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"golang.org/x/sys/unix"
+)
+
+// sharedMemory makes a memory file of n bytes that this process can write
+// through the mapping it returns, and nobody else, by whatever they are given.
+func sharedMemory(name string, n int64) (*os.File, []byte, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make shared memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	if err := f.Truncate(n); err != nil {
+		_ = f.Close()
+		return nil, nil, fmt.Errorf("make shared memory: %w", err)
+	}
+	mem, err := unix.Mmap(fd, 0, int(n), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err == nil {
+		if _, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_FUTURE_WRITE|unix.F_SEAL_SEAL); err != nil {
+			_ = unix.Munmap(mem)
+		}
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, fmt.Errorf("make shared memory: %w", err)
+	}
+	return f, mem, nil
+}
+
+// Shared is batches that were laid out once in a memory file, so that any number
+// of statements can read them without a copy. Immutable; it goes when nothing
+// refers to it.
+type Shared struct {
+	file *os.File
+	size int64
+	rows int64
+}
+
+// Share lays batches of one schema out for workers.
+func Share(schema *arrow.Schema, batches []arrow.RecordBatch) (*Shared, error) {
+	fd, err := unix.MemfdCreate("weft-rows", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, fmt.Errorf("make shared memory: %w", err)
+	}
+	sh := &Shared{file: os.NewFile(uintptr(fd), "weft-rows")}
+	s := &spool{w: bufio.NewWriterSize(sh.file, 128<<10)}
+	err = writeSource(s, Source{Schema: schema, Batches: batches})
+	if err == nil {
+		err = s.seal(sh.file)
+	}
+	if err != nil {
+		_ = sh.file.Close()
+		return nil, err
+	}
+	sh.size = s.pos
+	for _, b := range batches {
+		sh.rows += b.NumRows()
+	}
+	return sh, nil
+}
+
+// Rows is the number of rows.
+func (s *Shared) Rows() int64 { return s.rows }
+
+// mapped is memory of the process that a statement reads through.
+type mapped [][]byte
+
+// add maps a file to be read, of exactly size bytes where size is not negative.
+func (m *mapped) add(fd int, size int64) ([]byte, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, err
+	}
+	if size >= 0 && st.Size != size || st.Size <= 0 {
+		return nil, fmt.Errorf("a file of %d bytes where %d were announced", st.Size, size)
+	}
+	b, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_SHARED)
+	if err == nil {
+		*m = append(*m, b)
+	}
+	return b, err
+}
+
+// open maps a file by its path.
+func (m *mapped) open(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := m.add(int(f.Fd()), -1)
+	runtime.KeepAlive(f)
+	return b, err
+}
+
+func (m *mapped) close() {
+	for _, b := range *m {
+		_ = unix.Munmap(b)
+	}
+	*m = nil
+}

@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/engine"
+)
+
+// A change file has its keys beside it in a file of its own, as a set that a
+// worker maps. It is derived and nothing depends on it but speed: one that is
+// missing or damaged is made again by the next fold, and until then the change
+// file itself is read for its keys.
+
+// keysSuffix ends the name of the file that has a data file's keys.
+const keysSuffix = ".keys"
+
+// maxKeysFile bounds what is read of one.
+const maxKeysFile = 64 << 30
+
+// keysState is what is known of a data file's keys.
+type keysState int
+
+const (
+	keysUnknown keysState = iota // nobody has looked yet
+	keysThere
+	keysMissing
+)
+
+// hasKeys reports whether a file of keys belongs beside it.
+func (f *dataFile) hasKeys() bool { return f.Form == formChange && f.Merges != 0 }
+
+// owner is what a file of keys says to be beside this file and no other.
+func (f *dataFile) owner() uint64 { return binary.LittleEndian.Uint64(f.Hash[:8]) }
+
+// keysPath is the file with the keys of a change file, "" where there is none.
+func (s *Store) keysPath(f *dataFile) string {
+	path := s.filePath(f.Name + keysSuffix)
+	s.mu.Lock()
+	state := f.keys
+	s.mu.Unlock()
+	if state == keysUnknown {
+		state = s.checkKeys(path, f)
+		s.mu.Lock()
+		f.keys = state
+		s.mu.Unlock()
+	}
+	if state == keysThere {
+		return path
+	}
+	return ""
+}
+
+// checkKeys reads a file of keys once, to hold it against its checksum.
+func (s *Store) checkKeys(path string, f *dataFile) keysState {
+	b, err := readWhole(s.fs, path, maxKeysFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return keysMissing
+	}
+	if err == nil {
+		var n int
+		if n, err = engine.CheckKeySet(b, f.owner()); err == nil && int64(n) > f.Rows {
+			err = fmt.Errorf("it has %d keys, the file has %d rows", n, f.Rows)
+		}
+	}
+	if err != nil {
+		s.cfg.Env.Log.Warn("a derived file of keys cannot be used and will be made again", "file", path, "error", err)
+		return keysMissing
+	}
+	return keysThere
+}
+
+// keyless lists the change files that a span keeps and that have lost their keys.
+func (s *Store) keyless(f *spanFold) []*dataFile {
+	var out []*dataFile
+	for _, d := range f.levels {
+		if d.hasKeys() && s.keysPath(d) == "" {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// writeKeys makes the file with the keys of a change file.
+func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold, d *dataFile) error {
+	var names []string
+	var keys []int
+	for i, k := range f.span.keys {
+		field := f.span.schema.Field(k)
+		t, _ := sqlType(field)
+		names = append(names, engine.QuoteIdent(field.Name)+"::"+t)
+		keys = append(keys, i)
+	}
+	rows, err := sess.Query(ctx, engine.Statement{SQL: fmt.Sprintf("SELECT %s, %s FROM read_parquet(%s, hive_partitioning = false)",
+		strings.Join(names, ", "), ColumnSeq, engine.QuoteLiteral(s.filePath(d.Name)))})
+	if err != nil {
+		return err
+	}
+	defer rows.Release()
+	schema := f.keySchema()
+	set := engine.NewKeySet(keyWidth(schema, keys), s.keySeed)
+	if set, err = set.Copy(int(d.Rows), 0); err != nil {
+		return err
+	}
+	for rows.Next() {
+		rec := rows.RecordBatch()
+		encoded, err := keysOf(schema, keys, rec)
+		if err != nil {
+			return weft.Errorf(weft.KindCorrupt, "compact", s.filePath(d.Name), "%w", err)
+		}
+		seq := bigints(rec.Column(len(keys)))
+		for i := range encoded.len() {
+			if set, _, _, err = set.Add(encoded.key(i), seq(i)); err != nil {
+				return err
+			}
+		}
+	}
+	if rows.Err() != nil {
+		return rows.Err()
+	}
+	path := s.filePath(d.Name + keysSuffix)
+	if err := writeUnsynced(s.fs, path, set.Bytes(d.owner())); err != nil {
+		return ioError("write the keys of a file", path, err)
+	}
+	s.mu.Lock()
+	d.keys = keysThere
+	s.mu.Unlock()
+	return nil
+}
+
+// keySchema is the table's key columns alone.
+func (f *spanFold) keySchema() *arrow.Schema {
+	var fields []arrow.Field
+	for _, k := range f.span.keys {
+		fields = append(fields, f.span.schema.Field(k))
+	}
+	return arrow.NewSchema(fields, nil)
+}
+
+// writeUnsynced writes a file that a checksum guards and that can be made again:
+// what a crash leaves of it is noticed.
+func writeUnsynced(fsys fileSystem, path string, content []byte) error {
+	f, err := fsys.Open(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, 0)
+	return errors.Join(err, f.Close())
+}
+
+// keys checks a derived file of keys.
+func (v *verifier) keys(rel string, f *dataFile) {
+	const consequence = "none but speed: the next fold makes it again"
+	b, err := readWhole(v.fs, filepath.Join(v.dir, rel), maxKeysFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return // an older version had none
+	}
+	if err == nil {
+		_, err = engine.CheckKeySet(b, f.owner())
+	}
+	if err != nil {
+		v.fail(rel, 0, err, consequence)
+	}
+}
+
+// adoptSeed goes on with the seed of a set that is there: sets of one seed are
+// asked together fastest.
+func (s *Store) adoptSeed(path string) {
+	f, err := s.fs.Open(path, os.O_RDONLY)
+	if err != nil {
+		return // it will be found missing when it is needed
+	}
+	defer func() { _ = f.Close() }()
+	var b [8]byte
+	if _, err := f.ReadAt(b[:], engine.KeySetSeedAt); err == nil {
+		s.keySeed = binary.LittleEndian.Uint64(b[:])
+	}
+}
+
+// newSeed is what the sets of one store's keys are made with.
+func newSeed() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // documented never to fail
+	return binary.LittleEndian.Uint64(b[:])
+}
