@@ -27,4 +27,5 @@ const (
 	StateUpstreamStopped State = "upstream stopped"
 	StateUnreachable     State = "unreachable"
 	StateRetired         State = "retired"
+	StateDamaged         State = "damaged" // stored bytes are not what was written; what is whole can be read
 )

@@ -1,15 +1,19 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"weft"
 	"weft/access"
 	"weft/serve"
 	"weft/store"
@@ -47,8 +51,14 @@ func TestGolden(t *testing.T) {
 			data := filepath.Join(r.dir, ".weft")
 			goldentest.Unpack(t, archive, data)
 			r.start()
+			if text := r.node.Upgraded(); (version == "v1") != (text != "") {
+				t.Errorf("starting on %s the node says %q", version, text)
+			}
 			sameGolden(t, r.goldenText(), string(want))
 			r.restart()
+			if text := r.node.Upgraded(); text != "" {
+				t.Errorf("starting again the node says %q", text)
+			}
 			sameGolden(t, r.goldenText(), string(want))
 			// The node goes on where the older one stopped.
 			r.write(shop)
@@ -210,5 +220,105 @@ func makeGolden(t *testing.T, name string) {
 	goldentest.Pack(t, filepath.Join(goldenPlace, ".weft"), filepath.Join(to, "node.tar.zst"))
 	if err := os.WriteFile(filepath.Join(to, "node.txt"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestGoingBack puts back what an upgrade replaced, as docs/format/versions.md
+// says, and finds the older folder whole.
+func TestGoingBack(t *testing.T) {
+	r := &rig{t: t, dir: t.TempDir()}
+	data := filepath.Join(r.dir, ".weft")
+	goldentest.Unpack(t, filepath.Join(goldenDir, "v1", "node.tar.zst"), data)
+	r.start()
+	r.write(shop)
+	r.csv("7,new,7.00")
+	r.apply("shop", serve.OutcomeCommitted)
+	r.stop()
+	script := shellBlock(t, "../docs/format/versions.md")
+	cmd := exec.Command("bash", "-euc", script)
+	cmd.Dir = r.dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	books, err := os.ReadFile(filepath.Join(data, "books.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := binary.BigEndian.Uint32(books[60:]); v != 1 {
+		t.Errorf("the books have version %d", v)
+	}
+	for _, dir := range productDirs(t, data) {
+		if strings.HasSuffix(dir, ".new") {
+			continue
+		}
+		m, err := os.ReadFile(filepath.Join(dir, "manifest"))
+		if err != nil || !strings.Contains(string(m), `"version":1,`) {
+			t.Errorf("%s is not of version 1: %v", dir, err)
+		}
+		if f := store.Verify(dir); len(f) != 0 {
+			t.Error(f)
+		}
+	}
+}
+
+// shellBlock is the first shell block of a page.
+func shellBlock(t *testing.T, page string) string {
+	t.Helper()
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "```sh\n")
+	script, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("no shell block in ", page)
+	}
+	return script
+}
+
+// TestNewerDataFolderIsRefused starts a node on a folder that a newer one wrote:
+// it says so, and changes nothing.
+func TestNewerDataFolderIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.write(shop)
+	r.apply("shop", serve.OutcomeCommitted)
+	manifest := r.fileOf("sales.shop", "manifest")
+	r.stop()
+	path := filepath.Join(r.dir, ".weft", "books.db")
+	good, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Clone(good)
+	binary.BigEndian.PutUint32(newer[60:], 99)
+	if err := os.WriteFile(path, newer, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n, err := New(r.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = n.Open(context.Background())
+	if weft.KindOf(err) != weft.KindConflict || !strings.Contains(err.Error(), "99") || weft.HintOf(err) == "" {
+		t.Fatal(err)
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// One product that a newer program wrote takes nothing else down.
+	m, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m = bytes.Replace(m, []byte(`"version":2`), []byte(`"version":9`), 1)
+	if err := os.WriteFile(manifest, m, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	if s := r.state("sales.shop"); s.State != weft.StateUnreachable || !strings.Contains(s.LastError, "format version 9") {
+		t.Errorf("status says %+v", s)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -42,6 +44,7 @@ type Node struct {
 	server   *http.Server
 	loads    *semaphore.Weighted // loads at once
 	stageSeq counter
+	holding  chan struct{} // one product at a time holds its files in the background
 
 	mu       sync.RWMutex
 	products map[weft.Name]*product
@@ -55,7 +58,7 @@ func New(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Node{cfg: cfg, env: cfg.RunEnv.Named("node"), products: map[weft.Name]*product{}}, nil
+	return &Node{cfg: cfg, env: cfg.RunEnv.Named("node"), products: map[weft.Name]*product{}, holding: make(chan struct{}, 1)}, nil
 }
 
 // Open takes the data folder, which a second node is refused, recovers every
@@ -178,6 +181,17 @@ func (n *Node) writeAddress() error {
 
 // URL is where the API is.
 func (n *Node) URL() string { return n.server.URL() }
+
+// Upgraded says in one sentence that Open has upgraded a data folder of an older
+// format, and where what it replaced is; empty where it has not.
+func (n *Node) Upgraded() string {
+	saved := n.books.Upgraded()
+	if saved == "" {
+		return ""
+	}
+	name := filepath.Base(saved)
+	return fmt.Sprintf("The data folder was of an older format and is upgraded; what was replaced is kept in the folders %s (docs/format/versions.md says how to go back).", name)
+}
 
 // Token is the local administrator's token.
 func (n *Node) Token() string { return n.token }
@@ -309,6 +323,6 @@ func (n *Node) storeConfig(rec records.Product) store.Config {
 	return store.Config{
 		Dir: n.cfg.productDir(rec.ID), ID: rec.ID, Product: rec.Name,
 		TailRows: n.cfg.TailRows, KeepFor: n.cfg.KeepFor, KeepBytes: n.cfg.KeepBytes,
-		Sessions: n.pool, Temp: n.cfg.path("tmp"), Env: n.cfg.RunEnv,
+		Sessions: n.pool, Temp: n.cfg.path("tmp"), Background: n.holding, Env: n.cfg.RunEnv,
 	}
 }

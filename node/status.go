@@ -107,7 +107,10 @@ func (p *product) summary(ctx context.Context, _ weft.Subject) (*serve.ProductSu
 	if rec.Retired {
 		s.Life = weft.LifeRetired
 	}
-	if err := p.counts(ctx, s); err != nil {
+	if err := p.counts(ctx, s); weft.KindOf(err) == weft.KindCorrupt {
+		s.State, s.LastError, s.ErrorKind, s.Todo = weft.StateDamaged, err.Error(), weft.KindCorrupt, weft.HintOf(err)
+		return s, nil
+	} else if err != nil {
 		return nil, err
 	}
 	if !next.IsZero() && !rec.Paused && !rec.Retired && readsSources(f) {
@@ -117,6 +120,13 @@ func (p *product) summary(ctx context.Context, _ weft.Subject) (*serve.ProductSu
 		s.LastError, s.ErrorKind = last.Error, last.Kind
 	}
 	s.State, s.Todo = p.state(s)
+	for _, f := range p.store.Damage() {
+		if f.Note || s.State == weft.StateDamaged {
+			continue
+		}
+		s.State, s.ErrorKind, s.LastError = weft.StateDamaged, weft.KindCorrupt, f.String()
+		s.Todo = "restore the product from a backup; stop the node and weft verify lists all faults"
+	}
 	return s, nil
 }
 

@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	_ "modernc.org/sqlite" // the driver registers itself under "sqlite"
 
@@ -15,11 +17,25 @@ import (
 // Books is the node's database. Safe for concurrent use; every change is
 // durable when the call returns.
 type Books struct {
-	db *sql.DB
+	db       *sql.DB
+	upgraded string
 }
 
-// version is the schema's version, kept in PRAGMA user_version.
-const version = 1
+// version is the version of the books, kept in PRAGMA user_version: the data
+// folder's (docs/format/versions.md). The magic is in PRAGMA application_id.
+const (
+	version = 2
+	magic   = 0x57454654 // "WEFT"
+)
+
+// SavedDir is the folder beside the books that keeps them as they were before an
+// upgrade.
+var SavedDir = fmt.Sprintf("before-%d", version)
+
+// upgrades are what brings books of a version, the key, to the next one.
+var upgrades = map[int]string{
+	1: fmt.Sprintf("PRAGMA application_id=%d", magic),
+}
 
 const schema = `
 CREATE TABLE product (
@@ -76,37 +92,95 @@ func Open(ctx context.Context, path string) (*Books, error) {
 	}
 	db.SetMaxOpenConns(1) // one writer; reads are few and short
 	b := &Books{db: db}
-	if err := b.upgrade(ctx); err != nil {
+	if err := b.upgrade(ctx, path); err != nil {
 		_ = db.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
-func (b *Books) upgrade(ctx context.Context) error {
-	var v int
-	if err := b.db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&v); err != nil {
+// Upgraded is the folder that keeps the books of an older version which this
+// Open has upgraded; empty where there was nothing to upgrade.
+func (b *Books) Upgraded() string { return b.upgraded }
+
+// upgrade makes new books, or brings those of an older version to this one after
+// saving them. It may be interrupted anywhere: the version changes in the same
+// transaction as the rest.
+func (b *Books) upgrade(ctx context.Context, path string) error {
+	var v, app, tables int
+	err := b.db.QueryRowContext(ctx, "SELECT (SELECT user_version FROM pragma_user_version), (SELECT application_id FROM pragma_application_id), (SELECT count(*) FROM sqlite_schema)").Scan(&v, &app, &tables)
+	if err != nil {
 		return wrap("read the version of the node's books", err)
 	}
 	switch {
+	case v > 1 && app != magic, v == 0 && tables > 0:
+		return weft.Errorf(weft.KindCorrupt, "open the node's books", "", "the file is a database, and none of Weft's").
+			WithHint("restore the data folder from a backup")
 	case v == version:
 		return nil
 	case v > version:
 		return weft.Errorf(weft.KindConflict, "open the node's books", "", "they were written by a newer Weft (format %d, this one knows %d)", v, version).
 			WithHint("run the newer program, or another data folder")
 	}
+	steps := []string{schema, fmt.Sprintf("PRAGMA application_id=%d", magic)}
+	if v > 0 {
+		if err := b.save(ctx, path); err != nil {
+			return err
+		}
+		steps = nil
+		for ; v < version; v++ {
+			steps = append(steps, upgrades[v])
+		}
+	}
 	tx, err := b.db.BeginTx(ctx, nil)
 	if err != nil {
 		return wrap("make the node's books", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	if _, err := tx.ExecContext(ctx, schema); err != nil {
-		return wrap("make the node's books", err)
-	}
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version=%d", version)); err != nil {
-		return wrap("make the node's books", err)
+	for _, sql := range append(steps, fmt.Sprintf("PRAGMA user_version=%d", version)) {
+		if _, err := tx.ExecContext(ctx, sql); err != nil {
+			return wrap("make the node's books", err)
+		}
 	}
 	return wrap("make the node's books", tx.Commit())
+}
+
+// save writes the books as they are into SavedDir: whole or not at all.
+func (b *Books) save(ctx context.Context, path string) error {
+	const op = "save the node's books before the upgrade"
+	dir := filepath.Join(filepath.Dir(path), SavedDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return wrap(op, err)
+	}
+	to := filepath.Join(dir, filepath.Base(path))
+	tmp := to + ".tmp"
+	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return wrap(op, err)
+	}
+	if _, err := b.db.ExecContext(ctx, "VACUUM INTO ?", tmp); err != nil {
+		return wrap(op, err)
+	}
+	err := os.Chmod(tmp, 0o600)
+	for _, p := range []string{tmp, dir, filepath.Dir(dir)} {
+		err = errors.Join(err, syncPath(p))
+	}
+	if err == nil {
+		err = os.Rename(tmp, to)
+	}
+	if err = errors.Join(err, syncPath(dir)); err != nil {
+		return wrap(op, err)
+	}
+	b.upgraded = dir
+	return nil
+}
+
+// syncPath makes a file, or the names in a folder, durable.
+func syncPath(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // Close closes the books. Idempotent.

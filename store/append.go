@@ -81,6 +81,9 @@ func (s *Store) writable(c Candidate) (weft.Commit, error) {
 	if s.closed {
 		return weft.Commit{}, closedError()
 	}
+	if err := s.ReadOnly(); err != nil {
+		return weft.Commit{}, err
+	}
 	if c.Expect != nil && *c.Expect != s.head.Seq {
 		return weft.Commit{}, weft.Errorf(weft.KindConflict, "commit", s.cfg.Product.String(), "the candidate was made from %s, the head is %s by now", *c.Expect, s.head.Seq).
 			WithHint("make the candidate again from the head")
@@ -95,7 +98,7 @@ func (s *Store) reopenJournal(head weft.Commit) error {
 	if j.broken != nil {
 		return j.recover(head)
 	}
-	if a := j.active(); a == nil || a.end >= j.max {
+	if a := j.active(); a == nil || a.end >= j.max || a.version < formatVersion {
 		return j.rotate(head)
 	}
 	return nil

@@ -83,6 +83,7 @@ func (s *Store) moveIn(ctx context.Context, seq weft.Seq, changes []*change) (mo
 			return moved, ioError("move in the staged file", ch.staged, err)
 		}
 		moved = append(moved, ch)
+		s.guard.trust(&dataFile{Name: f.Name, Bytes: f.Bytes, Hash: f.Hash})
 	}
 	if len(moved) > 0 {
 		if err := s.fs.SyncDir(s.filesDir()); err != nil {

@@ -161,6 +161,20 @@ func (f *faultFS) Rename(from, to string) error {
 	return nil
 }
 
+func (f *faultFS) Link(from, to string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.step("name"); err != nil {
+		return err
+	}
+	if err := f.disk.Link(from, to); err != nil {
+		return err
+	}
+	dir := filepath.Dir(to)
+	f.names[dir] = append(f.names[dir], undo{full: func() { _ = os.Remove(to) }})
+	return nil
+}
+
 func (f *faultFS) Remove(path string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -113,7 +113,7 @@ func (s *Store) planFold(force bool) (*foldPlan, error) {
 	if closed {
 		return nil, closedError()
 	}
-	if head.Seq == 0 {
+	if head.Seq == 0 || s.ReadOnly() != nil {
 		return nil, nil
 	}
 	if !due {
@@ -241,6 +241,9 @@ func (s *Store) nextRun(f *spanFold, levels []levelView) (run, rest []levelView)
 // writeChanges puts levels into one change file, sorted by key.
 func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold, levels []levelView) (*dataFile, error) {
 	r := &relationWriter{store: s, view: f.view, name: "fold/" + f.name}
+	if err := s.guard.check(ctx, (&tableView{levels: levels}).dataFiles()...); err != nil {
+		return nil, err
+	}
 	var parts []string
 	d := &dataFile{Form: formChange, First: p.at.Seq, Name: fileName(p.at.Seq, f.name)}
 	for _, l := range levels {
@@ -326,6 +329,9 @@ func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan,
 	for _, d := range f.levels {
 		v.levels = append(v.levels, levelView{file: d, merges: d.Merges != 0})
 	}
+	if err := s.guard.check(ctx, v.dataFiles()...); err != nil {
+		return nil, err
+	}
 	rel := s.relation(v, "base/"+f.name)
 	d := &dataFile{Form: formRows, First: p.at.Seq, Last: p.at.Seq, Name: fileName(p.at.Seq, f.name)}
 	if err := s.writeFile(ctx, sess, p, d, "FROM ("+rel.SQL+") ORDER BY "+f.keyNames(), rel.Sources); err != nil {
@@ -351,6 +357,8 @@ func (s *Store) writeFile(ctx context.Context, sess engine.Session, p *foldPlan,
 		return weft.Errorf(weft.KindOf(err), "compact", s.cfg.Product.String(), "%w", err).WithHint("%s", weft.HintOf(err))
 	}
 	d.Rows = rows
-	d.Hash, d.Bytes, err = s.sealFile(path)
+	if d.Hash, d.Bytes, err = s.sealFile(path); err == nil {
+		s.guard.trust(d)
+	}
 	return err
 }

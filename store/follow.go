@@ -66,6 +66,9 @@ func (s *Store) await(ctx context.Context, seq weft.Seq) error {
 		case seq <= head:
 			return ctx.Err()
 		}
+		if err := s.headLost(); err != nil {
+			return err
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -82,6 +85,14 @@ func (s *Store) changeAt(ctx context.Context, seq weft.Seq, yield func(Change) b
 		return false, err
 	}
 	defer s.journal.release(seg)
+	if at.start == 0 {
+		var fault error
+		err := seg.withIndex(func(x *segmentIndex) { fault = x.rowsHidden(seq) })
+		if err == nil {
+			err = fault
+		}
+		return false, err
+	}
 	schemas, err := seg.schemas()
 	if err != nil {
 		return false, err
@@ -177,6 +188,9 @@ func (s *Store) fileRows(ctx context.Context, ch *change, f weft.File, each func
 		return err
 	}
 	defer s.dropFile(hold)
+	if err := s.guard.check(ctx, hold); err != nil {
+		return err
+	}
 	op := "'i'"
 	if ch.info.Op == weft.OpMerge {
 		op = engine.QuoteIdent(ColumnOp)

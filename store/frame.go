@@ -10,8 +10,8 @@ import (
 // Every file of the store's own starts with a magic and a format version.
 const (
 	journalMagic   = "WEFTJRN\n"
-	formatVersion  = 1
-	oldestReadable = 1 // one version back, once there is one
+	formatVersion  = 2
+	oldestReadable = 1 // one version back
 )
 
 // The kinds of journal frames.
@@ -39,16 +39,17 @@ func appendFileHeader(b []byte, magic string) []byte {
 	return append(b, 0, 0, 0, 0)
 }
 
-// checkFileHeader says what is wrong with the first bytes of a file: nothing,
-// not ours, or a version that this program does not know.
-func checkFileHeader(path, magic string, b []byte) error {
+// checkFileHeader gives the version of a file and says what is wrong with its
+// first bytes: nothing, not ours, or a version that this program does not know.
+func checkFileHeader(path, magic string, b []byte) (version uint32, err error) {
 	if len(b) < fileHeaderSize || string(b[:8]) != magic {
-		return corrupt(path, 0, "the file does not start with %q", magic)
+		return 0, corrupt(path, 0, "the file does not start with %q", magic)
 	}
 	if binary.LittleEndian.Uint32(b[12:]) != 0 {
-		return corrupt(path, 12, "the bytes after the version are not zero")
+		return 0, corrupt(path, 12, "the bytes after the version are not zero")
 	}
-	return checkVersion(path, binary.LittleEndian.Uint32(b[8:]))
+	version = binary.LittleEndian.Uint32(b[8:])
+	return version, checkVersion(path, version)
 }
 
 // appendFrame appends one frame, padded to eight bytes so that what an Arrow

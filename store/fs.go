@@ -18,6 +18,8 @@ import (
 type fileSystem interface {
 	Open(path string, flag int) (file, error)
 	Rename(from, to string) error
+	// Link gives a file a second name.
+	Link(from, to string) error
 	Remove(path string) error
 	MkdirAll(path string) error
 	ReadDir(path string) ([]fs.DirEntry, error)
@@ -48,6 +50,7 @@ func (disk) Open(path string, flag int) (file, error) {
 }
 
 func (disk) Rename(from, to string) error               { return os.Rename(from, to) }
+func (disk) Link(from, to string) error                 { return os.Link(from, to) }
 func (disk) Remove(path string) error                   { return os.Remove(path) }
 func (disk) MkdirAll(path string) error                 { return os.MkdirAll(path, 0o700) }
 func (disk) ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }

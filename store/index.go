@@ -16,13 +16,21 @@ type segmentIndex struct {
 	commits []commitAt
 	rows    map[string][]rowsAt // rows of a table after the commits that changed it
 	schemas map[weft.Hash][]byte
+	holes   []hole
+}
+
+// hole is damage within a segment: the headers of the commits from..to cannot be
+// read, nor the rows of the one after.
+type hole struct {
+	from, to weft.Seq
+	err      error
 }
 
 type commitAt struct {
 	seq   weft.Seq
 	time  int64 // microseconds since 1970
-	start int64 // offset of its first frame
-	at    int64 // offset of its header frame
+	start int64 // offset of its first frame, 0 where damage hides it
+	at    int64 // offset of its header frame, 0 where damage hides it
 	end   int64
 }
 
@@ -52,25 +60,117 @@ func (s *segment) withIndex(do func(*segmentIndex)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.index == nil {
-		x := newSegmentIndex()
-		previous := s.info.Previous
-		end, err := s.scan(s.start, s.end, false, func(c scanned) error {
-			if c.header.Previous != previous || c.header.Seq != s.info.First+weft.Seq(len(x.commits)) {
+		x, err := s.buildIndex()
+		if err != nil {
+			return err
+		}
+		s.index = x
+	}
+	do(s.index)
+	return nil
+}
+
+// buildIndex walks the segment. What is behind damage is taken in only where the
+// chain from there on ends in a hash that is known from elsewhere.
+func (s *segment) buildIndex() (*segmentIndex, error) {
+	x := newSegmentIndex()
+	previous := s.info.Previous
+	next := func() weft.Seq { return s.info.First + weft.Seq(len(x.commits)) }
+	good := 0 // commits before the first damage
+	for from := s.start; ; {
+		end, err := s.scan(from, s.end, false, func(c scanned) error {
+			if c.header.Previous != previous || c.header.Seq != next() {
 				return corrupt(s.path, c.at, "commit %s does not follow the one before it", c.header.Seq)
 			}
 			previous = c.hash
 			x.add(c)
 			return nil
 		})
-		if err == nil && end != s.end {
-			err = &badFrame{end, "the file ends within a commit", true}
+		if err == nil {
+			break
 		}
-		if err != nil {
-			return s.named(err)
+		fault := s.named(err)
+		if weft.KindOf(fault) != weft.KindCorrupt {
+			return nil, fault
 		}
-		s.index = x
+		if len(x.holes) == 0 {
+			good = len(x.commits)
+		}
+		at, seq := int64(0), weft.Seq(0)
+		if isBadFrame(err) {
+			at, seq = s.laterCommit(end, next()-1)
+		}
+		x.holes = append(x.holes, hole{next(), seq - 1, fault})
+		if seq == 0 || seq-next() > weft.Seq(s.end) {
+			previous = weft.Hash{} // nothing proves what may come behind
+			break
+		}
+		if from, previous, err = s.resume(x, at, seq); err != nil {
+			return nil, err
+		}
 	}
-	do(s.index)
+	if len(x.holes) > 0 && (s.last == weft.Hash{} || previous != s.last) {
+		x.cut(good, s.info.First)
+	}
+	if s.found != nil {
+		for _, h := range x.holes {
+			s.found(h)
+		}
+	}
+	return x, nil
+}
+
+// resume takes in the commit whose header was found behind damage.
+func (s *segment) resume(x *segmentIndex, at int64, seq weft.Seq) (from int64, hash weft.Hash, err error) {
+	fr, err := readFrame(s.f, at, s.end)
+	if err != nil {
+		return 0, hash, s.named(err)
+	}
+	c := scanned{hash: sign.Digest(fr.Payload), at: at, end: fr.End()}
+	if err := decodeHeader(fr.Payload, &c.header); err != nil {
+		return 0, hash, corrupt(s.path, at, "the commit's header cannot be read: %v", err)
+	}
+	var time int64
+	if n := len(x.commits); n > 0 {
+		time = x.commits[n-1].time
+	}
+	for hidden := s.info.First + weft.Seq(len(x.commits)); hidden < seq; hidden++ {
+		x.commits = append(x.commits, commitAt{seq: hidden, time: time})
+	}
+	x.add(c)
+	return c.end, c.hash, nil
+}
+
+// cut leaves out all from the first damage on.
+func (x *segmentIndex) cut(good int, first weft.Seq) {
+	x.commits = x.commits[:good]
+	x.holes = []hole{{x.holes[0].from, weft.Seq(seqForever), x.holes[0].err}}
+	for name, rs := range x.rows {
+		for len(rs) > 0 && rs[len(rs)-1].seq >= first+weft.Seq(good) {
+			rs = rs[:len(rs)-1]
+		}
+		x.rows[name] = rs
+	}
+}
+
+// hides returns the damage that hides a commit between after and upTo, nil for
+// none.
+func (x *segmentIndex) hides(after, upTo weft.Seq) error {
+	for _, h := range x.holes {
+		if h.from <= h.to && h.from <= upTo && h.to > after {
+			return h.err
+		}
+	}
+	return nil
+}
+
+// rowsHidden returns the damage that the rows of a commit were in.
+func (x *segmentIndex) rowsHidden(seq weft.Seq) error {
+	for _, h := range x.holes {
+		if seq >= h.from && seq <= h.to+1 {
+			return h.err
+		}
+	}
 	return nil
 }
 
@@ -93,19 +193,24 @@ func (j *journal) find(seq weft.Seq) (*segment, commitAt, error) {
 	i := sort.Search(len(segs), func(i int) bool { return segs[i].info.First > seq }) - 1
 	if i < 0 {
 		j.release(segs...)
-		return nil, commitAt{}, noCommit(seq)
+		return nil, commitAt{}, j.noCommit(seq)
 	}
 	seg := segs[i]
 	j.release(slices.Delete(segs, i, i+1)...)
 	var at commitAt
-	var found bool
+	var fault error
 	err := seg.withIndex(func(x *segmentIndex) {
 		if k := int(seq - seg.info.First); k < len(x.commits) {
-			at, found = x.commits[k], true
+			at = x.commits[k]
+		}
+		if at.at == 0 {
+			fault = x.hides(seq-1, seq)
 		}
 	})
-	if err == nil && !found {
-		err = noCommit(seq)
+	if err == nil && at.at == 0 {
+		if err = fault; err == nil {
+			err = j.noCommit(seq)
+		}
 	}
 	if err != nil {
 		j.release(seg)
@@ -113,6 +218,17 @@ func (j *journal) find(seq weft.Seq) (*segment, commitAt, error) {
 	}
 	return seg, at, nil
 }
+
+// noCommit says that a commit is not there, or what damage it was in.
+func (j *journal) noCommit(seq weft.Seq) error {
+	if j.lost != nil {
+		return j.lost
+	}
+	return noCommit(seq)
+}
+
+// follows reports whether a segment stands directly before the next one.
+func (s *segment) follows(next *segment) bool { return next.info.Segment == s.info.Segment+1 }
 
 func noCommit(seq weft.Seq) error {
 	return weft.Errorf(weft.KindNotFound, "read the commit", seq.String(), "there is no such commit").
@@ -152,10 +268,20 @@ func (j *journal) seqAt(t time.Time) (weft.Seq, error) {
 		return 0, nil
 	}
 	var seq weft.Seq
+	var fault error
 	err := segs[i].withIndex(func(x *segmentIndex) {
 		k := sort.Search(len(x.commits), func(k int) bool { return x.commits[k].time > us })
 		seq = segs[i].info.First + weft.Seq(k) - 1
+		if k == len(x.commits) || k > 0 && x.commits[k-1].at == 0 {
+			fault = x.hides(seq-1, weft.Seq(seqForever)) // a commit that cannot be read may be the one
+		}
+		if k == len(x.commits) && i+1 < len(segs) && !segs[i].follows(segs[i+1]) {
+			fault = j.lost
+		}
 	})
+	if err == nil {
+		err = fault
+	}
 	return seq, err
 }
 
@@ -170,12 +296,21 @@ func (j *journal) rows(table string, cut weft.Seq) (int64, bool, error) {
 		}
 		var n int64
 		var ok bool
+		var fault error
 		err := segs[i].withIndex(func(x *segmentIndex) {
 			rs := x.rows[table]
+			since := segs[i].info.First - 1
 			if k := sort.Search(len(rs), func(k int) bool { return rs[k].seq > cut }) - 1; k >= 0 {
-				n, ok = rs[k].rows, true
+				n, ok, since = rs[k].rows, true, rs[k].seq
 			}
+			fault = x.hides(since, cut)
 		})
+		if err == nil {
+			err = fault
+		}
+		if err == nil && !ok && i > 0 && !segs[i-1].follows(segs[i]) {
+			err = j.lost
+		}
 		if ok || err != nil {
 			return n, ok, err
 		}

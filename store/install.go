@@ -20,8 +20,8 @@ func (s *Store) installFold(p *foldPlan) error {
 	}
 	// Once the manifest may be on the disk its files stay there, whatever comes.
 	p.kept = true
-	if err := writeWhole(s.fs, s.manifestPath(), b); err != nil {
-		return ioError("write the manifest", s.manifestPath(), err)
+	if err := s.writeManifest(b); err != nil {
+		return err
 	}
 	s.mu.Lock()
 	before := s.allFiles()

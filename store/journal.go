@@ -34,18 +34,21 @@ type segmentInfo struct {
 
 // segment is one file of the journal.
 type segment struct {
-	info  segmentInfo
-	path  string
-	start int64 // offset of the first frame after segmentInfo
-	end   int64 // offset of the byte after the last commit
+	info    segmentInfo
+	version uint32 // of the file's format; nothing is added to one of an older version
+	path    string
+	start   int64 // offset of the first frame after segmentInfo
+	end     int64 // offset of the byte after the last commit
 
 	f      file
 	closed sync.Once
 	users  int  // guarded by the journal's lock
 	old    bool // it is dropped when nobody uses it; guarded by the journal's lock
 
-	mu    sync.Mutex // guards index, and end where there is a writer
+	mu    sync.Mutex // guards index, and end and last where there is a writer
 	index *segmentIndex
+	last  weft.Hash  // of the last commit in it, zero where that is not known
+	found func(hole) // is told of damage
 }
 
 // journal is the append-only log of a store. The store's writer lock guards the
@@ -63,8 +66,12 @@ type journal struct {
 	schemas map[weft.Hash]bool // those that the active segment holds
 	mark    *mark
 	broken  error // why the journal closed itself, nil while it is well
+	lost    error // damage that hides segments; set when the store opens
+	lostTo  uint32
 	uncut   bool  // what the failed write left behind is still there
 	max     int64 // bytes above which a new segment is started
+
+	readOnly bool // segments are opened for reading alone
 }
 
 func segmentName(n uint32) string { return fmt.Sprintf("%06d%s", n, segmentSuffix) }
@@ -95,7 +102,11 @@ func (j *journal) list() ([]uint32, error) {
 // are not whole, and then the segment is open all the same.
 func (j *journal) openSegment(n uint32) (*segment, error) {
 	s := &segment{path: filepath.Join(j.dir, segmentName(n))}
-	f, err := j.fs.Open(s.path, os.O_RDWR)
+	flag := os.O_RDWR
+	if j.readOnly {
+		flag = os.O_RDONLY
+	}
+	f, err := j.fs.Open(s.path, flag)
 	if err != nil {
 		return nil, ioError("open the journal", s.path, err)
 	}
@@ -119,7 +130,7 @@ func (s *segment) readHead(n uint32) error {
 	if _, err := s.f.ReadAt(b, 0); err != nil && err != io.EOF {
 		return ioError("read the journal", s.path, err)
 	}
-	if err := checkFileHeader(s.path, journalMagic, b); err != nil {
+	if s.version, err = checkFileHeader(s.path, journalMagic, b); err != nil {
 		return err
 	}
 	fr, err := readFrame(s.f, fileHeaderSize, size)
@@ -218,7 +229,7 @@ func (j *journal) rotate(head weft.Commit) (err error) {
 		return err
 	}
 	b := appendFrame(appendFileHeader(nil, journalMagic), frameSegment, payload)
-	s := &segment{info: info, path: filepath.Join(j.dir, segmentName(info.Segment)), index: newSegmentIndex()}
+	s := &segment{info: info, version: formatVersion, path: filepath.Join(j.dir, segmentName(info.Segment)), index: newSegmentIndex()}
 	s.start, s.end = int64(len(b)), int64(len(b))
 	f, err := j.fs.Open(s.path, os.O_CREATE|os.O_TRUNC|os.O_RDWR)
 	if err != nil {
@@ -258,7 +269,7 @@ func (j *journal) write(frames []byte, c scanned) error {
 		return j.broken
 	}
 	s.mu.Lock()
-	s.end = c.end
+	s.end, s.last = c.end, c.hash
 	if s.index != nil {
 		s.index.add(c)
 	}

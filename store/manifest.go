@@ -3,7 +3,10 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"path/filepath"
 	"time"
 
 	"weft"
@@ -16,6 +19,7 @@ import (
 const (
 	manifestMagic = "weft manifest"
 	manifestFile  = "manifest"
+	manifestCopy  = "manifest.copy" // the same bytes, for the day on which the other is damaged
 	maxManifest   = 256 << 20
 )
 
@@ -36,6 +40,8 @@ type manifest struct {
 	Tables      []manifestTable `json:"tables,omitempty"`
 	// History are files that no table needs any more and that followers do.
 	History []*dataFile `json:"history,omitempty"`
+
+	version uint32 // that it was read with
 }
 
 // checkpoint is a place between two commits in the journal.
@@ -113,7 +119,59 @@ func decodeManifest(path string, b []byte) (*manifest, error) {
 	if err := m.check(); err != nil {
 		return nil, corrupt(path, 0, "%v", err)
 	}
+	m.version = e.Version
 	return m, nil
+}
+
+// writeManifest replaces the manifest and then its copy. What the one before
+// names must stay until both are written: between the two, the copy is the older.
+func (s *Store) writeManifest(b []byte) error {
+	for _, name := range []string{manifestFile, manifestCopy} {
+		path := filepath.Join(s.cfg.Dir, name)
+		if err := writeWhole(s.fs, path, b); err != nil {
+			return ioError("write the manifest", path, err)
+		}
+	}
+	return nil
+}
+
+// findManifest reads the manifest, or where that is damaged its copy; bytes are
+// those of the one that was read. Damaged is what was wrong with the manifest.
+// The error says KindNotFound where there is neither.
+func findManifest(fsys fileSystem, dir string) (m *manifest, b []byte, damaged *weft.Error, err error) {
+	read := func(name string) (*manifest, []byte, error) {
+		path := filepath.Join(dir, name)
+		b, err := readWhole(fsys, path, maxManifest)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil, nil, weft.Errorf(weft.KindNotFound, "read", path, "the file is missing").WithHint("restore the product from a backup")
+		case errors.Is(err, errTooLong):
+			return nil, nil, corrupt(path, 0, "%v", err)
+		case err != nil:
+			return nil, nil, ioError("read", path, err)
+		}
+		m, err := decodeManifest(path, b)
+		if err == nil {
+			_, err = m.restore(path)
+		}
+		return m, b, err
+	}
+	m, b, err = read(manifestFile)
+	if kind := weft.KindOf(err); err == nil || kind != weft.KindCorrupt && kind != weft.KindNotFound {
+		return m, b, nil, err
+	}
+	again, b, copyErr := read(manifestCopy)
+	if copyErr != nil {
+		if weft.KindOf(err) == weft.KindNotFound && weft.KindOf(copyErr) != weft.KindNotFound {
+			err = copyErr
+		}
+		return nil, nil, nil, err
+	}
+	damaged = knownError(err)
+	if damaged.Kind == weft.KindNotFound {
+		damaged = corrupt(damaged.Subject, 0, "the file is missing")
+	}
+	return again, b, damaged, nil
 }
 
 // check holds what no digest can: that the parts fit together.

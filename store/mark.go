@@ -16,6 +16,7 @@ type mark struct {
 	path string
 	f    file
 	next int64 // slot that is written next
+	old  bool  // the file says an older version; the slots are the same
 }
 
 const (
@@ -43,9 +44,11 @@ func openMark(fsys fileSystem, path string) (*mark, uint32, int64, error) {
 		}
 		return m, 0, 0, nil
 	}
-	if err := checkFileHeader(path, markMagic, b); err != nil {
+	version, err := checkFileHeader(path, markMagic, b)
+	if err != nil {
 		return nil, 0, 0, errors.Join(err, f.Close())
 	}
+	m.old = version < formatVersion
 	counter, segment, length := readMark(b)
 	m.next = int64(counter)
 	return m, segment, length, nil
@@ -73,6 +76,18 @@ func (m *mark) set(segment uint32, length int64) {
 	binary.LittleEndian.PutUint64(b[16:], uint64(length))
 	binary.LittleEndian.PutUint32(b[28:], frameCRC(b[:28], nil))
 	_, _ = m.f.WriteAt(b, fileHeaderSize+m.next%2*markSlot)
+}
+
+// upgrade says the version of today: four bytes, of which one changes.
+func (m *mark) upgrade() error {
+	if !m.old {
+		return nil
+	}
+	if _, err := m.f.WriteAt(appendFileHeader(nil, markMagic), 0); err != nil {
+		return ioError("write the mark", m.path, err)
+	}
+	m.old = false
+	return nil
 }
 
 func (m *mark) close() error {

@@ -32,6 +32,7 @@ type Config struct {
 	KeepBytes   int64           // and at most this many bytes of them; 0 is 10 GB
 	Sessions    engine.Sessions // where compaction runs its COPY
 	Temp        string          // folder that compaction may spill to
+	Background  chan struct{}   // slots that stores share for holding files in the background; nil is no limit
 	Env         run.Env
 }
 

@@ -6,19 +6,18 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	"io/fs"
-	"maps"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"weft"
-	"weft/sign"
 )
 
 // recover brings the store to the last durable commit: the manifest's
-// checkpoint, then the commits behind it from the journal.
-func (s *Store) recover(ctx context.Context) error {
+// checkpoint, then the commits behind it from the journal. What is damaged does
+// not keep it from reading what is not: damage.go.
+func (s *Store) recover(ctx context.Context) (final error) {
 	s.journal = &journal{
 		fs: s.fs, dir: s.journalDir(), product: s.cfg.Product,
 		schemas: map[weft.Hash]bool{}, max: segmentBytes,
@@ -35,7 +34,15 @@ func (s *Store) recover(ctx context.Context) error {
 	var markLength int64
 	s.journal.mark, markSegment, markLength, err = openMark(s.fs, filepath.Join(s.journalDir(), "mark"))
 	if err != nil {
-		return err
+		if err := s.journalDamage(err, "an unfinished write cannot be told from a commit that is lost"); err != nil {
+			return err
+		}
+		// The journal is read as far as it goes; nothing says that this is its end.
+		defer func() {
+			if final == nil {
+				final = s.loseHead(err)
+			}
+		}()
 	}
 	// The checkpoint was acknowledged too, and a mark may lag behind it.
 	if c := s.man.Checkpoint; c.Segment > markSegment || c.Segment == markSegment && c.End > markLength {
@@ -47,28 +54,49 @@ func (s *Store) recover(ctx context.Context) error {
 	if err := s.replay(ctx, markSegment, markLength); err != nil {
 		return err
 	}
+	if s.ReadOnly() != nil {
+		return nil // whatever is there may be needed to repair it
+	}
+	if err := s.upgrade(); err != nil {
+		return err
+	}
+	if err := s.mendManifest(); err != nil {
+		return err
+	}
 	return s.removeOrphans()
+}
+
+// mendManifest writes the manifest and its copy where they are not the same: one
+// is damaged, or a crash came between them.
+func (s *Store) mendManifest() error {
+	for _, name := range []string{manifestFile, manifestCopy} {
+		b, err := readWhole(s.fs, filepath.Join(s.cfg.Dir, name), maxManifest)
+		if err != nil || !bytes.Equal(b, s.manifest) {
+			return s.writeManifest(s.manifest)
+		}
+	}
+	return nil
 }
 
 // readManifest reads the manifest, or makes the first one of a new store.
 func (s *Store) readManifest(journalExists bool) error {
 	path := s.manifestPath()
-	b, err := readWhole(s.fs, path, maxManifest)
+	m, b, damaged, err := findManifest(s.fs, s.cfg.Dir)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && journalExists:
+	case weft.KindOf(err) == weft.KindNotFound && journalExists:
 		return weft.Errorf(weft.KindCorrupt, "open the store", path, "the folder has a journal and no manifest").
 			WithHint("restore the product from a backup")
-	case errors.Is(err, fs.ErrNotExist):
+	case weft.KindOf(err) == weft.KindNotFound:
 		return s.newManifest()
-	case errors.Is(err, errTooLong):
-		return corrupt(path, 0, "%v", err)
 	case err != nil:
-		return ioError("open the store", path, err)
-	}
-	m, err := decodeManifest(path, b)
-	if err != nil {
 		return err
 	}
+	if damaged != nil {
+		f := s.finding(damaged, "none: its copy was read, and it is written anew")
+		f.Note = true
+		s.remember(f)
+	}
+	s.manifest = b
 	if s.cfg.ID != "" && s.cfg.ID != m.ID {
 		return weft.Errorf(weft.KindConflict, "open the store", s.cfg.Dir, "the folder holds the product with id %s, not %s", m.ID, s.cfg.ID)
 	}
@@ -97,129 +125,236 @@ func (s *Store) newManifest() error {
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(s.fs, s.manifestPath(), b); err != nil {
-		return ioError("make the store", s.cfg.Dir, err)
-	}
-	return nil
+	s.manifest = b
+	return s.writeManifest(b)
 }
 
 // openSegments opens the journal's files and holds that they are one chain. The
-// last one may be torn in its head: then nothing was acknowledged in it.
+// last one may be torn in its head: then nothing was acknowledged in it. A
+// damaged one before the checkpoint's is left out, and hides its commits.
 func (s *Store) openSegments(numbers []uint32, markSegment uint32) error {
 	j := s.journal
 	for i, n := range numbers {
 		seg, err := j.openSegment(n)
 		if weft.KindOf(err) == weft.KindCorrupt && i == len(numbers)-1 && n > markSegment && seg.neverUsed() {
+			if s.ReadOnly() != nil {
+				return seg.close()
+			}
 			err := errors.Join(seg.close(), j.fs.Remove(seg.path))
 			if err != nil {
 				return ioError("drop a torn journal segment", seg.path, err)
 			}
 			break
 		}
-		if err != nil {
-			if seg != nil {
-				err = errors.Join(err, seg.close())
-			}
-			return firstKnown(err)
+		if err == nil {
+			err = s.takeSegment(seg)
 		}
-		j.segments = append(j.segments, seg)
-		if seg.info.ID != s.man.ID || seg.info.Incarnation != s.man.Incarnation {
-			return corrupt(seg.path, fileHeaderSize, "the segment belongs to another product or incarnation")
-		}
-		if len(j.segments) == 1 {
+		if err == nil {
 			continue
 		}
-		before := j.segments[len(j.segments)-2]
-		if seg.info.Segment != before.info.Segment+1 || seg.info.First < before.info.First {
+		if seg != nil {
+			err = firstKnown(errors.Join(err, seg.close()))
+		}
+		if err := s.segmentLost(n, err); err != nil {
+			return err
+		}
+	}
+	return s.missingSegments(markSegment)
+}
+
+// takeSegment puts a segment behind those that there are.
+func (s *Store) takeSegment(seg *segment) error {
+	j := s.journal
+	if seg.info.ID != s.man.ID || seg.info.Incarnation != s.man.Incarnation {
+		return corrupt(seg.path, fileHeaderSize, "the segment belongs to another product or incarnation")
+	}
+	if n := len(j.segments); n > 0 {
+		before := j.segments[n-1]
+		if seg.info.First < before.info.First {
 			return corrupt(seg.path, fileHeaderSize, "the segment does not follow %s", filepath.Base(before.path))
 		}
-		if seg.info.Length > before.end {
-			return corrupt(before.path, before.end, "the file ends before byte %d, where its last commit ended", seg.info.Length)
+		if before.follows(seg) {
+			before.last = seg.info.Previous
+			if seg.info.Length > before.end {
+				err := corrupt(before.path, before.end, "the file ends before byte %d, where its last commit ended", seg.info.Length)
+				if err := s.segmentLost(before.info.Segment, err); err != nil {
+					return err
+				}
+			} else {
+				before.end = seg.info.Length
+			}
 		}
-		before.end = seg.info.Length
 	}
-	if c := s.man.Checkpoint; c.Seq > 0 && !slices.ContainsFunc(j.segments, func(g *segment) bool { return g.info.Segment == c.Segment }) {
-		return weft.Errorf(weft.KindCorrupt, "open the store", filepath.Join(j.dir, segmentName(c.Segment)), "the journal segment is missing").
-			WithHint("restore the product from a backup")
+	seg.found = func(h hole) {
+		s.note(knownError(h.err), fmt.Sprintf("what the journal says of commits %s to %s cannot be read, nor can they be followed", h.from, h.to+1))
 	}
-	if first := j.segments; len(first) > 0 && first[0].info.First > max(s.man.Oldest, 1) {
-		return weft.Errorf(weft.KindCorrupt, "open the store", filepath.Join(j.dir, segmentName(first[0].info.Segment-1)), "the journal segment is missing, commits in it are to be kept").
-			WithHint("restore the product from a backup")
-	}
-	if last := j.segments; len(last) > 0 && last[len(last)-1].info.Segment < markSegment {
-		return weft.Errorf(weft.KindCorrupt, "open the store", filepath.Join(j.dir, segmentName(markSegment)), "the journal segment is missing, commits in it were acknowledged").
-			WithHint("restore the product from a backup")
-	}
+	j.segments = append(j.segments, seg)
 	return nil
+}
+
+// segmentLost takes damage for which a segment cannot be read. Behind the
+// checkpoint replay finds where the commits end.
+func (s *Store) segmentLost(n uint32, err error) error {
+	name := segmentName(n)
+	if err := s.journalDamage(err, "commits in "+name+" cannot be read"); err != nil {
+		return err
+	}
+	if s.journal.lost == nil {
+		s.journal.lost = s.ReadOnly()
+	}
+	s.journal.lostTo = max(s.journal.lostTo, n)
+	return nil
+}
+
+// missingSegments finds the segments that must be there and are not.
+func (s *Store) missingSegments(markSegment uint32) error {
+	j := s.journal
+	missing := func(n uint32, why string) error {
+		return s.segmentLost(n, corrupt(filepath.Join(j.dir, segmentName(n)), 0, "the journal segment is missing%s", why))
+	}
+	var err error
+	if first := j.segments; len(first) > 0 && first[0].info.First > max(s.man.Oldest, 1) && j.lost == nil {
+		err = missing(first[0].info.Segment-1, ", commits in it are to be kept")
+	}
+	for i := 1; i < len(j.segments) && err == nil; i++ {
+		if before := j.segments[i-1]; !before.follows(j.segments[i]) && j.lost == nil {
+			err = missing(before.info.Segment+1, "")
+		}
+	}
+	if c := s.man.Checkpoint; err == nil && c.Seq > 0 && j.lost == nil && !slices.ContainsFunc(j.segments, func(g *segment) bool { return g.info.Segment == c.Segment }) {
+		err = missing(c.Segment, "")
+	}
+	if last := j.segments; err == nil && j.lost == nil && len(last) > 0 && last[len(last)-1].info.Segment < markSegment {
+		err = missing(markSegment, ", commits in it were acknowledged")
+	}
+	return err
 }
 
 // replay applies the commits behind the checkpoint and finds where the journal
 // ends.
 func (s *Store) replay(ctx context.Context, markSegment uint32, markLength int64) error {
 	cp := s.man.Checkpoint
-	segs := s.journal.segments
-	if len(segs) == 0 {
-		if markSegment > 0 {
-			return weft.Errorf(weft.KindCorrupt, "open the store", s.journalDir(), "the journal is missing, commits in it were acknowledged").
-				WithHint("restore the product from a backup")
-		}
-		return nil
+	s.head = weft.Commit{Hash: cp.Hash}
+	if cp.Seq > 0 {
+		s.head.Header = weft.Header{ID: s.man.ID, Product: s.man.Product, Incarnation: s.man.Incarnation, Seq: cp.Seq, Time: cp.Time}
+	}
+	all := s.journal.segments
+	segs := slices.DeleteFunc(slices.Clone(all), func(g *segment) bool { return g.info.Segment < cp.Segment })
+	if len(all) == 0 && markSegment == 0 && s.ReadOnly() == nil {
+		return nil // new
+	}
+	if len(segs) == 0 || cp.Segment > 0 && segs[0].info.Segment != cp.Segment {
+		at := max(cp.Segment, 1)
+		return s.loseHead(corrupt(filepath.Join(s.journalDir(), segmentName(at)), 0, "the journal segment is missing or damaged, commits in it were acknowledged"))
 	}
 	if cp.Seq == 0 && segs[0].info.First != 1 {
-		return corrupt(segs[0].path, fileHeaderSize, "the journal starts at commit %s and no file holds what was before", segs[0].info.First)
+		return s.loseHead(corrupt(segs[0].path, fileHeaderSize, "the journal starts at commit %s and no file holds what was before", segs[0].info.First))
 	}
-	link := sign.Link{Digest: cp.Hash}
 	for i, seg := range segs {
-		from := seg.start
-		if seg.info.Segment < cp.Segment {
-			continue
+		if i > 0 && !segs[i-1].follows(seg) {
+			return s.loseFrom(i, segs, corrupt(filepath.Join(s.journalDir(), segmentName(segs[i-1].info.Segment+1)), 0, "the journal segment is missing or damaged, commits in it were acknowledged"))
 		}
+		from := seg.start
 		if seg.info.Segment == cp.Segment {
-			c, err := seg.header(commitAt{at: cp.Header, end: cp.End})
+			from = cp.End
+			if err := s.checkpointHeader(seg); err != nil {
+				return err
+			}
+		}
+		if from > seg.end {
+			return s.loseFrom(i+1, segs, corrupt(seg.path, seg.end, "the file ends before byte %d, up to which it was acknowledged", from))
+		}
+		last := i == len(segs)-1
+		if fault, err := s.replaySegment(ctx, seg, from, last, markSegment, markLength); err != nil || fault != nil {
 			if err != nil {
 				return err
 			}
-			if c.Hash != cp.Hash {
-				return corrupt(seg.path, cp.Header, "commit %s is not the one that the manifest names", cp.Seq)
-			}
-			s.head, from = c, cp.End
+			return s.loseFrom(i+1, segs, fault)
 		}
-		schemas := map[weft.Hash][]byte{} // the checkpoint starts them anew
-		end, err := seg.scan(from, seg.end, true, func(c scanned) error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if c.header.Seq != s.head.Seq+1 || !link.Follows(sign.Link{Previous: c.header.Previous}) {
-				return corrupt(seg.path, c.at, "commit %s does not follow %s", c.header.Seq, s.head.Seq)
-			}
-			link.Digest = c.hash
-			if err := s.replayCommit(seg, c, schemas); err != nil {
-				return err
-			}
-			s.head = weft.Commit{Header: c.header, Hash: c.hash}
-			return nil
-		})
-		acknowledged := seg.info.Segment < markSegment || seg.info.Segment == markSegment && end < markLength
-		switch {
-		case err != nil && !isBadFrame(err):
-			return seg.named(err)
-		case err != nil && (i < len(segs)-1 || acknowledged):
-			return seg.named(err)
-		case err == nil && acknowledged && i == len(segs)-1:
-			return corrupt(seg.path, end, "the file ends before byte %d, up to which it was acknowledged", markLength)
-		case err != nil:
-			if err := s.cutTorn(seg, end); err != nil {
-				return err
-			}
-		}
-		seg.end = end
 	}
 	last := segs[len(segs)-1]
+	if lost := max(s.journal.lostTo, markSegment); lost > last.info.Segment {
+		return s.loseHead(corrupt(filepath.Join(s.journalDir(), segmentName(lost)), 0, "the journal segment is missing or damaged, commits in it were acknowledged"))
+	}
+	if s.ReadOnly() != nil {
+		return nil
+	}
 	from := last.start
 	if last.info.Segment == markSegment {
 		from = markLength
 	}
 	return s.settle(last, from)
+}
+
+// checkpointHeader reads the header of the commit that the manifest names. The
+// manifest says enough of it to read on where it is damaged.
+func (s *Store) checkpointHeader(seg *segment) error {
+	cp := s.man.Checkpoint
+	c, err := seg.header(commitAt{at: cp.Header, end: cp.End})
+	if err == nil && c.Hash != cp.Hash {
+		err = corrupt(seg.path, cp.Header, "commit %s is not the one that the manifest names", cp.Seq)
+	}
+	if err == nil {
+		s.head = c
+		return nil
+	}
+	return s.journalDamage(err, "what commit "+cp.Seq.String()+" says of itself cannot be read")
+}
+
+// replaySegment applies the commits of one segment. A fault is damage after
+// which nothing is applied any more.
+func (s *Store) replaySegment(ctx context.Context, seg *segment, from int64, last bool, markSegment uint32, markLength int64) (fault, err error) {
+	schemas := map[weft.Hash][]byte{} // the checkpoint starts them anew
+	end, err := seg.scan(from, seg.end, true, func(c scanned) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if c.header.Seq != s.head.Seq+1 || c.header.Previous != s.head.Hash {
+			return corrupt(seg.path, c.at, "commit %s does not follow %s", c.header.Seq, s.head.Seq)
+		}
+		changes, err := changesOf(seg, c, schemas)
+		if err != nil {
+			return err
+		}
+		s.apply(c.header.Seq, changes)
+		s.head = weft.Commit{Header: c.header, Hash: c.hash}
+		return nil
+	})
+	acknowledged := seg.info.Segment < markSegment || seg.info.Segment == markSegment && end < markLength
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, err
+	case err != nil && (!isBadFrame(err) || !last || acknowledged):
+		err = seg.named(err)
+		if weft.KindOf(err) != weft.KindCorrupt {
+			return nil, err
+		}
+		fault, err = err, nil
+	case err == nil && last && acknowledged:
+		fault = corrupt(seg.path, end, "the file ends before byte %d, up to which it was acknowledged", markLength)
+	case err == nil && !last && seg.last != s.head.Hash:
+		fault = corrupt(seg.path, end, "the file ends before its last commit")
+	case err != nil:
+		if fault, err = s.cutTorn(seg, end); err != nil {
+			return nil, err
+		}
+	}
+	seg.end, seg.last = end, s.head.Hash
+	return fault, err
+}
+
+// loseFrom takes damage that hides all commits of the segments from the i-th on.
+func (s *Store) loseFrom(i int, segs []*segment, fault error) error {
+	lost := segs[i:]
+	j := s.journal
+	j.segments = j.segments[:len(j.segments)-len(lost)]
+	for _, g := range lost {
+		_ = g.close() // only ever read
+	}
+	if j.lost == nil {
+		j.lost = fault
+	}
+	return s.loseHead(fault)
 }
 
 // neverUsed reports whether a segment whose head is torn holds no commit: then
@@ -242,14 +377,17 @@ func isBadFrame(err error) bool {
 // cutTorn removes what a crash left of the commit that was being written. A
 // later commit behind it proves that it had been whole: then it is damage and
 // not a torn write, even where the mark lags behind.
-func (s *Store) cutTorn(seg *segment, end int64) error {
+func (s *Store) cutTorn(seg *segment, end int64) (fault, err error) {
 	if at, seq := seg.laterCommit(end, s.head.Seq+1); seq > 0 {
-		return corrupt(seg.path, end, "a commit is damaged; commit %s at byte %d was written after it", seq, at)
+		return corrupt(seg.path, end, "a commit is damaged; commit %s at byte %d was written after it", seq, at), nil
+	}
+	if s.ReadOnly() != nil {
+		return nil, nil
 	}
 	if err := seg.f.Truncate(end); err != nil {
-		return ioError("cut off an unfinished commit", seg.path, err)
+		return nil, ioError("cut off an unfinished commit", seg.path, err)
 	}
-	return nil
+	return nil, nil
 }
 
 // laterCommit looks behind from for a whole header of a commit after seq.
@@ -304,63 +442,32 @@ func (s *Store) settle(last *segment, from int64) error {
 	return nil
 }
 
-// replayCommit applies one commit of the journal to the tables.
-func (s *Store) replayCommit(seg *segment, c scanned, schemas map[weft.Hash][]byte) error {
-	changes, err := changesOf(seg, c, schemas)
-	if err != nil {
-		return err
-	}
-	for _, ch := range changes {
-		for _, f := range ch.info.Files {
-			st, err := s.fs.Stat(s.filePath(f.Name))
-			if err != nil || st.Size() != f.Bytes {
-				return weft.Errorf(weft.KindCorrupt, "open the store", s.filePath(f.Name), "the data file of commit %s is missing or not of %d bytes", c.header.Seq, f.Bytes).
-					WithHint("restore the product from a backup")
-			}
-		}
-	}
-	s.apply(c.header.Seq, changes)
-	return nil
-}
-
 // removeOrphans removes what no commit and no manifest names: files that were
 // moved in or written just before a crash.
 func (s *Store) removeOrphans() error {
-	named := map[string]int64{}
-	for _, t := range s.tables {
-		for _, sp := range t.spans {
-			for _, f := range sp.files() {
-				named[f.Name] = f.Bytes
+	named := map[string]bool{}
+	for _, f := range s.allFiles() { // nobody else has the store yet
+		for _, p := range f.parts() {
+			named[p.name] = true
+			// A file that is missing is damage that only its readers meet.
+			if st, err := s.fs.Stat(s.filePath(p.name)); err != nil || st.Size() != p.bytes {
+				_ = s.guard.check(context.Background(), f)
 			}
 		}
 	}
-	for _, f := range s.man.History {
-		named[f.Name] = f.Bytes
-	}
-	kept := maps.Clone(named)
 	es, err := s.fs.ReadDir(s.filesDir())
 	if err != nil {
 		return ioError("list the files", s.filesDir(), err)
 	}
 	var orphans []string
 	for _, e := range es {
-		if size, ok := named[e.Name()]; ok {
-			if i, err := e.Info(); err == nil && i.Size() == size {
-				delete(named, e.Name())
-			}
-			continue
-		}
-		if of, ok := strings.CutSuffix(e.Name(), keysSuffix); ok && kept[of] > 0 {
+		if of, ok := strings.CutSuffix(e.Name(), keysSuffix); ok && named[of] {
 			s.adoptSeed(s.filePath(e.Name()))
 			continue
 		}
-		if strings.HasSuffix(e.Name(), ".parquet") || strings.HasSuffix(e.Name(), ".tmp") || strings.HasSuffix(e.Name(), keysSuffix) {
+		if !named[e.Name()] && (strings.HasSuffix(e.Name(), ".parquet") || strings.HasSuffix(e.Name(), ".tmp") || strings.HasSuffix(e.Name(), keysSuffix)) {
 			orphans = append(orphans, s.filePath(e.Name()))
 		}
-	}
-	for n := range named {
-		return weft.Errorf(weft.KindCorrupt, "open the store", s.filePath(n), "the data file is missing or has another size than when it was written").
-			WithHint("restore the product from a backup")
 	}
 	if len(orphans) == 0 {
 		return nil
@@ -368,12 +475,8 @@ func (s *Store) removeOrphans() error {
 	// A sync that failed may have left this manifest in memory only, and the one
 	// before on the disk: that one's files are orphans as soon as this one is
 	// there to stay.
-	b, err := readWhole(s.fs, s.manifestPath(), maxManifest)
-	if err == nil {
-		err = writeWhole(s.fs, s.manifestPath(), b)
-	}
-	if err != nil {
-		return ioError("write the manifest again", s.manifestPath(), err)
+	if err := s.writeManifest(s.manifest); err != nil {
+		return err
 	}
 	for _, path := range orphans {
 		if err := s.fs.Remove(path); err != nil {

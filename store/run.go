@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"weft"
@@ -20,6 +21,9 @@ const (
 // no error. A fold that fails is logged and tried again after the next commit:
 // all that it concerns is speed and space.
 func (s *Store) Run(ctx context.Context) error {
+	var held sync.WaitGroup
+	defer held.Wait()
+	held.Go(func() { s.holdAll(ctx) })
 	tick := time.NewTicker(retentionEvery)
 	defer tick.Stop()
 	for {

@@ -13,6 +13,7 @@ import (
 // Snapshot is one state of the product. Safe for concurrent use.
 type Snapshot struct {
 	store  *Store
+	ctx    context.Context // of who opened it: what waits for a file to be held ends with it
 	point  weft.Point
 	number uint64
 	tables []*tableView
@@ -45,6 +46,11 @@ func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if seq == 0 {
+		if err := s.headLost(); err != nil {
+			return nil, err
+		}
+	}
 	point, err := s.pointAt(seq)
 	if err != nil {
 		return nil, err
@@ -61,7 +67,7 @@ func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
 	if seq == 0 {
 		point = s.point(s.head)
 	}
-	snap := &Snapshot{store: s, point: point}
+	snap := &Snapshot{store: s, ctx: ctx, point: point}
 	s.snapshot++
 	snap.number = s.snapshot
 	old := point.Seq < s.head.Seq
@@ -86,8 +92,11 @@ func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
 
 // pointAt is the state after a commit, zero for the head.
 func (s *Store) pointAt(seq weft.Seq) (weft.Point, error) {
-	if seq == 0 {
-		return weft.Point{}, nil
+	s.mu.Lock()
+	head := s.head
+	s.mu.Unlock()
+	if seq == 0 || seq == head.Seq { // the head needs no journal
+		return s.point(head), nil
 	}
 	c, err := s.Commit(seq)
 	if err != nil {
@@ -148,7 +157,8 @@ func (s *Snapshot) Tables() []TableInfo {
 }
 
 // Relation gives the SELECT for one table; KindNotFound where there is none at
-// this state.
+// this state. It waits until the table's files were held against their digests,
+// once each, and is KindCorrupt where one is not what was written.
 func (s *Snapshot) Relation(table string) (Relation, error) {
 	s.store.mu.Lock()
 	_, open := s.store.leases[s]
@@ -158,6 +168,9 @@ func (s *Snapshot) Relation(table string) (Relation, error) {
 	}
 	for _, v := range s.tables {
 		if v.name == table {
+			if err := s.checkTable(v); err != nil {
+				return Relation{}, err
+			}
 			return s.store.relation(v, fmt.Sprintf("%s%s/%s/%d", s.point.Product, s.point.Seq, table, s.number)), nil
 		}
 	}
@@ -189,6 +202,7 @@ func (s *Snapshot) Close() error {
 // be removed is when the store opens next.
 func (s *Store) removeFiles(files []*dataFile) {
 	for _, f := range files {
+		s.guard.forget(f)
 		names := []string{f.Name}
 		if f.hasKeys() {
 			names = append(names, f.Name+keysSuffix)

@@ -27,6 +27,10 @@ type Store struct {
 	shapes  map[string]*shape // by table, of its last commit; guarded by writer
 	compact sync.Mutex        // one Compact at a time
 	keySeed uint64            // of sets of keys
+	guard   *guard            // holds data files before they are read
+	broken  damage            // what is known to be damaged
+	// manifest is the bytes of the manifest that the store was opened with.
+	manifest []byte
 
 	mu       sync.Mutex // guards what follows, never held over the disk
 	man      manifest   // identity, oldest cut, checkpoint and history; Tables is not kept up
@@ -105,6 +109,7 @@ func open(ctx context.Context, cfg Config, fsys fileSystem) (*Store, error) {
 		cfg: cfg, fs: fsys, tables: map[string]*table{}, shapes: map[string]*shape{}, keySeed: newSeed(), leases: map[*Snapshot]struct{}{},
 		moved: make(chan struct{}), due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	s.guard = newGuard(fsys, s.filesDir(), s.done, s.fileDamage)
 	for _, d := range []string{cfg.Dir, s.journalDir(), s.filesDir()} {
 		if err := makeFolder(fsys, d); err != nil {
 			return nil, ioError("make the folder", d, err)
@@ -257,7 +262,7 @@ func (s *Store) SeqAt(t time.Time) (weft.Seq, error) {
 		return 0, closedError()
 	}
 	if head.Seq > 0 && !t.Before(head.Time) {
-		return head.Seq, nil
+		return head.Seq, s.headLost()
 	}
 	seq, err := s.journal.seqAt(t)
 	if err != nil {

@@ -86,7 +86,7 @@ func stateStyle(s weft.State) style {
 		return green
 	case weft.StateLate, weft.StatePaused, weft.StateLoading, weft.StateEmpty, weft.StateUpstreamStopped:
 		return yellow
-	case weft.StateRefused, weft.StateSourceLost, weft.StateUnreachable:
+	case weft.StateRefused, weft.StateSourceLost, weft.StateUnreachable, weft.StateDamaged:
 		return red
 	case weft.StateRetired:
 		return dim

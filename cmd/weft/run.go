@@ -82,6 +82,9 @@ func newLogger(w io.Writer, level, format string) *slog.Logger {
 func (a *app) runNode(ctx context.Context, cfg node.Config, then func(context.Context, *node.Node) error) error {
 	return serveNode(ctx, cfg, func(ctx context.Context, n *node.Node) error {
 		a.out.printf("%s at %s\n", a.out.paint(bold, cfg.Name), n.URL())
+		if text := n.Upgraded(); text != "" {
+			a.out.println(text)
+		}
 		return then(ctx, n)
 	})
 }

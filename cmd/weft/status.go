@@ -150,7 +150,7 @@ func printFacts(p *printer, facts []string) {
 // attention reports whether a product's state wants somebody to act.
 func attention(s weft.State) bool {
 	switch s {
-	case weft.StateRefused, weft.StateSourceLost, weft.StateUpstreamStopped, weft.StateUnreachable, weft.StateLate:
+	case weft.StateRefused, weft.StateSourceLost, weft.StateUpstreamStopped, weft.StateUnreachable, weft.StateDamaged, weft.StateLate:
 		return true
 	}
 	return false
