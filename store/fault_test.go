@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -16,8 +18,17 @@ import (
 var errCrash = errors.New("the power is gone")
 
 // faultFS is the real file system with faults: at a given step one operation
-// fails or the power goes. When the power is gone, what was not synced is lost
-// in part: writes from some point on, one of them torn, and names likewise.
+// fails or the power goes. It knows of every file what is on the disk for sure
+// and what was written since:
+//
+//   - A write reaches the disk when its file is synced. Until then a power cut
+//     leaves any of the writes, in any order, whole, torn by sectors or not at all.
+//   - A name (made, renamed, linked, removed, a folder too) reaches the disk when
+//     its folder is synced. Until then a power cut leaves the first ones of a
+//     folder's, however many, and of each folder by itself.
+//   - After a sync that failed, some of the writes are on the disk and the others
+//     never will be, whatever is synced later, while readers go on seeing all.
+//   - What another process has written (the engine) is not synced until it is.
 type faultFS struct {
 	disk
 	backup string // folder on the same disk, for what may have to come back
@@ -28,32 +39,61 @@ type faultFS struct {
 	fault   string
 	crashed bool
 	hit     bool
-	writes  map[string][]undo // of a file, not synced
-	names   map[string][]undo // of a folder, not synced
+	steps   int // operations that changed the disk so far
+	files   map[string]*inode
+	names   map[string][]nameOp // of a folder, not synced
 	n       int
 }
 
-// undo takes back one operation.
-type undo struct {
-	full    func()
-	part    func()
-	from    int64
-	to      int64 // the bytes it is about; those from from on when it is less
-	lostFor bool  // a sync failed over it: no later one brings it to the disk
+// inode is what is known of a file's content.
+type inode struct {
+	durable []byte    // on the disk for sure
+	ops     []writeOp // since
 }
+
+// writeOp is one write, or where data is nil a change of the size.
+type writeOp struct {
+	off  int64
+	data []byte
+}
+
+// nameOp is one change of a folder's names, and how it is taken back.
+type nameOp struct {
+	n    int
+	undo func()
+}
+
+const sectorSize = 512
 
 func newFaultFS(backup string, rnd *rand.Rand) *faultFS {
-	return &faultFS{
-		backup: backup, rnd: rnd, left: -1,
-		writes: map[string][]undo{}, names: map[string][]undo{},
-	}
+	return &faultFS{backup: backup, rnd: rnd, left: -1, files: map[string]*inode{}, names: map[string][]nameOp{}}
 }
 
-// plan sets the fault that comes after n more operations: crash, full, sync or torn.
+// adopt takes what is below a folder as being on the disk.
+func (f *faultFS) adopt(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		f.files[path] = &inode{durable: b}
+		return err
+	})
+}
+
+// plan sets the fault that comes after n more operations: crash, full, sync,
+// write or name.
 func (f *faultFS) plan(n int, fault string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.left, f.fault, f.hit = n, fault, false
+}
+
+// restore ends what was planned: the machine is on again.
+func (f *faultFS) restore() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.crashed, f.left = false, -1
 }
 
 // step is called, with the lock held, before each operation that changes the disk.
@@ -61,6 +101,7 @@ func (f *faultFS) step(kind string) error {
 	if f.crashed {
 		return errCrash
 	}
+	f.steps++
 	if f.left < 0 {
 		return nil
 	}
@@ -74,7 +115,7 @@ func (f *faultFS) step(kind string) error {
 	case f.fault == "full" && (kind == "write" || kind == "create"):
 		f.hit = true
 		return unix.ENOSPC
-	case f.fault == "sync" && kind == "sync":
+	case f.fault == kind:
 		f.hit = true
 		return unix.EIO
 	}
@@ -86,26 +127,74 @@ func (f *faultFS) step(kind string) error {
 func (f *faultFS) lose() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, of := range []map[string][]undo{f.writes, f.names} {
-		for _, path := range slices.Sorted(maps.Keys(of)) {
-			f.undoTail(of[path])
-			delete(of, path)
+	var undo []nameOp
+	for _, dir := range slices.Sorted(maps.Keys(f.names)) {
+		ops := f.names[dir]
+		undo = append(undo, ops[f.rnd.IntN(len(ops)+1):]...)
+	}
+	slices.SortFunc(undo, func(a, b nameOp) int { return cmp.Compare(b.n, a.n) })
+	for _, op := range undo {
+		op.undo()
+	}
+	clear(f.names)
+	for _, path := range slices.Sorted(maps.Keys(f.files)) {
+		node := f.files[path]
+		for _, op := range node.ops {
+			node.durable = f.tear(node.durable, op)
+		}
+		node.ops = nil
+		if _, err := os.Stat(path); err != nil {
+			delete(f.files, path)
+			continue
+		}
+		now, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+		if err == nil {
+			_, _ = now.Write(node.durable)
+			_ = now.Close()
 		}
 	}
 }
 
-func (f *faultFS) undoTail(ops []undo) {
-	keep := f.rnd.IntN(len(ops) + 1)
-	for i := len(ops) - 1; i >= 0; i-- {
-		switch {
-		case ops[i].lostFor || i > keep:
-			ops[i].full()
-		case i == keep && ops[i].part != nil:
-			ops[i].part()
-		case i == keep:
-			ops[i].full()
+// tear puts on the disk what a power cut leaves of one write.
+func (f *faultFS) tear(b []byte, op writeOp) []byte {
+	switch f.rnd.IntN(4) {
+	case 0:
+		return b
+	case 1:
+		if len(op.data) == 0 {
+			return b
 		}
+		for at := 0; at < len(op.data); {
+			end := min(len(op.data), at+sectorSize-int((op.off+int64(at))%sectorSize))
+			if f.rnd.IntN(2) == 0 {
+				b = writeOp{op.off + int64(at), op.data[at:end]}.apply(b)
+			}
+			at = end
+		}
+		return b
 	}
+	return op.apply(b)
+}
+
+func (op writeOp) apply(b []byte) []byte {
+	if op.data == nil {
+		if op.off <= int64(len(b)) {
+			return b[:op.off:op.off]
+		}
+		return append(b, make([]byte, op.off-int64(len(b)))...)
+	}
+	if end := op.off + int64(len(op.data)); end > int64(len(b)) {
+		b = append(b, make([]byte, end-int64(len(b)))...)
+	}
+	copy(b[op.off:], op.data)
+	return b
+}
+
+// named remembers a change of names in a folder; the lock is held.
+func (f *faultFS) named(path string, undo func()) {
+	f.n++
+	dir := filepath.Dir(path)
+	f.names[dir] = append(f.names[dir], nameOp{f.n, undo})
 }
 
 func (f *faultFS) Open(path string, flag int) (file, error) {
@@ -114,22 +203,37 @@ func (f *faultFS) Open(path string, flag int) (file, error) {
 	if f.crashed {
 		return nil, errCrash
 	}
-	if flag&os.O_CREATE != 0 {
-		if _, err := os.Stat(path); err != nil {
-			if err := f.step("create"); err != nil {
-				return nil, err
-			}
-			dir := filepath.Dir(path)
-			f.names[dir] = append(f.names[dir], undo{full: func() { _ = os.Remove(path) }})
+	_, err := os.Lstat(path)
+	fresh := err != nil
+	if flag&os.O_CREATE != 0 && (fresh || flag&os.O_TRUNC != 0) {
+		if err := f.step("create"); err != nil {
+			return nil, err
 		}
+	}
+	node := f.files[path]
+	if node == nil && !fresh { // another process has written it
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		node = &inode{ops: []writeOp{{0, b}}}
+		f.files[path] = node
 	}
 	h, err := f.disk.Open(path, flag)
 	if err != nil {
 		return nil, err
 	}
-	return &faultFile{file: h, fs: f, path: path}, nil
+	if fresh && flag&os.O_CREATE != 0 {
+		node = &inode{}
+		f.files[path] = node
+		f.named(path, func() { _ = os.Remove(path); delete(f.files, path) })
+	} else if flag&os.O_TRUNC != 0 {
+		node.ops = append(node.ops, writeOp{})
+	}
+	return &faultFile{file: h, fs: f, node: node}, nil
 }
 
+// saved keeps a file under another name, as long as it may have to come back.
 func (f *faultFS) saved(path string) string {
 	f.n++
 	to := filepath.Join(f.backup, itoa(int64(f.n)))
@@ -145,20 +249,55 @@ func (f *faultFS) Rename(from, to string) error {
 	if err := f.step("name"); err != nil {
 		return err
 	}
-	old := f.saved(to)
+	old, oldNode := f.saved(to), f.files[to]
 	if err := f.disk.Rename(from, to); err != nil {
 		return err
 	}
-	f.writes[to] = append(f.writes[to], f.writes[from]...)
-	delete(f.writes, from)
-	dir := filepath.Dir(to)
-	f.names[dir] = append(f.names[dir], undo{full: func() {
+	if st, err := os.Stat(to); err == nil && st.IsDir() {
+		f.moveTree(from, to)
+	} else {
+		f.files[to] = f.files[from]
+		delete(f.files, from)
+		if f.files[to] == nil {
+			delete(f.files, to)
+		}
+	}
+	f.named(to, func() {
 		_ = os.Rename(to, from)
+		if st, err := os.Stat(from); err == nil && st.IsDir() {
+			f.moveTree(to, from)
+		} else if node := f.files[to]; node != nil {
+			f.files[from] = node
+			delete(f.files, to)
+		}
 		if old != "" {
 			_ = os.Rename(old, to)
+			f.files[to] = oldNode
 		}
-	}})
+	})
 	return nil
+}
+
+// moveTree gives what is known of a folder's files its new place. Names in it
+// that are not synced are taken for lost: a folder is synced before it is moved.
+func (f *faultFS) moveTree(from, to string) {
+	for path, node := range maps.Clone(f.files) {
+		if rest, ok := strings.CutPrefix(path, from+string(filepath.Separator)); ok {
+			delete(f.files, path)
+			f.files[filepath.Join(to, rest)] = node
+		}
+	}
+	for dir, ops := range maps.Clone(f.names) {
+		if dir != from && !strings.HasPrefix(dir, from+string(filepath.Separator)) {
+			continue
+		}
+		for _, op := range slices.Backward(ops) {
+			_ = os.Rename(to, from) // the operations know the old place
+			op.undo()
+			_ = os.Rename(from, to)
+		}
+		delete(f.names, dir)
+	}
 }
 
 func (f *faultFS) Link(from, to string) error {
@@ -170,8 +309,10 @@ func (f *faultFS) Link(from, to string) error {
 	if err := f.disk.Link(from, to); err != nil {
 		return err
 	}
-	dir := filepath.Dir(to)
-	f.names[dir] = append(f.names[dir], undo{full: func() { _ = os.Remove(to) }})
+	if node := f.files[from]; node != nil {
+		f.files[to] = node
+	}
+	f.named(to, func() { _ = os.Remove(to); delete(f.files, to) })
 	return nil
 }
 
@@ -181,13 +322,28 @@ func (f *faultFS) Remove(path string) error {
 	if err := f.step("name"); err != nil {
 		return err
 	}
-	old := f.saved(path)
+	st, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	old, node := "", f.files[path]
+	if !st.IsDir() {
+		old = f.saved(path)
+	}
 	if err := f.disk.Remove(path); err != nil {
 		return err
 	}
-	delete(f.writes, path) // they went with the file; a new one of this name is another
-	dir := filepath.Dir(path)
-	f.names[dir] = append(f.names[dir], undo{full: func() { _ = os.Rename(old, path) }})
+	delete(f.files, path)
+	f.named(path, func() {
+		if st.IsDir() {
+			_ = os.Mkdir(path, 0o700)
+			return
+		}
+		_ = os.Rename(old, path)
+		if node != nil {
+			f.files[path] = node
+		}
+	})
 	return nil
 }
 
@@ -197,7 +353,17 @@ func (f *faultFS) MkdirAll(path string) error {
 	if f.crashed {
 		return errCrash
 	}
-	return f.disk.MkdirAll(path)
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	if err := f.step("name"); err != nil {
+		return err
+	}
+	if err := f.disk.MkdirAll(path); err != nil {
+		return err
+	}
+	f.named(path, func() { _ = os.RemoveAll(path) })
+	return nil
 }
 
 func (f *faultFS) SyncDir(path string) error {
@@ -223,58 +389,24 @@ func (f *faultFS) ReadDir(path string) ([]fs.DirEntry, error) {
 type faultFile struct {
 	file
 	fs   *faultFS
-	path string
+	node *inode
 }
 
 func (h *faultFile) WriteAt(b []byte, off int64) (int, error) {
 	h.fs.mu.Lock()
 	defer h.fs.mu.Unlock()
 	err := h.fs.step("write")
-	torn := 0
-	if err != nil && len(b) > 0 {
-		torn = h.fs.rnd.IntN(len(b))
+	n := len(b)
+	if err != nil && n > 0 {
+		n = h.fs.rnd.IntN(n) // a write that fails may have come in part
 	}
-	if err != nil && torn == 0 {
-		return 0, err
-	}
-	h.remember(off, b)
-	if err != nil {
-		n, _ := h.file.WriteAt(b[:torn], off)
-		return n, err
-	}
-	return h.file.WriteAt(b, off)
-}
-
-// remember makes it possible to take back a write of b at off.
-func (h *faultFile) remember(off int64, b []byte) {
-	st, err := h.file.Stat()
-	if err != nil {
-		return
-	}
-	size := st.Size()
-	old := make([]byte, max(0, min(int64(len(b)), size-off)))
-	_, _ = h.file.ReadAt(old, off)
-	keep := append([]byte{}, b...)
-	path, cut := h.path, h.fs.rnd.IntN(len(b)+1)
-	full := func() {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return
+	if n > 0 {
+		h.node.ops = append(h.node.ops, writeOp{off, slices.Clone(b[:n])})
+		if done, err := h.file.WriteAt(b[:n], off); err != nil {
+			return done, err
 		}
-		_, _ = f.WriteAt(old, off)
-		_ = f.Truncate(size)
-		_ = f.Close()
 	}
-	part := func() {
-		full()
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return
-		}
-		_, _ = f.WriteAt(keep[:cut], off)
-		_ = f.Close()
-	}
-	h.fs.writes[path] = append(h.fs.writes[path], undo{full: full, part: part, from: off, to: off + int64(len(b))})
+	return n, err
 }
 
 func (h *faultFile) Truncate(size int64) error {
@@ -283,21 +415,7 @@ func (h *faultFile) Truncate(size int64) error {
 	if err := h.fs.step("write"); err != nil {
 		return err
 	}
-	st, err := h.file.Stat()
-	if err != nil {
-		return err
-	}
-	old := make([]byte, max(0, st.Size()-size))
-	_, _ = h.file.ReadAt(old, size)
-	path := h.path
-	h.fs.writes[path] = append(h.fs.writes[path], undo{from: size, full: func() {
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			return
-		}
-		_, _ = f.WriteAt(old, size)
-		_ = f.Close()
-	}})
+	h.node.ops = append(h.node.ops, writeOp{off: size})
 	return h.file.Truncate(size)
 }
 
@@ -305,22 +423,15 @@ func (h *faultFile) Sync() error {
 	h.fs.mu.Lock()
 	defer h.fs.mu.Unlock()
 	if err := h.fs.step("sync"); err != nil {
-		for i := range h.fs.writes[h.path] {
-			h.fs.writes[h.path][i].lostFor = true
+		for _, op := range h.node.ops {
+			h.node.durable = h.fs.tear(h.node.durable, op)
 		}
+		h.node.ops = nil
 		return err
 	}
-	var left []undo
-	ops := h.fs.writes[h.path]
-	for i, u := range ops {
-		// What was written over or cut off since is no longer lost.
-		covered := slices.ContainsFunc(ops[i+1:], func(o undo) bool {
-			return !o.lostFor && o.from <= u.from && (o.to <= o.from || o.to >= u.to)
-		})
-		if u.lostFor && !covered {
-			left = append(left, u)
-		}
+	for _, op := range h.node.ops {
+		h.node.durable = op.apply(h.node.durable)
 	}
-	h.fs.writes[h.path] = left
+	h.node.ops = nil
 	return nil
 }

@@ -39,7 +39,11 @@ func openMark(fsys fileSystem, path string) (*mark, uint32, int64, error) {
 		return nil, 0, 0, errors.Join(ioError("read the mark", path, err), f.Close())
 	}
 	if n < markSize { // new, or a crash while it was made
-		if _, err := f.WriteAt(append(appendFileHeader(nil, markMagic), make([]byte, 2*markSlot)...), 0); err != nil {
+		_, err := f.WriteAt(append(appendFileHeader(nil, markMagic), make([]byte, 2*markSlot)...), 0)
+		if err == nil {
+			err = f.Sync() // a slot may reach the disk before what was written here
+		}
+		if err != nil {
 			return nil, 0, 0, errors.Join(ioError("make the mark", path, err), f.Close())
 		}
 		return m, 0, 0, nil

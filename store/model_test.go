@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"weft"
@@ -27,6 +28,9 @@ type world struct {
 	log   []string
 	cuts  []state // by Seq; 0 is before the first
 	maybe *state  // of a commit that failed: a crash may bring it back
+	again string  // the command that runs this history again
+	// faulty says that opening meets faults too.
+	faulty bool
 	held  []heldCut
 }
 
@@ -76,17 +80,41 @@ func (w *world) fatal(format string, args ...any) {
 	for _, l := range w.log {
 		w.t.Log(l)
 	}
+	w.t.Logf("run it again with: %s", w.again)
 	w.t.Fatalf(format, args...)
 }
 
 func (w *world) head() state { return w.cuts[len(w.cuts)-1] }
 
-// open opens the store and holds its head against the model's.
+// open opens the store and holds its head against the model's. Now and then
+// opening meets a fault of its own first.
 func (w *world) open() {
 	w.t.Helper()
+	for w.faulty && w.rnd.IntN(4) == 0 {
+		fault, after := faults[w.rnd.IntN(len(faults))], w.rnd.IntN(10)
+		w.say("plan %s after %d operations of opening", fault, after)
+		w.fs.plan(after, fault)
+		s, err := open(context.Background(), w.cfg, w.fs)
+		if err == nil {
+			w.s = s
+			w.close(w.fs.crashed)
+			continue
+		}
+		w.say("  open: %v", err)
+		if !w.fs.hit {
+			w.fatal("open failed without a fault: %v", err)
+		}
+		if w.fs.crashed {
+			w.fs.lose()
+		}
+		w.fs.restore()
+	}
 	s, err := open(context.Background(), w.cfg, w.fs)
 	if err != nil {
 		w.fatal("open: %v", err)
+	}
+	if d := s.Damage(); len(d) > 0 && !d[0].Note {
+		w.fatal("damage: %v", d)
 	}
 	w.s = s
 	switch got := int(s.Head().Seq); {
@@ -115,9 +143,7 @@ func (w *world) close(lose bool) {
 	if lose {
 		w.fs.lose()
 	}
-	w.fs.mu.Lock()
-	w.fs.crashed, w.fs.left = false, -1
-	w.fs.mu.Unlock()
+	w.fs.restore()
 }
 
 // candidate makes a random commit and the state it leads to.
@@ -317,6 +343,9 @@ func (w *world) checkCut(seq weft.Seq) {
 	w.check(snap, seq)
 }
 
+// faults are what a step of the file system can meet.
+var faults = []string{"crash", "full", "sync", "write", "name"}
+
 // run takes n random steps and then checks everything.
 func (w *world) run(n int) {
 	w.open()
@@ -335,7 +364,7 @@ func (w *world) run(n int) {
 			w.close(false)
 			w.open()
 		case k < 34:
-			fault := []string{"crash", "full", "sync"}[w.rnd.IntN(3)]
+			fault := faults[w.rnd.IntN(len(faults))]
 			after := w.rnd.IntN(12)
 			w.say("plan %s after %d operations", fault, after)
 			w.fs.plan(after, fault)
@@ -443,39 +472,132 @@ func seeds(n int) (from, to int) {
 }
 
 // TestModel runs random histories with faults against a model. A seed that
-// fails is named and runs again with -seed N -seeds 1.
+// fails says the command that runs it again.
 func TestModel(t *testing.T) {
-	n := 120
+	n := 60
 	if testing.Short() {
-		n = 20
+		n = 15
 	}
-	e := newEngine(t, t.TempDir())
+	e := newEngine(t, memoryDir(t))
 	for seed, to := seeds(n); seed < to; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(uint64(seed), 1))
-			dir := filepath.Join(e.dir, fmt.Sprintf("w%d", seed))
-			w := &world{t: t, rnd: rnd, e: e, fs: newFaultFS(t.TempDir(), rnd), cfg: testConfig(dir, e), cuts: []state{{}}}
+			w := newWorld(t, rnd, e, seed)
 			w.cfg.TailRows = 1 + rnd.Int64N(50)
 			if seed%4 == 0 {
 				w.cfg.KeepBytes = 1
 			}
 			w.run(40)
-			_ = os.RemoveAll(dir)
 		})
 	}
 }
 
+// newWorld is a world in memory; without an engine nothing is folded and read.
+func newWorld(t *testing.T, rnd *rand.Rand, e *testEngine, seed int) *world {
+	t.Helper()
+	dir := memoryDir(t)
+	w := &world{t: t, rnd: rnd, cuts: []state{{}}, faulty: true}
+	w.again = fmt.Sprintf("go test ./store -run '^%s$' -seed %d -seeds 1", strings.TrimSuffix(t.Name(), fmt.Sprintf("/%d", seed)), seed)
+	if e != nil {
+		w.e, dir = e, filepath.Join(e.dir, strings.ReplaceAll(t.Name(), "/", "-"))
+		w.cfg = testConfig(dir, e)
+		t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	} else {
+		w.cfg = testConfig(dir)
+	}
+	w.fs = newFaultFS(memoryDir(t), rnd)
+	return w
+}
+
 // TestModelJournal does the same without an engine, and so many more times.
 func TestModelJournal(t *testing.T) {
-	n := 1000
+	n := 440
 	if testing.Short() {
-		n = 100
+		n = 60
 	}
 	for seed, to := seeds(n); seed < to; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			rnd := rand.New(rand.NewPCG(uint64(seed), 2))
-			w := &world{t: t, rnd: rnd, fs: newFaultFS(memoryDir(t), rnd), cfg: testConfig(memoryDir(t)), cuts: []state{{}}}
-			w.run(60)
+			newWorld(t, rand.New(rand.NewPCG(uint64(seed), 2)), nil, seed).run(60)
 		})
 	}
+}
+
+// TestModelEveryStep runs one history with everything in it and lets every kind of
+// fault come at every single step of it. With -seeds the steps are that many from
+// -seed on; otherwise some of all are taken, others each time in the nightly run.
+func TestModelEveryStep(t *testing.T) {
+	e := newEngine(t, memoryDir(t))
+	steps := everyStep(t, e, -1, "crash")
+	if steps < 100 {
+		t.Fatal("the history has only", steps, "steps")
+	}
+	stride := 11
+	if testing.Short() {
+		stride = 37
+	}
+	from := 0
+	if *seedCount > 0 {
+		stride, from, steps = 1, *seedFrom, min(steps, *seedFrom+*seedCount)
+	}
+	for i, fault := range faults {
+		for step := from + i*7%stride; step < steps; step += stride {
+			everyStep(t, e, step, fault)
+		}
+	}
+}
+
+func everyStep(t *testing.T, e *testEngine, step int, fault string) (steps int) {
+	t.Helper()
+	t.Run(fmt.Sprintf("%s at %d", fault, step), func(t *testing.T) {
+		w := newWorld(t, rand.New(rand.NewPCG(9, 5)), e, step)
+		w.again = fmt.Sprintf("go test ./store -run '^TestModelEveryStep$' -seed %d -seeds 1", step)
+		w.faulty = false
+		w.fs.rnd = rand.New(rand.NewPCG(uint64(step), 6))
+		w.cfg.TailRows, w.cfg.KeepBytes = 5, 4000
+		s, err := open(context.Background(), w.cfg, w.fs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.s = s
+		w.s.journal.max = 3000
+		w.fs.plan(step, fault)
+		for i := range 24 {
+			if w.fs.crashed {
+				w.say("the power is gone")
+				w.close(true)
+				w.open()
+			}
+			switch {
+			case i%5 == 4:
+				err := w.s.Compact(context.Background(), true)
+				w.say("compact: %v", err)
+				if err != nil && !w.fs.hit {
+					w.fatal("compact failed without a fault: %v", err)
+				}
+			case i == 12:
+				w.say("reopen")
+				w.close(w.fs.crashed)
+				w.open()
+				if step >= 0 && !w.fs.hit {
+					w.fs.plan(max(0, step-w.fs.steps), fault)
+				}
+			default:
+				w.commit()
+			}
+		}
+		w.close(true)
+		w.open()
+		for seq := range w.cuts {
+			if seq%4 == 0 || seq == len(w.cuts)-1 {
+				w.checkCut(weft.Seq(seq))
+			}
+		}
+		w.follow()
+		steps = w.fs.steps
+		w.close(false)
+		if f := Verify(w.cfg.Dir); len(f) > 0 {
+			w.fatal("%v", f)
+		}
+	})
+	return steps
 }

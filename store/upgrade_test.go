@@ -93,6 +93,9 @@ func TestUpgradeInterrupted(t *testing.T) {
 			}
 		}
 		fsys := newFaultFS(memoryDir(t), rnd)
+		if err := fsys.adopt(dir); err != nil {
+			t.Fatal(err)
+		}
 		fsys.plan(step, "crash")
 		s, err := open(context.Background(), testConfig(dir), fsys)
 		if s != nil {
@@ -100,9 +103,7 @@ func TestUpgradeInterrupted(t *testing.T) {
 		}
 		crashed := fsys.crashed
 		fsys.lose()
-		fsys.mu.Lock()
-		fsys.crashed, fsys.left = false, -1
-		fsys.mu.Unlock()
+		fsys.restore()
 		if err != nil && !crashed {
 			t.Fatalf("step %d: %v", step, err)
 		}
