@@ -31,7 +31,7 @@ type world struct {
 	again string  // the command that runs this history again
 	// faulty says that opening meets faults too.
 	faulty bool
-	held  []heldCut
+	held   []heldCut
 }
 
 // state is the rows of the model's tables, nil where a table does not exist.
