@@ -22,6 +22,7 @@ type cutter struct {
 	snaps map[string]*store.Snapshot // by product and state
 	cut   weft.Cut
 	views map[engine.Target]view
+	found map[weft.Name]Product // what is released in the end
 }
 
 type view struct {
@@ -30,7 +31,7 @@ type view struct {
 }
 
 func newCutter(f *Federation, q weft.Question) *cutter {
-	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}}
+	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}, found: map[weft.Name]Product{}}
 }
 
 // resolve finds the product and table that a name in SQL means, and fixes its
@@ -40,7 +41,7 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 	if err != nil {
 		return engine.Target{}, err
 	}
-	p, ok := c.f.products.Product(c.q.Subject, tn.Name)
+	p, ok := c.product(tn.Name)
 	if !ok {
 		return engine.Target{}, c.unknown(tn.Name)
 	}
@@ -62,6 +63,17 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 	t := engine.Target{Schema: tn.Domain, Table: name + mark}
 	c.views[t] = view{snap, tn.Table}
 	return t, nil
+}
+
+// product finds a product, once for a question.
+func (c *cutter) product(n weft.Name) (Product, bool) {
+	p, ok := c.found[n]
+	if !ok {
+		if p, ok = c.f.products.Product(c.q.Subject, n); ok {
+			c.found[n] = p
+		}
+	}
+	return p, ok
 }
 
 // table reads a name of 2 or 3 parts; schema "sales", table "orders.lines" is
@@ -230,6 +242,11 @@ func (c *cutter) held() int64 {
 func (c *cutter) close() {
 	for _, s := range c.snaps {
 		_ = s.Close()
+	}
+	for _, p := range c.found {
+		if p.Release != nil {
+			p.Release()
+		}
 	}
 }
 

@@ -19,11 +19,13 @@ type Product struct {
 	ID      string
 	Retired bool // only its history can be read
 	Store   *store.Store
+	Release func() // gives the store up, when the answer has been read
 }
 
 // Products finds the products of this node. Safe for concurrent use.
 type Products interface {
-	// Product returns the product of that name, if s may read it.
+	// Product returns the product of that name, if s may read it. Its Release is
+	// called once.
 	Product(s weft.Subject, n weft.Name) (Product, bool)
 	// Names lists what s may know of, for suggestions.
 	Names(s weft.Subject) []weft.Name

@@ -44,6 +44,11 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 	res.New = old == nil
 	var before *contract.Folder
 	if old != nil {
+		release, err := old.hold(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
 		before, _ = old.current()
 	}
 	res.Differences = differences(before, f)
@@ -74,6 +79,11 @@ func (n *Node) take(ctx context.Context, f *contract.Folder, r serve.ApplyReques
 	if err != nil {
 		return nil, err
 	}
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if same && p.published() {
 		res.Outcome, res.Message = serve.OutcomeUnchanged, "the folder is the one that runs already"
 		return res, nil
@@ -111,9 +121,6 @@ func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyReque
 		Name: f.Name, Folder: f.Hash, Dir: r.Dir, Revision: rev, Env: r.Env, Applied: n.env.Clock.Now(),
 	}
 	if known {
-		if p.broken != nil {
-			return nil, false, p.broken
-		}
 		_, was := p.current()
 		rec.ID, rec.Paused = was.ID, was.Paused
 		if was.Folder == rec.Folder && was.Dir == rec.Dir && was.Env == rec.Env && !was.Retired {
@@ -126,16 +133,14 @@ func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyReque
 	if err := n.books.PutProduct(ctx, rec, r.Archive); err != nil {
 		return nil, false, err
 	}
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer release()
 	if !known {
-		if err := p.open(ctx); err != nil {
-			return nil, false, err
-		}
-		n.products[f.Name], p.applying = p, true
-		if err := p.applied(ctx, f, rec); err != nil {
-			return nil, false, err
-		}
-		n.start(p)
-		return p, false, nil
+		n.products[f.Name] = p
+		n.sched.at(p, n.env.Clock.Now().Add(defaultInterval)) // whoever applies it loads it
 	}
 	return p, false, p.applied(ctx, f, rec)
 }
@@ -147,9 +152,12 @@ func (p *product) applied(ctx context.Context, f *contract.Folder, rec records.P
 	if _, err := p.store.Append(ctx, c); err != nil {
 		return err
 	}
+	b := briefOf(f, rec.Env)
 	p.mu.Lock()
-	p.folder, p.rec = f, rec
+	p.folder, p.brief, p.rec = f, b, rec
 	p.mu.Unlock()
+	p.node.keepBrief(ctx, rec, b)
+	p.node.watch.set(p)
 	return nil
 }
 
@@ -207,10 +215,8 @@ func (n *Node) Refresh(ctx context.Context, _ weft.Subject, name weft.Name, r se
 	}
 	res := &serve.RefreshResult{Product: name}
 	if !r.Wait {
-		select {
-		case p.ask <- req:
-		default:
-			return nil, weft.Errorf(weft.KindLimit, "refresh", name.String(), "too many loads of it are waiting").WithHint("wait for the ones before")
+		if err := p.enqueue(req); err != nil {
+			return nil, err
 		}
 		res.Outcome = serve.OutcomeStarted
 		return res, nil
@@ -235,8 +241,6 @@ func (n *Node) Refresh(ctx context.Context, _ weft.Subject, name weft.Name, r se
 func (p *product) canLoad() error {
 	rec := p.record()
 	switch {
-	case p.store == nil:
-		return p.broken
 	case rec.Retired:
 		return weft.Errorf(weft.KindConflict, "load", rec.Name.String(), "the product is retired").WithHint("apply its folder again to bring it back")
 	case rec.Paused:

@@ -39,6 +39,9 @@ type Config struct {
 	Queue       int           // questions of one subject that wait, default 50 times Concurrency
 	Loads       int           // loads at once, default 1
 
+	IdleAfter time.Duration // a product that is not used for so long is closed, default 5 minutes
+	IdleOpen  int           // products that stay open though nobody uses them, default 32
+
 	TailRows  int64         // see store.Config
 	KeepFor   time.Duration // see store.Config
 	KeepBytes int64         // see store.Config
@@ -70,6 +73,10 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Deadline == 0 {
 		c.Deadline = 5 * time.Minute
+	}
+	def((*int64)(&c.IdleAfter), int64(idleAfter))
+	if c.IdleOpen == 0 {
+		c.IdleOpen = idleOpen
 	}
 	if c.Concurrency == 0 {
 		c.Concurrency = 2 * runtime.NumCPU()
@@ -127,6 +134,8 @@ func (c Config) Validate() error {
 		{"query.concurrency", int64(c.Concurrency)},
 		{"query.queue", int64(c.Queue)},
 		{"load.concurrency", int64(c.Loads)},
+		{"idleAfter", int64(c.IdleAfter)},
+		{"idleOpen", int64(c.IdleOpen)},
 	} {
 		if n.v < 0 {
 			bad(n.key, "%d is below zero", n.v)

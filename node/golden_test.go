@@ -121,9 +121,11 @@ func (r *rig) goldenText() string {
 		fmt.Fprintf(&b, "token %s %v, expires %v\n", tok.Name, tok.Scopes, tok.Expires != nil)
 	}
 	for _, p := range r.node.all() {
-		if p.broken != nil {
-			r.t.Fatal(p.name(), p.broken)
+		release, err := p.hold(ctx)
+		if err != nil {
+			r.t.Fatal(p.name(), err)
 		}
+		defer release()
 		rec := p.record()
 		fmt.Fprintf(&b, "\nproduct %s id %s, paused %v, retired %v\n", rec.Name, rec.ID, rec.Paused, rec.Retired)
 		head := p.store.Head().Seq
@@ -186,6 +188,11 @@ func makeGolden(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	release, err := p.hold(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
 	if err := p.store.Compact(context.Background(), true); err != nil {
 		t.Fatal(err)
 	}

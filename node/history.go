@@ -17,14 +17,16 @@ import (
 )
 
 // History gives the commits of a product, newest first.
-func (n *Node) History(_ context.Context, _ weft.Subject, name weft.Name, before weft.Seq, limit int) ([]serve.CommitInfo, error) {
+func (n *Node) History(ctx context.Context, _ weft.Subject, name weft.Name, before weft.Seq, limit int) ([]serve.CommitInfo, error) {
 	p, err := n.find(name)
 	if err != nil {
 		return nil, err
 	}
-	if p.store == nil {
-		return nil, p.broken
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	cs, err := p.store.Commits(before, limit)
 	if err != nil {
 		return nil, err
@@ -46,9 +48,11 @@ func (n *Node) Quarantine(ctx context.Context, _ weft.Subject, name weft.Name, l
 	if err != nil {
 		return nil, err
 	}
-	if p.store == nil {
-		return nil, p.broken
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	seq, err := seqAt(p.store, name, at)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"weft"
 	"weft/serve"
@@ -44,9 +45,11 @@ func (n *Node) Retire(ctx context.Context, s weft.Subject, name weft.Name) (*ser
 	if err != nil {
 		return nil, err
 	}
-	if p.store == nil {
-		return nil, p.broken
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	f, rec := p.current()
 	if rec.Retired {
 		return p.summary(ctx, s)
@@ -89,6 +92,8 @@ func (n *Node) Delete(ctx context.Context, _ weft.Subject, name weft.Name, confi
 	n.mu.Lock()
 	delete(n.products, name)
 	n.mu.Unlock()
+	n.sched.remove(p)
+	n.watch.remove(p)
 	if err := errors.Join(p.close(), os.RemoveAll(n.cfg.productDir(rec.ID))); err != nil {
 		return weft.Errorf(weft.KindUnavailable, "delete the files of", name.String(), "%w", err).WithHint("remove %s by hand", n.cfg.productDir(rec.ID))
 	}
@@ -99,15 +104,11 @@ func (n *Node) Delete(ctx context.Context, _ weft.Subject, name weft.Name, confi
 func (n *Node) dependents(name weft.Name) []*product {
 	var out []*product
 	for _, p := range n.all() {
-		f, _ := p.current()
-		if f == nil {
-			continue
-		}
-		for _, in := range f.Inputs {
-			if in.Product == name {
-				out = append(out, p)
-				break
-			}
+		p.mu.Lock()
+		b := p.brief
+		p.mu.Unlock()
+		if slices.Contains(b.Upstream, name) {
+			out = append(out, p)
 		}
 	}
 	return out

@@ -45,6 +45,9 @@ type Node struct {
 	loads    *semaphore.Weighted // loads at once
 	stageSeq counter
 	holding  chan struct{} // one product at a time holds its files in the background
+	shelf    shelf
+	sched    schedule
+	watch    watch
 
 	mu       sync.RWMutex
 	products map[weft.Name]*product
@@ -58,11 +61,14 @@ func New(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Node{cfg: cfg, env: cfg.RunEnv.Named("node"), products: map[weft.Name]*product{}, holding: make(chan struct{}, 1)}, nil
+	return &Node{
+		cfg: cfg, env: cfg.RunEnv.Named("node"), products: map[weft.Name]*product{},
+		holding: make(chan struct{}, 1), shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads),
+	}, nil
 }
 
-// Open takes the data folder, which a second node is refused, recovers every
-// product and binds the address.
+// Open takes the data folder, which a second node is refused, lists the products
+// and binds the address. Products are recovered when they are first needed.
 func (n *Node) Open(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
@@ -143,22 +149,55 @@ func clear(dir string) error {
 	return err
 }
 
-// openProducts opens every product in the books. One that cannot be opened is
-// shown as such and takes nothing else down.
+// openProducts lists the products in the books. What a folder says is in the books
+// too; it is read where an older node has not kept it.
 func (n *Node) openProducts(ctx context.Context) error {
 	recs, err := n.books.Products(ctx)
 	if err != nil {
 		return err
 	}
+	briefs, err := n.books.Briefs(ctx)
+	if err != nil {
+		return err
+	}
+	attempts, err := n.books.LastAttempts(ctx)
+	if err != nil {
+		return err
+	}
 	for _, rec := range recs {
 		p := newProduct(n, rec)
-		if err := p.open(ctx); err != nil {
+		n.products[rec.Name] = p
+		if a, ok := attempts[rec.ID]; ok {
+			p.last = &a
+			p.last.Verdict = nil
+			if a.Outcome == records.Committed || a.Outcome == records.Unchanged {
+				p.lastOK = a.Ended
+			}
+		}
+		if b := briefs[rec.ID]; b != nil && json.Unmarshal(b, p.brief) == nil {
+			continue
+		}
+		f, err := p.readFolder(ctx)
+		if err != nil {
 			n.env.Log.Error("open the product", "product", rec.Name.String(), "error", err)
 			p.broken = err
+			continue
 		}
-		n.products[rec.Name] = p
+		p.brief = briefOf(f, rec.Env)
+		n.keepBrief(ctx, rec, p.brief)
 	}
 	return nil
+}
+
+// keepBrief keeps what a folder says for the next start.
+func (n *Node) keepBrief(ctx context.Context, rec records.Product, b *brief) {
+	body, err := json.Marshal(b)
+	if err == nil {
+		err = n.books.PutBrief(ctx, rec.ID, rec.Folder, body)
+	}
+	if err != nil {
+		n.env.Log.Warn("keep what the folder says; it is read again at the next start", "product", rec.Name.String(), "error", err)
+	}
 }
 
 // address is what node.json says: how the command line finds the node.
@@ -212,31 +251,15 @@ func (n *Node) Run(ctx context.Context) error {
 	n.mu.Lock()
 	n.running = g
 	for _, p := range n.products {
-		n.start(p)
+		n.sched.at(p, n.firstRead(p))
 	}
 	n.mu.Unlock()
+	g.Go("shelf", n.tidyUp)
+	g.Go("watch", n.runWatch)
+	g.Go("schedule", n.runSchedule)
 	err := g.Wait()
 	stop()
 	return errors.Join(err, workers.Wait())
-}
-
-// start runs a product's loops; the caller holds mu.
-func (n *Node) start(p *product) {
-	if n.running == nil || p.store == nil {
-		return
-	}
-	ctx, cancel := context.WithCancel(n.running.Context())
-	p.stop = cancel
-	n.running.Go(p.name().String(), func(context.Context) error { return ignoreCancel(ctx, p.loop(ctx)) })
-	n.running.Go(p.name().String()+" compaction", func(context.Context) error { return ignoreCancel(ctx, p.store.Run(ctx)) })
-}
-
-// ignoreCancel keeps one product's end, or its trouble, from ending the node.
-func ignoreCancel(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // Close gives everything back. Idempotent.
@@ -303,11 +326,15 @@ type visibleProducts struct{ n *Node }
 // grants, whoever holds a token of the node may read all of it.
 func (v visibleProducts) Product(_ weft.Subject, name weft.Name) (federate.Product, bool) {
 	p, err := v.n.find(name)
-	if err != nil || p.store == nil {
+	if err != nil {
+		return federate.Product{}, false
+	}
+	release, err := p.hold(context.Background())
+	if err != nil {
 		return federate.Product{}, false
 	}
 	rec := p.record()
-	return federate.Product{Name: name, ID: rec.ID, Retired: rec.Retired, Store: p.store}, true
+	return federate.Product{Name: name, ID: rec.ID, Retired: rec.Retired, Store: p.store, Release: release}, true
 }
 
 // Names lists the products.

@@ -33,6 +33,7 @@ type rig struct {
 	dir  string
 	node *Node
 	stop func()
+	tune func(*Config) // what the test wants to be otherwise, nil for nothing
 }
 
 func newRig(t *testing.T) *rig {
@@ -43,10 +44,14 @@ func newRig(t *testing.T) *rig {
 }
 
 func (r *rig) config() Config {
-	return Config{
+	c := Config{
 		Name: "test", Version: "test", Data: filepath.Join(r.dir, ".weft"), Listen: "127.0.0.1:0",
 		Memory: 512 << 20, LoadMemory: 512 << 20, Threads: 2, RunEnv: run.Quiet(),
 	}
+	if r.tune != nil {
+		r.tune(&c)
+	}
+	return c
 }
 
 func (r *rig) start() {

@@ -21,32 +21,36 @@ import (
 	"weft/store"
 )
 
-// product is one product at work: its folder, its store and the loop that loads it.
+// product is one product: what is known of it at all times, and its folder and
+// store while it is held.
 type product struct {
-	node     *Node
-	store    *store.Store
-	applying bool         // made by an apply, which loads it itself
-	ask      chan request // to the loop
+	node *Node
+	spot spot
 
 	loading sync.Mutex // held while a load, a rollback or a retirement writes
 
 	mu      sync.Mutex
 	rec     records.Product
-	folder  *contract.Folder
+	brief   *brief
+	seen    *store.Glance    // of the closed store, nil where nobody has looked yet
+	store   *store.Store     // nil while nobody holds the product
+	folder  *contract.Folder // nil while nobody holds the product
+	asked   []request        // loads that were asked for
+	working bool             // they are being worked off
 	last    *records.Attempt
 	lastOK  time.Time // last attempt that read everything and published or found nothing new
 	next    time.Time // when the sources are read next
+	retry   time.Duration
 	busy    bool
-	stop    context.CancelFunc // ends the loops
-	waiting bool               // a change of an upstream product or a file has not been read yet
-	broken  error              // why the store could not be opened
-	ran     weft.Hash          // folder whose SQL made the published rows, where this process knows
+	waiting bool      // a change of an upstream product or a file has not been read yet
+	broken  error     // why it could not be held last
+	ran     weft.Hash // folder whose SQL made the published rows, where this process knows
 	used    usedColumns
 	looks   map[string]look // by port: how far a look came that found nothing new
 	stats   statsCache
 }
 
-// request asks the loop for a load.
+// request asks for a load.
 type request struct {
 	cause    weft.Cause
 	window   *window
@@ -67,51 +71,7 @@ type loaded struct {
 }
 
 func newProduct(n *Node, rec records.Product) *product {
-	return &product{node: n, rec: rec, ask: make(chan request, 64)}
-}
-
-// open reads the folder that was applied and recovers the store.
-func (p *product) open(ctx context.Context) error {
-	archive, err := p.node.books.Archive(ctx, p.rec.Folder)
-	if err != nil {
-		return err
-	}
-	f, faults, err := readArchive(archive)
-	if err != nil {
-		return err
-	}
-	if contract.HasErrors(faults) {
-		return weft.Errorf(weft.KindConflict, "read the applied folder", p.rec.Name.String(),
-			"this Weft finds faults in it that an older one did not: %s", faults[0].Message).WithHint("mend the folder and apply it again")
-	}
-	p.folder = f
-	if p.store, err = store.Open(ctx, p.node.storeConfig(p.rec)); err != nil {
-		return err
-	}
-	as, err := p.node.books.Attempts(ctx, p.rec.ID, 1)
-	if err != nil {
-		return err
-	}
-	if len(as) > 0 {
-		p.last = &as[0]
-		if as[0].Outcome == records.Committed || as[0].Outcome == records.Unchanged {
-			p.lastOK = as[0].Ended
-		}
-	}
-	return nil
-}
-
-func (p *product) close() error {
-	p.mu.Lock()
-	stop := p.stop
-	p.mu.Unlock()
-	if stop != nil {
-		stop()
-	}
-	if p.store == nil {
-		return nil
-	}
-	return p.store.Close()
+	return &product{node: n, rec: rec, brief: &brief{}, retry: firstRetry}
 }
 
 func (p *product) name() weft.Name { return p.rec.Name } // immutable
@@ -128,26 +88,21 @@ func (p *product) current() (*contract.Folder, records.Product) {
 	return p.folder, p.rec
 }
 
-// wake asks the loop for a load that nobody waits for; one that is already
-// asked for is enough.
+// wake asks for a load that nobody waits for; one that is already asked for is
+// enough.
 func (p *product) wake(cause weft.Cause) {
 	p.mu.Lock()
 	p.waiting = true
 	p.mu.Unlock()
-	select {
-	case p.ask <- request{cause: cause}:
-	default:
-	}
+	_ = p.enqueue(request{cause: cause})
 }
 
-// load asks the loop for a load and waits for its end.
+// load asks for a load and waits for its end.
 func (p *product) load(ctx context.Context, r request) loaded {
 	done := make(chan loaded, 1)
 	r.done = done
-	select {
-	case p.ask <- r:
-	case <-ctx.Done():
-		return loaded{err: &weft.Error{Op: "load", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: ctx.Err()}}
+	if err := p.enqueue(r); err != nil {
+		return loaded{err: err}
 	}
 	select {
 	case l := <-done:

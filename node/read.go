@@ -53,7 +53,7 @@ func (l *load) read(ctx context.Context) (bool, error) {
 		if in.Product.IsZero() {
 			err = l.readSource(ctx, &x)
 		} else {
-			err = l.lookAtProduct(&x)
+			err = l.lookAtProduct(ctx, &x)
 		}
 		if err != nil {
 			return false, err
@@ -358,12 +358,12 @@ type usedColumns struct {
 
 // lookAtProduct finds the state of another product that is to be read, and
 // whether it is another one than last time.
-func (l *load) lookAtProduct(x *input) error {
-	up, err := l.p.node.find(x.port.Product)
-	if err != nil || up.store == nil {
-		return weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s is not here", x.port.Product).
-			WithHint("weft apply the folder of %s at this node first", x.port.Product)
+func (l *load) lookAtProduct(ctx context.Context, x *input) error {
+	up, release, err := l.upstream(ctx, x)
+	if err != nil {
+		return err
 	}
+	defer release()
 	c, ok := lastWithRows(up.store)
 	if !ok {
 		return weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s has published nothing yet", x.port.Product).
@@ -380,6 +380,19 @@ func (l *load) lookAtProduct(x *input) error {
 	return nil
 }
 
+// upstream holds the product that an input is.
+func (l *load) upstream(ctx context.Context, x *input) (*product, func(), error) {
+	up, err := l.p.node.find(x.port.Product)
+	if err == nil {
+		var release func()
+		if release, err = up.hold(ctx); err == nil {
+			return up, release, nil
+		}
+	}
+	return nil, nil, weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s is not here: %w", x.port.Product, err).
+		WithHint("weft apply the folder of %s at this node first", x.port.Product)
+}
+
 // chunkRows is how many rows of another product go to the staging folder at once.
 const chunkRows = 1 << 19
 
@@ -387,10 +400,11 @@ const chunkRows = 1 << 19
 // asked through the same gate as everybody's questions, with this product as the
 // subject.
 func (l *load) readProduct(ctx context.Context, x *input) error {
-	up, err := l.p.node.find(x.port.Product)
+	up, release, err := l.upstream(ctx, x)
 	if err != nil {
 		return err
 	}
+	defer release()
 	snap, err := up.store.Snapshot(ctx, x.point.Seq)
 	if err != nil {
 		return err

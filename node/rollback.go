@@ -20,9 +20,11 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 	if err != nil {
 		return nil, err
 	}
-	if p.store == nil {
-		return nil, p.broken
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	p.loading.Lock() // a load under way ends first
 	defer p.loading.Unlock()
 	l := &load{p: p, req: request{cause: weft.CauseRollback}, began: n.env.Clock.Now()}
@@ -69,8 +71,9 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 		return nil, err
 	}
 	p.mu.Lock()
-	p.folder, p.rec, p.ran = f, rec, rec.Folder
+	p.folder, p.brief, p.rec, p.ran = f, briefOf(f, rec.Env), rec, rec.Folder
 	p.mu.Unlock()
+	n.keepBrief(ctx, rec, p.brief)
 	n.notify(name)
 	return commitInfo(commit), nil
 }

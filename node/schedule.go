@@ -2,15 +2,10 @@ package node
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"strings"
+	"sync"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"weft"
-	"weft/contract"
 	"weft/records"
 )
 
@@ -20,57 +15,189 @@ const (
 	defaultInterval = time.Hour
 	firstRetry      = 30 * time.Second
 	settle          = 300 * time.Millisecond // a file that is being written changes many times
+	tendEvery       = 24 * time.Hour         // a product that reads nothing is looked after so often
+	maxAsked        = 64                     // loads of one product that wait
 )
 
-// loop loads the product whenever it is due or asked for, one load at a time,
-// until ctx ends.
-func (p *product) loop(ctx context.Context) error {
-	watch := p.watch()
-	defer watch.close()
-	timer := time.NewTimer(p.firstRead())
-	defer timer.Stop()
-	retry := firstRetry
-	for {
-		var r request
-		select {
-		case <-ctx.Done():
-			return nil
-		case r = <-p.ask:
-		case <-timer.C:
-			r = request{cause: weft.CauseLoad}
-		case e := <-watch.events():
-			if !watch.concerns(e) {
-				continue
-			}
-			watch.drain(ctx, settle)
-			r = request{cause: weft.CauseLoad}
-		}
-		l := p.attempt(ctx, r)
-		if r.done != nil {
-			r.done <- l
-		}
-		wait := p.interval()
-		if l.err != nil && !l.refused && weft.KindOf(l.err) == weft.KindUnavailable {
-			wait, retry = min(retry, wait), min(2*retry, defaultInterval)
-		} else {
-			retry = firstRetry
-		}
-		p.mu.Lock()
-		p.next = p.node.env.Clock.Now().Add(wait)
-		p.mu.Unlock()
-		timer.Reset(wait)
-		watch.renew(p)
+// schedule says when each product is looked at next. One of it serves all: an idle
+// product costs an entry here and nothing that runs.
+type schedule struct {
+	mu      sync.Mutex
+	due     map[*product]time.Time
+	changed chan struct{}
+	looks   chan struct{} // room for looks that nobody has asked for
+}
+
+func newSchedule(loads int) schedule {
+	return schedule{due: map[*product]time.Time{}, changed: make(chan struct{}, 1), looks: make(chan struct{}, loads+1)}
+}
+
+// at sets when a product is looked at next.
+func (s *schedule) at(p *product, t time.Time) {
+	s.mu.Lock()
+	s.due[p] = t
+	s.mu.Unlock()
+	p.mu.Lock()
+	p.next = t
+	p.mu.Unlock()
+	select {
+	case s.changed <- struct{}{}:
+	default:
 	}
 }
 
-// firstRead is when a product is read first: at once after a restart, since a
-// look at an unchanged source costs little; a product that was just applied is
-// being asked for already.
-func (p *product) firstRead() time.Duration {
-	if p.applying {
-		return defaultInterval
+func (s *schedule) remove(p *product) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.due, p)
+}
+
+// pop takes the product that is due; without one it says how long that will be.
+func (s *schedule) pop(now time.Time) (*product, time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first *product
+	for p, t := range s.due {
+		if first == nil || t.Before(s.due[first]) {
+			first = p
+		}
 	}
-	return 0
+	if first == nil {
+		return nil, defaultInterval
+	}
+	if wait := s.due[first].Sub(now); wait > 0 {
+		return nil, wait
+	}
+	delete(s.due, first)
+	return first, 0
+}
+
+// runSchedule looks at products when they are due, a few at once, until ctx ends.
+func (n *Node) runSchedule(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.sched.changed:
+		case <-timer.C:
+		}
+		for {
+			p, wait := n.sched.pop(n.env.Clock.Now())
+			if p == nil {
+				timer.Reset(wait)
+				break
+			}
+			select {
+			case n.sched.looks <- struct{}{}:
+			case <-ctx.Done():
+				return nil
+			}
+			n.running.Go(p.name().String(), func(ctx context.Context) error {
+				defer func() { <-n.sched.looks }()
+				p.lookAfter(ctx)
+				return nil
+			})
+		}
+	}
+}
+
+// lookAfter is what is done for a product that is due: its sources are read, or, where
+// it does not load, its store is looked after.
+func (p *product) lookAfter(ctx context.Context) {
+	if p.canLoad() == nil {
+		p.mu.Lock()
+		p.asked = append(p.asked, request{cause: weft.CauseLoad})
+		start := !p.working
+		p.working = true
+		p.mu.Unlock()
+		if start {
+			p.workOff(ctx)
+		}
+		return
+	}
+	if release, err := p.hold(ctx); err == nil {
+		release() // it is folded and let go of what is kept too long when it is put back
+	}
+	p.node.sched.at(p, p.node.env.Clock.Now().Add(tendEvery))
+}
+
+// enqueue asks for a load. A second one that nobody waits for is not needed.
+func (p *product) enqueue(r request) error {
+	p.node.mu.RLock()
+	g := p.node.running
+	p.node.mu.RUnlock()
+	if g != nil && g.Context().Err() != nil {
+		return weft.Errorf(weft.KindUnavailable, "load", p.name().String(), "the node is stopping").WithHint("ask again when it has started")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.done == nil && r.window == nil {
+		for _, q := range p.asked {
+			if q.cause == r.cause && q.window == nil {
+				return nil
+			}
+		}
+	}
+	if len(p.asked) >= maxAsked {
+		return weft.Errorf(weft.KindLimit, "load", p.name().String(), "too many loads of it are waiting").WithHint("wait for the ones before")
+	}
+	p.asked = append(p.asked, r)
+	if g != nil && !p.working {
+		p.working = true
+		g.Go(p.name().String(), func(ctx context.Context) error { p.workOff(ctx); return nil })
+	}
+	return nil
+}
+
+// workOff does the loads that were asked for, one after the other, and then sets
+// when the product is looked at next.
+func (p *product) workOff(ctx context.Context) {
+	for {
+		p.mu.Lock()
+		if len(p.asked) == 0 {
+			p.working = false
+			p.mu.Unlock()
+			return
+		}
+		r := p.asked[0]
+		p.asked = p.asked[1:]
+		p.mu.Unlock()
+		var l loaded
+		if ctx.Err() != nil {
+			l.err = &weft.Error{Op: "load", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: ctx.Err()}
+		} else {
+			l = p.attempt(ctx, r)
+		}
+		if r.done != nil {
+			r.done <- l
+		}
+		p.node.sched.at(p, p.node.env.Clock.Now().Add(p.wait(l)))
+		p.node.watch.set(p)
+	}
+}
+
+// wait is how long after a load the product is looked at again.
+func (p *product) wait(l loaded) time.Duration {
+	wait := p.interval()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l.err != nil && !l.refused && weft.KindOf(l.err) == weft.KindUnavailable {
+		wait, p.retry = min(p.retry, wait), min(2*p.retry, defaultInterval)
+	} else {
+		p.retry = firstRetry
+	}
+	return wait
+}
+
+// firstRead is when a product is looked at after the node has started: at once,
+// since a look at an unchanged source costs little.
+func (n *Node) firstRead(p *product) time.Time {
+	if p.canLoad() != nil {
+		return n.env.Clock.Now().Add(tendEvery)
+	}
+	return n.env.Clock.Now()
 }
 
 // attempt runs one load and writes down how it ended.
@@ -78,6 +205,11 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 	if err := p.canLoad(); err != nil {
 		return loaded{err: err}
 	}
+	release, err := p.hold(ctx)
+	if err != nil {
+		return loaded{err: err}
+	}
+	defer release()
 	p.loading.Lock()
 	defer p.loading.Unlock()
 	p.mu.Lock()
@@ -135,149 +267,11 @@ func (p *product) finish(ctx context.Context, a records.Attempt) {
 // interval is how long to wait before the sources are read again: the shortest
 // that any port's frequency says.
 func (p *product) interval() time.Duration {
-	f, _ := p.current()
-	now := p.node.env.Clock.Now()
-	shortest := time.Duration(0)
-	consider := func(d time.Duration) {
-		if d > 0 && (shortest == 0 || d < shortest) {
-			shortest = d
-		}
+	p.mu.Lock()
+	b := p.brief
+	p.mu.Unlock()
+	if d := b.wait(p.node.env.Clock.Now()); d > 0 {
+		return max(d, time.Second)
 	}
-	for _, in := range f.Inputs {
-		if in.Contract != nil { // another product wakes this one by itself
-			consider(due(in.Contract.SLA, now))
-		}
-	}
-	for _, o := range f.Outputs {
-		consider(due(o.Contract.SLA, now))
-	}
-	if shortest == 0 {
-		return defaultInterval
-	}
-	return max(shortest, time.Second)
-}
-
-// due is how long it is until the SLA wants a read, 0 where it does not say.
-func due(sla contract.SLA, now time.Time) time.Duration {
-	if sla.Schedule != "" {
-		if s, err := contract.ParseSchedule(sla.Schedule); err == nil { // the folder was read: it is one
-			if next := s.Next(now); !next.IsZero() {
-				return next.Sub(now)
-			}
-		}
-	}
-	return sla.Frequency
-}
-
-// watcher tells when a local file of a source changes.
-type watcher struct {
-	w        *fsnotify.Watcher
-	dirs     string   // what is watched, to notice when that changes
-	patterns []string // the files that count; others in the same folder do not
-}
-
-// watch looks at the folders of the product's local sources. Where the machine
-// gives no watches, the schedule serves alone.
-func (p *product) watch() *watcher {
-	w := &watcher{}
-	w.renew(p)
-	return w
-}
-
-func (w *watcher) renew(p *product) {
-	dirs, patterns := p.watched()
-	w.patterns = patterns
-	if key := strings.Join(dirs, "\n"); key != w.dirs {
-		w.close()
-		w.dirs = key
-	} else {
-		return
-	}
-	if len(dirs) == 0 {
-		return
-	}
-	fw, err := fsnotify.NewWatcher()
-	if err != nil {
-		p.node.env.Log.Warn("watch the sources", "product", p.name().String(), "error", err)
-		return
-	}
-	for _, d := range dirs {
-		if err := fw.Add(d); err != nil {
-			p.node.env.Log.Warn("watch the sources", "product", p.name().String(), "folder", d, "error", err)
-		}
-	}
-	w.w = fw
-}
-
-// watched are the folders whose changes concern the product, those of local
-// sources without a schedule, and the patterns of the files in them.
-func (p *product) watched() (dirs, patterns []string) {
-	f, rec := p.current()
-	if rec.Dir == "" || f == nil {
-		return nil, nil // its files came with the folder and do not change
-	}
-	for _, in := range f.Inputs {
-		if in.Contract == nil || in.Contract.SLA.Frequency > 0 || in.Contract.SLA.Schedule != "" {
-			continue
-		}
-		s, err := in.Contract.Server(rec.Env)
-		if err != nil || s.Type != "local" {
-			continue
-		}
-		path := strings.ReplaceAll(s.Path, "{table}", "*")
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(rec.Dir, path)
-		}
-		patterns = append(patterns, filepath.Clean(path))
-		found, err := filepath.Glob(filepath.Dir(path)) // a pattern in the folder part: what it matches today
-		if err != nil {
-			continue
-		}
-		for _, d := range found {
-			if st, err := os.Stat(d); err == nil && st.IsDir() {
-				dirs = append(dirs, d)
-			}
-		}
-	}
-	return dirs, patterns
-}
-
-// concerns says whether a change is one of a source's file.
-func (w *watcher) concerns(e fsnotify.Event) bool {
-	for _, p := range w.patterns {
-		if ok, err := filepath.Match(p, e.Name); ok || err != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func (w *watcher) events() <-chan fsnotify.Event {
-	if w.w == nil {
-		return nil
-	}
-	return w.w.Events
-}
-
-// drain waits until nothing has changed for d, so that a file is read when it is whole.
-func (w *watcher) drain(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	for {
-		select {
-		case <-w.events():
-			t.Reset(d)
-		case <-t.C:
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-func (w *watcher) close() {
-	if w.w != nil {
-		_ = w.w.Close()
-		w.w = nil
-	}
+	return defaultInterval
 }

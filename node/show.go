@@ -27,9 +27,11 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 	if err != nil {
 		return nil, err
 	}
-	if p.store == nil {
-		return nil, p.broken
+	release, err := p.hold(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	sum, err := p.summary(ctx, s)
 	if err != nil {
 		return nil, err

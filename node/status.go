@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"weft"
-	"weft/contract"
 	"weft/records"
 	"weft/serve"
 	"weft/store"
@@ -93,51 +92,51 @@ func diskUse(dir string) int64 {
 	return sum
 }
 
-// summary is one line about the product.
+// summary is one line about the product. It needs neither its folder nor, once it
+// was looked at, its store.
 func (p *product) summary(ctx context.Context, _ weft.Subject) (*serve.ProductSummary, error) {
 	p.mu.Lock()
-	f, rec, last, next, broken := p.folder, p.rec, p.last, p.next, p.broken
+	b, rec, last, next, broken := p.brief, p.rec, p.last, p.next, p.broken
 	p.mu.Unlock()
 	s := &serve.ProductSummary{Name: rec.Name, Tables: []string{}}
-	if broken != nil || f == nil {
+	var g store.Glance
+	if broken == nil {
+		var err error
+		if g, err = p.glance(ctx); weft.KindOf(err) == weft.KindCancelled {
+			return nil, err
+		} else if err != nil {
+			broken = err
+		}
+	}
+	if broken != nil {
 		s.State, s.LastError, s.ErrorKind, s.Todo = weft.StateUnreachable, broken.Error(), weft.KindOf(broken), weft.HintOf(broken)
+		if s.ErrorKind == weft.KindCorrupt {
+			s.State = weft.StateDamaged
+		}
 		return s, nil
 	}
-	s.Purpose, s.Owner, s.Life, s.Tags = f.Description.Purpose, owner(f), f.Life, f.Tags
+	s.Purpose, s.Owner, s.Life, s.Tags = b.Purpose, b.Owner, b.Life, b.Tags
 	if rec.Retired {
 		s.Life = weft.LifeRetired
 	}
-	if err := p.counts(ctx, s); weft.KindOf(err) == weft.KindCorrupt {
-		s.State, s.LastError, s.ErrorKind, s.Todo = weft.StateDamaged, err.Error(), weft.KindCorrupt, weft.HintOf(err)
-		return s, nil
-	} else if err != nil {
-		return nil, err
-	}
-	if !next.IsZero() && !rec.Paused && !rec.Retired && readsSources(f) {
+	count(s, g)
+	if !next.IsZero() && !rec.Paused && !rec.Retired && b.Sources {
 		s.NextRefresh = &next
 	}
 	if last != nil && last.Error != "" {
 		s.LastError, s.ErrorKind = last.Error, last.Kind
 	}
 	s.State, s.Todo = p.state(s)
-	for _, f := range p.store.Damage() {
-		if f.Note || s.State == weft.StateDamaged {
-			continue
-		}
-		s.State, s.ErrorKind, s.LastError = weft.StateDamaged, weft.KindCorrupt, f.String()
+	if g.Damage != "" {
+		s.State, s.ErrorKind, s.LastError = weft.StateDamaged, weft.KindCorrupt, g.Damage
 		s.Todo = "restore the product from a backup; stop the node and weft verify lists all faults"
 	}
 	return s, nil
 }
 
-// counts fills in what the store knows.
-func (p *product) counts(ctx context.Context, s *serve.ProductSummary) error {
-	snap, err := p.store.Snapshot(ctx, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = snap.Close() }()
-	for _, t := range snap.Tables() {
+// count fills in what is in the store.
+func count(s *serve.ProductSummary, g store.Glance) {
+	for _, t := range g.Tables {
 		switch {
 		case t.Table == store.QuarantineTable:
 			s.Held = t.Rows
@@ -146,11 +145,60 @@ func (p *product) counts(ctx context.Context, s *serve.ProductSummary) error {
 			s.Rows += t.Rows
 		}
 	}
-	if pt := snap.Point(); pt.Seq > 0 {
-		s.Seq, s.LastCommit = pt.Seq, &pt.Time
+	if g.Seq > 0 {
+		s.Seq, s.LastCommit = g.Seq, &g.Time
 	}
-	s.Bytes = p.store.Bytes()
-	return nil
+	s.Bytes = g.Bytes
+}
+
+// glance is what the store holds: what it says itself where it is open, else its
+// manifest. A product whose manifest lags behind its journal is opened for it.
+func (p *product) glance(ctx context.Context) (store.Glance, error) {
+	if release, ok := p.holdOpen(); ok {
+		defer release()
+		return glance(p.store)
+	}
+	p.mu.Lock()
+	seen := p.seen
+	p.mu.Unlock()
+	if seen != nil {
+		return *seen, nil
+	}
+	g, err := store.Peek(p.node.cfg.productDir(p.record().ID))
+	if err != nil {
+		return g, err
+	}
+	if !g.Whole {
+		release, err := p.hold(ctx)
+		if err != nil {
+			return g, err
+		}
+		defer release()
+		return glance(p.store)
+	}
+	p.mu.Lock()
+	if p.store == nil {
+		p.seen = &g
+	}
+	p.mu.Unlock()
+	return g, nil
+}
+
+// glance looks at an open store.
+func glance(s *store.Store) (store.Glance, error) {
+	snap, err := s.Snapshot(context.Background(), 0)
+	if err != nil {
+		return store.Glance{}, err
+	}
+	defer func() { _ = snap.Close() }()
+	pt := snap.Point()
+	g := store.Glance{Seq: pt.Seq, Time: pt.Time, Tables: snap.Tables(), Bytes: s.Bytes(), Whole: true}
+	for _, f := range s.Damage() {
+		if !f.Note && g.Damage == "" {
+			g.Damage = f.String()
+		}
+	}
+	return g, nil
 }
 
 // state says what is seen of the product, and the one thing to do about it.
@@ -195,16 +243,13 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 // stoppedUpstream names a product that this one is made from and that is paused,
 // retired or gone. The caller holds mu.
 func (p *product) stoppedUpstream() string {
-	for _, in := range p.folder.Inputs {
-		if in.Product.IsZero() {
-			continue
-		}
-		up, err := p.node.find(in.Product)
+	for _, name := range p.brief.Upstream {
+		up, err := p.node.find(name)
 		if err != nil {
-			return in.Product.String()
+			return name.String()
 		}
 		if rec := up.record(); rec.Paused || rec.Retired {
-			return in.Product.String()
+			return name.String()
 		}
 	}
 	return ""
@@ -216,13 +261,11 @@ func (p *product) late() time.Duration {
 	if p.lastOK.IsZero() {
 		return 0
 	}
-	for _, o := range p.folder.Outputs {
-		if l := o.Contract.SLA.Latency; l > 0 {
-			// Between two reads nothing is late: the next one is due first.
-			due := p.lastOK.Add(max(l, p.interval0()))
-			if d := p.node.env.Clock.Now().Sub(due); d > 0 {
-				return d
-			}
+	for _, l := range p.brief.Latency {
+		// Between two reads nothing is late: the next one is due first.
+		due := p.lastOK.Add(max(l, p.interval0()))
+		if d := p.node.env.Clock.Now().Sub(due); d > 0 {
+			return d
 		}
 	}
 	return 0
@@ -234,27 +277,6 @@ func (p *product) interval0() time.Duration {
 		return 0
 	}
 	return p.next.Sub(p.last.Ended)
-}
-
-func readsSources(f *contract.Folder) bool {
-	for _, in := range f.Inputs {
-		if in.Contract != nil {
-			return true
-		}
-	}
-	return false
-}
-
-func owner(f *contract.Folder) string {
-	if f.Team.Name != "" {
-		return f.Team.Name
-	}
-	for _, m := range f.Team.Members {
-		if m.Role == "owner" {
-			return m.Username
-		}
-	}
-	return ""
 }
 
 func or(a, b string) string {

@@ -76,6 +76,15 @@ CREATE TABLE deleted (
   time INTEGER NOT NULL
 ) STRICT;`
 
+// derived are tables that can be made again from the others; an older program
+// does without.
+const derived = `
+CREATE TABLE IF NOT EXISTS brief (
+  product TEXT PRIMARY KEY REFERENCES product(id) ON DELETE CASCADE,
+  folder  TEXT NOT NULL,
+  body    BLOB NOT NULL
+) STRICT;`
+
 // Open opens the books at path, making them where there are none. Books of a
 // newer version are refused; the file is readable by its owner only.
 func Open(ctx context.Context, path string) (*Books, error) {
@@ -95,6 +104,10 @@ func Open(ctx context.Context, path string) (*Books, error) {
 	if err := b.upgrade(ctx, path); err != nil {
 		_ = db.Close()
 		return nil, err
+	}
+	if _, err := db.ExecContext(ctx, derived); err != nil {
+		_ = db.Close()
+		return nil, wrap("open the node's books", err)
 	}
 	return b, nil
 }

@@ -59,3 +59,11 @@ func (s *Store) idle() bool {
 	}
 	return false
 }
+
+// Folded reports whether all commits are in the manifest and its files: then there
+// is nothing to replay when the store opens next.
+func (s *Store) Folded() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.man.Checkpoint.Seq == s.head.Seq
+}

@@ -1,0 +1,91 @@
+package node
+
+import (
+	"time"
+
+	"weft"
+	"weft/contract"
+)
+
+// brief is what the node has to know of a product that nobody uses: enough to
+// list it and to know when to read its sources, without its folder and its store.
+type brief struct {
+	Purpose  string          `json:"purpose,omitempty"`
+	Owner    string          `json:"owner,omitempty"`
+	Life     weft.Life       `json:"life,omitempty"`
+	Tags     []string        `json:"tags,omitempty"`
+	Upstream []weft.Name     `json:"upstream,omitempty"` // products that it is made from
+	Sources  bool            `json:"sources,omitempty"`  // it reads sources of its own
+	Latency  []time.Duration `json:"latency,omitempty"`  // promised, by output
+	Paces    []pace          `json:"paces,omitempty"`
+	Local    []string        `json:"local,omitempty"` // paths of sources that are read when they change
+}
+
+// pace is how often something is to be read.
+type pace struct {
+	Schedule  string        `json:"schedule,omitempty"`
+	Frequency time.Duration `json:"frequency,omitempty"`
+}
+
+func briefOf(f *contract.Folder, env string) *brief {
+	b := &brief{Purpose: f.Description.Purpose, Owner: owner(f), Life: f.Life, Tags: f.Tags}
+	add := func(s contract.SLA) {
+		if s.Schedule != "" || s.Frequency > 0 {
+			b.Paces = append(b.Paces, pace{s.Schedule, s.Frequency})
+		}
+	}
+	for _, in := range f.Inputs {
+		if !in.Product.IsZero() {
+			b.Upstream = append(b.Upstream, in.Product) // it wakes this one by itself
+		}
+		if in.Contract == nil {
+			continue
+		}
+		b.Sources = true
+		add(in.Contract.SLA)
+		if s, err := in.Contract.Server(env); err == nil && s.Type == "local" && in.Contract.SLA.Frequency <= 0 && in.Contract.SLA.Schedule == "" {
+			b.Local = append(b.Local, s.Path)
+		}
+	}
+	for _, o := range f.Outputs {
+		add(o.Contract.SLA)
+		if l := o.Contract.SLA.Latency; l > 0 {
+			b.Latency = append(b.Latency, l)
+		}
+	}
+	return b
+}
+
+// wait is how long until something wants a read, 0 where nothing says.
+func (b *brief) wait(now time.Time) time.Duration {
+	shortest := time.Duration(0)
+	for _, p := range b.Paces {
+		if d := p.wait(now); d > 0 && (shortest == 0 || d < shortest) {
+			shortest = d
+		}
+	}
+	return shortest
+}
+
+func (p pace) wait(now time.Time) time.Duration {
+	if p.Schedule != "" {
+		if s, err := contract.ParseSchedule(p.Schedule); err == nil { // the folder was read: it is one
+			if next := s.Next(now); !next.IsZero() {
+				return next.Sub(now)
+			}
+		}
+	}
+	return p.Frequency
+}
+
+func owner(f *contract.Folder) string {
+	if f.Team.Name != "" {
+		return f.Team.Name
+	}
+	for _, m := range f.Team.Members {
+		if m.Role == "owner" {
+			return m.Username
+		}
+	}
+	return ""
+}
