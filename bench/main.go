@@ -42,7 +42,7 @@ func measure() error {
 	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, start, build, commits")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, start, build, commits, many")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
 		abs, err := filepath.Abs(*p)
@@ -65,6 +65,7 @@ func measure() error {
 		{"start", benchStart},
 		{"build", benchBuild},
 		{"commits", benchCommits},
+		{"many", benchMany},
 	} {
 		if o.only != "" && o.only != m.name {
 			continue

@@ -59,6 +59,24 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 	return n.take(ctx, f, r, progress, res)
 }
 
+// Applied is a folder that the node runs.
+type Applied struct {
+	Name    weft.Name
+	Folder  weft.Hash
+	Dir     string // where it stood when it was applied, empty where it came from elsewhere
+	Retired bool
+}
+
+// Applied lists what the node runs, by address; it opens no product.
+func (n *Node) Applied() []Applied {
+	var out []Applied
+	for _, p := range n.all() {
+		rec := p.record()
+		out = append(out, Applied{Name: rec.Name, Folder: rec.Folder, Dir: rec.Dir, Retired: rec.Retired})
+	}
+	return out
+}
+
 // checkServers finds out before anything is changed that each source has a
 // server for the environment.
 func (n *Node) checkServers(f *contract.Folder, env string) error {

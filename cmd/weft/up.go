@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,13 +95,18 @@ func operator() weft.Subject {
 func (u *upWork) first(ctx context.Context) error {
 	a := u.app
 	folders, products := u.read()
-	vanished, err := u.vanished(ctx)
-	if err != nil {
-		return err
+	runs := map[weft.Name]node.Applied{}
+	for _, r := range u.node.Applied() {
+		runs[r.Name] = r
 	}
+	vanished := u.vanished(runs)
 	work := applyWork{app: a, to: u, local: true}
 	for _, f := range byInputs(folders, products) {
 		p := products[f.dir]
+		if r, ok := runs[p.Name]; ok && r.Folder == p.Hash && !r.Retired {
+			u.applied[f.dir] = p.Hash
+			continue // it is what runs
+		}
 		plan := work
 		plan.dry = true
 		res, took, err := plan.one(ctx, f, p)
@@ -162,23 +168,16 @@ func (u *upWork) read() ([]folder, map[string]*contract.Folder) {
 }
 
 // vanished says which products run whose folder below the node's is gone.
-func (u *upWork) vanished(ctx context.Context) ([]string, error) {
-	list, err := u.node.List(ctx, operator())
-	if err != nil {
-		return nil, err
-	}
+func (u *upWork) vanished(runs map[weft.Name]node.Applied) []string {
 	var out []string
-	for _, s := range list {
-		if s.Life == weft.LifeRetired {
+	for _, r := range runs {
+		if r.Retired || !strings.HasPrefix(r.Dir, u.dir+string(filepath.Separator)) {
 			continue
 		}
-		d, err := u.node.Show(ctx, operator(), s.Name)
-		if err != nil || d.Folder == "" || !strings.HasPrefix(d.Folder, u.dir+string(filepath.Separator)) {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(d.Folder, productFile)); os.IsNotExist(err) {
-			out = append(out, s.Name.String()+": its folder has vanished; it runs on as it was applied (weft retire or weft delete end it)")
+		if _, err := os.Stat(filepath.Join(r.Dir, productFile)); os.IsNotExist(err) {
+			out = append(out, r.Name.String()+": its folder has vanished; it runs on as it was applied (weft retire or weft delete end it)")
 		}
 	}
-	return out, nil
+	slices.Sort(out)
+	return out
 }
