@@ -56,6 +56,9 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 		res.Outcome, res.Message = serve.OutcomePlanned, "nothing was changed: this was a dry run"
 		return res, nil
 	}
+	if err := n.room("apply", f.Name.String()); err != nil {
+		return nil, err
+	}
 	return n.take(ctx, f, r, progress, res)
 }
 

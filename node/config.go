@@ -39,6 +39,8 @@ type Config struct {
 	Queue       int           // questions of one subject that wait, default 50 times Concurrency
 	Loads       int           // loads at once, default 1
 
+	DiskReserve int64 // bytes that are to stay free on the data folder's disk, default 1 GB
+
 	IdleAfter time.Duration // a product that is not used for so long is closed, default 5 minutes
 	IdleOpen  int           // products that stay open though nobody uses them, default 32
 
@@ -49,6 +51,8 @@ type Config struct {
 	Secrets func(string) (string, bool) // values of ${VAR}; nil knows none
 
 	RunEnv run.Env
+
+	free func(dir string) int64 // bytes free on dir's disk; tests fill it
 }
 
 // WithDefaults fills what was left open.
@@ -73,6 +77,10 @@ func (c Config) WithDefaults() Config {
 	}
 	if c.Deadline == 0 {
 		c.Deadline = 5 * time.Minute
+	}
+	def(&c.DiskReserve, 1<<30)
+	if c.free == nil {
+		c.free = freeDisk
 	}
 	def((*int64)(&c.IdleAfter), int64(idleAfter))
 	if c.IdleOpen == 0 {
@@ -134,6 +142,7 @@ func (c Config) Validate() error {
 		{"query.concurrency", int64(c.Concurrency)},
 		{"query.queue", int64(c.Queue)},
 		{"load.concurrency", int64(c.Loads)},
+		{"disk.reserve", c.DiskReserve},
 		{"idleAfter", int64(c.IdleAfter)},
 		{"idleOpen", int64(c.IdleOpen)},
 	} {

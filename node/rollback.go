@@ -20,6 +20,9 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 	if err != nil {
 		return nil, err
 	}
+	if err := n.room("roll back", name.String()); err != nil {
+		return nil, err
+	}
 	release, err := p.hold(ctx)
 	if err != nil {
 		return nil, err

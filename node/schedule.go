@@ -183,7 +183,7 @@ func (p *product) wait(l loaded) time.Duration {
 	wait := p.interval()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if l.err != nil && !l.refused && weft.KindOf(l.err) == weft.KindUnavailable {
+	if k := weft.KindOf(l.err); l.err != nil && !l.refused && (k == weft.KindUnavailable || k == weft.KindLimit) {
 		wait, p.retry = min(p.retry, wait), min(2*p.retry, defaultInterval)
 	} else {
 		p.retry = firstRetry
@@ -204,6 +204,9 @@ func (n *Node) firstRead(p *product) time.Time {
 func (p *product) attempt(ctx context.Context, r request) loaded {
 	if err := p.canLoad(); err != nil {
 		return loaded{err: err}
+	}
+	if err := p.node.room("load", p.name().String()); err != nil {
+		return loaded{err: err} // no fault of the product: it is not written down as one
 	}
 	release, err := p.hold(ctx)
 	if err != nil {

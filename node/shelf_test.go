@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"weft"
 	"weft/serve"
+	"weft/store"
 )
 
 // down says whether a product's store is open.
@@ -168,4 +170,49 @@ func TestChurn(t *testing.T) {
 	for i := range products {
 		r.want(fmt.Sprintf("SELECT count(*) FROM sales.p%d", i), fmt.Sprint(rows[i]))
 	}
+}
+
+// TestFullDisk holds that intake stops while too little of the disk is free, that
+// reading and folding go on, that it is said, and that intake resumes by itself.
+func TestFullDisk(t *testing.T) {
+	var free atomic.Int64
+	free.Store(1 << 50)
+	r := &rig{t: t, dir: t.TempDir(), tune: func(c *Config) { c.free = func(string) int64 { return free.Load() } }}
+	r.start()
+	r.write(strings.Replace(shop, "slaProperties: [{property: frequency, value: 1, unit: d}]\n", "", 1))
+	r.apply("shop", serve.OutcomeCommitted)
+	free.Store(0)
+	ctx := context.Background()
+	name := mustName(t, "sales.shop")
+	refused := func(what string, err error) {
+		t.Helper()
+		if weft.KindOf(err) != weft.KindLimit || !strings.Contains(err.Error(), r.node.cfg.Data) || weft.HintOf(err) == "" {
+			t.Errorf("%s on a full disk: %v (%s)", what, err, weft.HintOf(err))
+		}
+	}
+	r.csv("1,pen,1.50")
+	_, err := r.node.Refresh(ctx, tester, name, serve.RefreshRequest{Wait: true}, nil)
+	refused("a load", err)
+	_, err = r.node.Rollback(ctx, tester, name, 2)
+	refused("a rollback", err)
+	_, err = r.node.Apply(ctx, tester, serve.ApplyRequest{Archive: r.pack("shop"), Dir: filepath.Join(r.dir, "shop")}, nil)
+	refused("an apply", err)
+	st, err := r.node.Status(ctx, tester)
+	if err != nil || !strings.Contains(st.Todo, "disk.reserve") {
+		t.Errorf("status says %q, %v", st.Todo, err)
+	}
+	r.want("SELECT count(*) FROM sales.shop", "3")
+	p, err := r.node.find(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.putBack(ctx); err != nil {
+		t.Error(err)
+	}
+	if g, err := store.Peek(r.node.cfg.productDir(p.record().ID)); err != nil || !g.Whole {
+		t.Errorf("the tail was not folded on a full disk: %+v, %v", g, err)
+	}
+	free.Store(1 << 50)
+	r.csv("1,pen,2.50\n2,ink,3.50")
+	r.eventually("intake resumes", func() bool { return r.ask("SELECT count(*) FROM sales.shop") == "2" })
 }

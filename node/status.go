@@ -55,13 +55,13 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 		Workers: serve.WorkerStatus{
 			Running: live - idle, Idle: idle, Waiting: n.reader.Waiting(), Memory: n.cfg.AllMemory,
 		},
-		Disk: serve.DiskStatus{Path: n.cfg.Data, Used: diskUse(n.cfg.Data), Free: freeDisk(n.cfg.Data)},
+		Disk: serve.DiskStatus{Path: n.cfg.Data, Used: diskUse(n.cfg.Data), Free: n.cfg.free(n.cfg.Data)},
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	st.Memory = int64(m.Sys - m.HeapReleased)
-	if st.Disk.Free < 1<<30 {
-		st.Todo = "less than 1 GB of disk is free: make room, or commits will fail"
+	if err := n.room("take in data", n.cfg.Name); err != nil {
+		st.Todo = err.Error() + ": " + weft.HintOf(err)
 	}
 	return st, nil
 }

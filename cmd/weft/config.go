@@ -32,9 +32,10 @@ type settings struct {
 	LoadMemory      int64
 	LoadConcurrency int
 
-	KeepTime  time.Duration
-	KeepBytes int64
-	Spill     int64
+	KeepTime    time.Duration
+	KeepBytes   int64
+	Spill       int64
+	DiskReserve int64
 
 	LogLevel, LogFormat string
 
@@ -163,6 +164,11 @@ var options = []option{
 		key: "spill", kind: "bytes",
 		text: "Disk space that one query or load may use for what does not fit into its memory. Without it, an eighth of temp, at most 20 GiB.",
 		set:  func(s *settings, v string) (err error) { s.Spill, err = parseBytes(v, 1<<20); return err },
+	},
+	{
+		key: "disk.reserve", kind: "bytes", value: "1GiB",
+		text: "Disk space that is to stay free. With less, nothing new is taken in and the node says so, while compaction and retention go on; it resumes by itself.",
+		set:  func(s *settings, v string) (err error) { s.DiskReserve, err = parseBytes(v, 1); return err },
 	},
 	{
 		key: "keep.time", kind: "duration", value: "720h",

@@ -41,7 +41,7 @@ func (a *app) nodeConfig(dir string, flags *pflag.FlagSet) (node.Config, error) 
 		TLSCert: resolveFile(dir, s.TLSCert), TLSKey: resolveFile(dir, s.TLSKey),
 		AllMemory: s.Memory, AllThreads: s.Threads, AllTemp: s.Temp, Queue: s.QueryQueue,
 		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
-		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill,
+		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill, DiskReserve: s.DiskReserve,
 		KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
 		Secrets: env.secret,
 		RunEnv:  run.Env{Log: newLogger(a.logWriter(), s.LogLevel, s.LogFormat), Clock: run.Wall{}},
