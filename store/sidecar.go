@@ -129,7 +129,7 @@ func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold,
 		return rows.Err()
 	}
 	path := s.filePath(d.Name + keysSuffix)
-	if err := writeUnsynced(s.fs, path, set.Bytes(d.owner())); err != nil {
+	if err := writeWhole(s.fs, path, set.Bytes(d.owner())); err != nil {
 		return ioError("write the keys of a file", path, err)
 	}
 	s.mu.Lock()
@@ -145,17 +145,6 @@ func (f *spanFold) keySchema() *arrow.Schema {
 		fields = append(fields, f.span.schema.Field(k))
 	}
 	return arrow.NewSchema(fields, nil)
-}
-
-// writeUnsynced writes a file that a checksum guards and that can be made again:
-// what a crash leaves of it is noticed.
-func writeUnsynced(fsys fileSystem, path string, content []byte) error {
-	f, err := fsys.Open(path, os.O_CREATE|os.O_TRUNC|os.O_RDWR)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteAt(content, 0)
-	return errors.Join(err, f.Close())
 }
 
 // keys checks a derived file of keys.
