@@ -9,7 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
-	_ "modernc.org/sqlite" // the driver registers itself under "sqlite"
+	"golang.org/x/sys/unix"
+	"modernc.org/sqlite" // the driver registers itself under "sqlite"
 
 	"weft"
 )
@@ -206,7 +207,13 @@ func wrap(op string, err error) error {
 		return nil
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &weft.Error{Op: op, Kind: weft.KindCancelled, Cause: err}
-	default:
-		return &weft.Error{Op: op, Kind: weft.KindUnavailable, Cause: err, Hint: "look at the data folder: is the disk full or not writable?"}
 	}
+	e := &weft.Error{Op: op, Kind: weft.KindUnavailable, Cause: err, Hint: "look at the data folder: is it there, and may the node write to it?"}
+	if s := (*sqlite.Error)(nil); errors.As(err, &s) && s.Code()&0xff == codeFull || errors.Is(err, unix.ENOSPC) {
+		e.Hint = "free space on the disk of the data folder and try again; nothing was changed"
+	}
+	return e
 }
+
+// codeFull is SQLITE_FULL: no room for what was to be written.
+const codeFull = 13
