@@ -80,7 +80,7 @@ var oldBool = map[string]bool{"y": true, "n": true, "yes": true, "no": true, "on
 func draftRange(t ShapeTable, c ShapeColumn, typ Type) string {
 	lo, ok1 := new(big.Rat).SetString(c.Min)
 	hi, ok2 := new(big.Rat).SetString(c.Max)
-	if !typ.IsNumber() || !ok1 || !ok2 || lo.Cmp(hi) > 0 {
+	if !typ.IsNumber() || !ok1 || !ok2 || lo.Cmp(hi) > 0 || t.Rows < fewRows {
 		return ""
 	}
 	words := nameWords(c.Name)
@@ -105,6 +105,9 @@ func draftRange(t ShapeTable, c ShapeColumn, typ Type) string {
 	}
 	return f.String()
 }
+
+// fewRows are too few to tell the bounds of a column from.
+const fewRows = 20
 
 // intMax is the largest value of each integer type.
 var intMax = map[Kind]string{KindInt8: "127", KindInt16: "32767", KindInt32: "2147483647", KindInt64: "9223372036854775807"}

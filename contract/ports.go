@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -92,7 +93,9 @@ func (r *reader) contractOf(n *yaml.Node, what, name string) *contractFile {
 			}
 			return c
 		}
-		ids = append(ids, c.ID)
+		if !slices.Contains(ids, c.ID) {
+			ids = append(ids, c.ID)
+		}
 	}
 	if len(ids) > 0 {
 		hint = didYouMean(id, ids)

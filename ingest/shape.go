@@ -174,19 +174,23 @@ func enum(ctx context.Context, r Request, s Staged, c contract.ShapeColumn) ([]s
 	return vs, nil
 }
 
+// fewRows are too few to guess from what differs in them: then only a name tells
+// a key.
+const fewRows = 20
+
 // guessKey finds a column, or two or three together, that is unique and never
 // null; empty where nothing looks like a key.
 func guessKey(ctx context.Context, r Request, s Staged, st *contract.ShapeTable) ([]string, error) {
 	cs := candidates(st)
 	for _, c := range cs {
-		if c.rank < 0 || c.distinct*100 < st.Rows*95 {
+		if c.rank < 0 || c.rank < byName && st.Rows < fewRows || c.distinct*100 < st.Rows*95 {
 			continue
 		}
 		if ok, err := unique(ctx, r, s, []string{c.name}); err != nil || ok {
 			return []string{c.name}, err
 		}
 	}
-	if st.Rows > 2_000_000 || st.Rows < 2 {
+	if st.Rows > 2_000_000 || st.Rows < fewRows {
 		return nil, nil
 	}
 	parts := slices.DeleteFunc(slices.Clone(cs), func(c candidate) bool { return !c.part || c.distinct < 2 })
@@ -201,6 +205,9 @@ func guessKey(ctx context.Context, r Request, s Staged, st *contract.ShapeTable)
 	}
 	return nil, nil
 }
+
+// byName is the rank of a column that is called like a key.
+const byName = 50
 
 // candidate is a column that may be a key or part of one.
 type candidate struct {
@@ -227,7 +234,7 @@ func candidates(st *contract.ShapeTable) []candidate {
 			x.rank = 100
 		case c.Personal: // a person's address is no name for a row
 		case like:
-			x.rank = 50
+			x.rank = byName
 		case i == 0:
 			x.rank = 40
 		case c.Type.Kind == contract.KindUUID:

@@ -66,7 +66,7 @@ func (a *app) productNew(ctx context.Context, name weft.Name, from, into string,
 	}
 	found, err := a.look(ctx, name, from)
 	if err != nil {
-		return err
+		return lookFault(err)
 	}
 	shape := found.Shape
 	if err := fromFolder(&shape.Server, dir); err != nil {
