@@ -62,6 +62,7 @@ func measure() error {
 		f    func(context.Context, options, *report) error
 	}{
 		{"load", benchLoad},
+		{"gate", benchGate},
 		{"start", benchStart},
 		{"build", benchBuild},
 		{"commits", benchCommits},

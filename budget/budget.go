@@ -68,6 +68,9 @@ type Config struct {
 	Reserve [lanes]Amount // what the other lanes leave free for this one
 	// Running is how many grants of a lane one asker may hold; 0 is no limit.
 	Running [lanes]int
+	// RunningAll is how many grants of both lanes of questions one asker may hold; 0
+	// is no limit. It leaves a place for those who hold nothing.
+	RunningAll int
 	// Queued is how many asks of a lane one asker may have waiting; 0 is no limit.
 	Queued [lanes]int
 	// QueuedAll is the same for all askers together.

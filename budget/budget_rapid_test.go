@@ -34,6 +34,7 @@ func TestBudgetRapid(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := &model{cfg: small()}
+			m.cfg.RunningAll = rapid.IntRange(0, 3).Draw(rt, "all")
 			m.b = New(m.cfg, time.Now)
 			steps := rapid.IntRange(1, 60).Draw(rt, "steps")
 			for range steps {

@@ -124,6 +124,22 @@ func TestManyHeavyDoNotStopALightOne(t *testing.T) {
 	})
 }
 
+func TestAPlaceForThoseWhoHoldNothing(t *testing.T) {
+	c := small()
+	c.RunningAll = 3
+	scenario(t, c, func(x *bench) {
+		for i := range 2 {
+			x.ask(fmt.Sprintf("ann/h%d", i), Heavy, one)
+			x.ask(fmt.Sprintf("ann/l%d", i), Light, one)
+		}
+		x.want("ann/h0", "ann/l0", "ann/h1")
+		x.ask("bob/l", Light, one)
+		x.want("bob/l")
+		x.release("ann/h0")
+		x.want("ann/l1")
+	})
+}
+
 func TestReserveOfEachLane(t *testing.T) {
 	scenario(t, small(), func(x *bench) {
 		for i := range 9 {

@@ -43,8 +43,8 @@ func (b *Budget) turns(l Lane) []*wait {
 		s *asker
 	}
 	var all []turn
-	for _, s := range b.askers[l] {
-		if most := b.cfg.Running[l]; len(s.queue) > 0 && (most == 0 || s.running < most) {
+	for who, s := range b.askers[l] {
+		if len(s.queue) > 0 && b.may(l, who) {
 			all = append(all, turn{s.queue[0], s})
 		}
 	}
@@ -56,6 +56,20 @@ func (b *Budget) turns(l Lane) []*wait {
 		out[i] = t.w
 	}
 	return out
+}
+
+// may reports whether who may hold one more of the lane.
+func (b *Budget) may(l Lane, who string) bool {
+	running := func(l Lane) int {
+		if s := b.askers[l][who]; s != nil {
+			return s.running
+		}
+		return 0
+	}
+	if most := b.cfg.Running[l]; most > 0 && running(l) >= most {
+		return false
+	}
+	return l == Own || b.cfg.RunningAll == 0 || running(Light)+running(Heavy) < b.cfg.RunningAll
 }
 
 // fits reports whether an ask can be met now and every other lane can still have

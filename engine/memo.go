@@ -25,6 +25,7 @@ func NewMemo(bytes int) *Memo { return &Memo{most: bytes, young: map[string]stri
 const (
 	memoTree = "t"
 	memoText = "s"
+	memoMark = "m"
 )
 
 func (m *Memo) get(kind, key string) (string, bool) {
@@ -56,6 +57,15 @@ func (m *Memo) put(key, v string) {
 	}
 	m.young[key] = v
 	m.size += n
+}
+
+// Mark remembers a text for Marked.
+func (m *Memo) Mark(text string) { m.add(memoMark, text, "") }
+
+// Marked reports whether the text was marked, as far as that is remembered.
+func (m *Memo) Marked(text string) bool {
+	_, ok := m.get(memoMark, text)
+	return ok
 }
 
 // Parser returns a Parser that answers from memory, and from the session that

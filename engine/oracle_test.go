@@ -315,6 +315,9 @@ type treePlace struct {
 // change changes one place.
 func (m *mutator) change(tree any) {
 	all := places(tree)
+	if len(all) == 0 { // nothing is left of it
+		return
+	}
 	p := all[m.IntN(len(all))]
 	switch k := m.IntN(10); {
 	case k < 3: // a piece of the same kind from another tree

@@ -55,7 +55,7 @@ const testMemory = 128 << 20
 func newRig(t *testing.T, change func(*Config, *budget.Config)) *rig {
 	t.Helper()
 	one := budget.Amount{Memory: engine.ProcessMemory(testMemory, 2), Temp: 64 << 20, Threads: 2, Places: 1}
-	b := budget.Config{Total: budget.Amount{Memory: 5 * one.Memory, Temp: 5 * one.Temp, Threads: 10, Places: 5}}
+	b := budget.Config{RunningAll: 3, Total: budget.Amount{Memory: 5 * one.Memory, Temp: 5 * one.Temp, Threads: 10, Places: 5}}
 	b.SetLane(budget.Light, one, 2, 200, 0)
 	b.SetLane(budget.Heavy, one, 2, 200, 0)
 	b.SetLane(budget.Own, one, 0, 0, 0)
@@ -148,8 +148,8 @@ func TestLightUnderHeavy(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 100 {
 		sql := seriesSQL
-		if i%2 == 0 {
-			sql = crossSQL
+		if i%2 == 0 { // each in other words, so that none is known
+			sql = fmt.Sprintf("%s AND a.n <> -%d", crossSQL, i)
 		}
 		wg.Go(func() {
 			if _, err := r.ask(ctx, "ann", sql); weft.KindOf(err) != weft.KindCancelled {

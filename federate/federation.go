@@ -40,7 +40,7 @@ type Config struct {
 	TempBytes int64         // bytes that one question may spill
 	Threads   int           // 0 is all cores
 	Deadline  time.Duration // longest run of one question, the wait for its turn included
-	Slice     time.Duration // how long a question may run as a light one; 0 is half a second
+	Slice     time.Duration // how long a question may run as a light one; 0 is a fifth of a second
 }
 
 // Federation answers questions. Safe for concurrent use.
@@ -60,7 +60,7 @@ const memoBytes = 16 << 20
 // New makes a Federation; it touches nothing.
 func New(cfg Config, sessions engine.Sessions, products Products, env run.Env) *Federation {
 	if cfg.Slice <= 0 {
-		cfg.Slice = 500 * time.Millisecond
+		cfg.Slice = 200 * time.Millisecond
 	}
 	return &Federation{
 		cfg: cfg, sessions: sessions, products: products, env: env.Named("federate"), memo: engine.NewMemo(memoBytes),

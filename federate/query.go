@@ -100,7 +100,7 @@ func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.start(ctx, st, laneOf(bound, work))
+	rows, err := a.start(ctx, st, a.laneOf(bound, work))
 	if err != nil {
 		return nil, err
 	}
@@ -126,8 +126,8 @@ const (
 )
 
 // laneOf is where a question is thought to belong.
-func laneOf(b *engine.Bound, w work) engine.Lane {
-	if b.Endless || w.bytes > lightBytes || w.rows > lightRows {
+func (a *asking) laneOf(b *engine.Bound, w work) engine.Lane {
+	if b.Endless || w.bytes > lightBytes || w.rows > lightRows || a.f.memo.Marked(b.SQL) {
 		return engine.LaneHeavy
 	}
 	return engine.LaneLight
@@ -154,6 +154,7 @@ func (a *asking) start(ctx context.Context, st engine.Statement, lane engine.Lan
 		rows.Release()
 	}
 	a.leave()
+	a.f.memo.Mark(st.SQL) // the next one of the same words need not try
 	if s, err = a.enter(ctx, engine.LaneHeavy); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ const foldMemory = 1 << 30
 // division is how the machine is divided among the node's own work and the
 // questions of its subjects. Each lane can always have one worker of its kind, the
 // node's own work one for each load and one to fold; what is left goes to whoever
-// asks. One subject can hold all places of a lane but one.
+// asks. One subject can hold all places of questions but one, and two less of one lane.
 func (c Config) division() budget.Config {
 	total := budget.Amount{
 		Memory: c.AllMemory - warmWorkers*engine.SpareMemory, Temp: c.AllTemp, Threads: c.AllThreads,
@@ -37,7 +37,7 @@ func (c Config) division() budget.Config {
 		Memory: min(own.Memory, left.Memory), Temp: min(own.Temp, left.Temp),
 		Threads: min(own.Threads, left.Threads), Places: min(own.Places, left.Places),
 	}
-	b := budget.Config{Total: total}
+	b := budget.Config{Total: total, RunningAll: max(c.Concurrency-1, 1)}
 	perSubject := max(c.Concurrency-2, 1)
 	b.SetLane(budget.Own, own, 0, 0, 0)
 	b.SetLane(budget.Light, question, perSubject, c.Queue, 4*c.Queue)
