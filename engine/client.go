@@ -100,9 +100,8 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 		<-sent
 		c.cancel()
 	})
-	err := s.proc.wire.sendJSON(frameStatement, over.fds(), j)
-	close(sent)
-	if err != nil {
+	defer close(sent)
+	if err := s.proc.wire.sendJSON(frameStatement, over.fds(), j); err != nil {
 		c.fail(err)
 		return nil, c.err
 	}
@@ -266,6 +265,9 @@ func (c *call) death(err error) error {
 		return errNeverBegun
 	case c.late.Load(), c.id == 0 && c.ctx.Err() != nil:
 		return contextFault(c.ctx, time.Since(c.began))
+	case c.s.proc.over.Load():
+		return weft.Errorf(weft.KindLimit, op, "", "it wrote more to its temp folder than it may").
+			WithHint("narrow the question, or raise spill in the node's settings")
 	case memory:
 		return weft.Errorf(weft.KindLimit, op, "", "it needs more memory than it may use (the worker was lost: %s)", why).
 			WithHint("narrow the question, or raise the limit")
@@ -308,7 +310,8 @@ func (c *call) wait() (*outcome, error) {
 }
 
 // errNeverBegun is the error of a job whose worker had died while it rested.
-var errNeverBegun = weft.Errorf(weft.KindUnavailable, "run the statement", "", "the worker died while it waited for work")
+var errNeverBegun = weft.Errorf(weft.KindUnavailable, "run the statement", "", "the worker died while it waited for work").
+	WithHint("ask again; the node is well")
 
 // revive gives the session another worker where its own had died before it began
 // with the job, and reports whether the job can be asked again.

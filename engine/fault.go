@@ -60,6 +60,9 @@ func faultOf(err error, c settings) *fault {
 	case "Out of Memory":
 		msg, f.Hint = "it needs more memory or room to spill than it may use", "narrow the question, or raise the limit"
 	case "IO":
+		if strings.Contains(msg, "File too large") {
+			f.Kind, msg, f.Hint = weft.KindLimit, "it needs more memory or room to spill than it may use", "narrow the question, or raise the limit"
+		}
 		if strings.Contains(msg, "No space left") {
 			f.Hint = "the disk is full: free some room and try again"
 		}

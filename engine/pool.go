@@ -84,14 +84,22 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer p.Close()
 	tick := time.NewTicker(p.cfg.IdleFor / 4)
 	defer tick.Stop()
+	spill := time.NewTicker(spillEvery)
+	defer spill.Stop()
 	for {
 		p.fill()
 		p.evict(time.Now().Add(-p.cfg.IdleFor))
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		case <-p.wake:
+		for looking := true; looking; {
+			looking = false
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-tick.C:
+			case <-p.wake:
+			case <-spill.C:
+				p.watchSpill()
+				looking = true
+			}
 		}
 	}
 }
@@ -230,8 +238,22 @@ func (p *Pool) open(ctx context.Context, cfg SessionConfig, set settings) (*sess
 }
 
 // fresh returns a session in a worker that nobody has used, with the settings
-// that key says.
+// that key says. A spare worker may have died while it rested: then another is
+// taken.
 func (p *Pool) fresh(ctx context.Context, cfg SessionConfig, key string) (*session, error) {
+	for tries := 0; ; tries++ {
+		s, err := p.prepare(ctx, cfg, key)
+		if err != errNeverBegun || tries == freshTries {
+			return s, err
+		}
+	}
+}
+
+// freshTries is how many workers in a row may die before they are ready.
+const freshTries = 3
+
+// prepare makes one worker ready.
+func (p *Pool) prepare(ctx context.Context, cfg SessionConfig, key string) (*session, error) {
 	var set settings
 	if err := json.Unmarshal([]byte(key), &set); err != nil {
 		return nil, weft.Errorf(weft.KindInternal, "start a worker", "", "%w", err)
@@ -247,6 +269,7 @@ func (p *Pool) fresh(ctx context.Context, cfg SessionConfig, key string) (*sessi
 			return nil, weft.Errorf(weft.KindUnavailable, "start a worker", "", "the folder to spill to: %w", err)
 		}
 		set.Temp = filepath.Join(cfg.Temp, "worker-"+strconv.Itoa(w.cmd.Process.Pid))
+		w.setTemp(set.Temp, set.TempBytes)
 	}
 	p.makeRoom(set.Limit - w.limit)
 	w.limit = set.Limit
@@ -329,18 +352,14 @@ func (p *Pool) giveBack(s *session) {
 	p.retire(s)
 }
 
-// retire ends a session's worker and removes what it spilled.
-func (p *Pool) retire(s *session) {
-	p.drop(s.proc)
-	if s.cfg.Temp != "" {
-		_ = os.RemoveAll(filepath.Join(s.cfg.Temp, "worker-"+strconv.Itoa(s.proc.cmd.Process.Pid)))
-	}
-}
+// retire ends a session's worker.
+func (p *Pool) retire(s *session) { p.drop(s.proc) }
 
 // drop ends a worker and waits until it is gone.
 func (p *Pool) drop(w *process) {
 	w.kill()
 	<-w.gone
+	w.clean() // it may have been told of its folder when it was gone already
 	w.leave.close()
 	p.mu.Lock()
 	delete(p.live, w)

@@ -171,22 +171,6 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-func TestSpill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-	temp := filepath.Join(t.TempDir(), "spill")
-	sort := "select count(*) || min(t)[:1] from (select range as a, hash(range) as h, 'x' || hash(range + 1) as t from range(1500000) order by h offset 1)"
-	s := testSession(t, func(c *SessionConfig) { c.Memory, c.Temp, c.TempBytes = 64<<20, temp, 1<<30 })
-	if got := mustAsk(t, s, sort); got != "1499999x\n" {
-		t.Fatal(got)
-	}
-	_ = s.Close()
-	s = testSession(t, func(c *SessionConfig) { c.Memory, c.Temp, c.TempBytes = 64<<20, temp, 16<<20 })
-	_, err := ask(t.Context(), s, Statement{SQL: sort})
-	wantKind(t, err, weft.KindLimit)
-}
-
 func TestFaults(t *testing.T) {
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.csv")

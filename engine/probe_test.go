@@ -23,6 +23,7 @@ import (
 // runs code in a worker would try.
 var probes = map[string]func(string) string{
 	"try":   tryAll,
+	"fill":  fill,
 	"spin":  func(string) string { spin(); return "" },
 	"abort": func(string) string { _ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGABRT); select {} },
 }
@@ -31,6 +32,33 @@ var probes = map[string]func(string) string{
 func spin() {
 	for {
 		runtime.Gosched()
+	}
+}
+
+// fill writes files of 8 MB into a folder until that fails, or one file for ever.
+func fill(text string) string {
+	var t target
+	if err := json.Unmarshal([]byte(text), &t); err != nil {
+		return err.Error()
+	}
+	block := make([]byte, 8<<20)
+	var size int
+	for i := 0; ; i++ {
+		name := "one"
+		if t.Linked == "many" {
+			name = strconv.Itoa(i)
+		}
+		f, err := os.OpenFile(filepath.Join(t.Temp, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err == nil {
+			var n int
+			n, err = f.Write(block)
+			size += n
+			f.Close()
+		}
+		if err != nil {
+			return fmt.Sprintf("%d MB: %v", size>>20, err)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -20,8 +21,13 @@ type process struct {
 	stderr *tail
 	gone   chan struct{} // closed when the process has ended
 	leave  *leave        // nil where it opens its files itself
+	over   atomic.Bool   // it was killed for what it had spilled
 	limit  int64         // of its memory; the pool's to count
 	oom    int64         // the kernel's count of processes killed for memory, at the start
+
+	mu    sync.Mutex
+	temp  string // the folder it spills to, its own
+	spill int64  // and the most that may lie there
 }
 
 // startProcess starts this program again as a worker that knows nothing yet.
@@ -56,6 +62,7 @@ func startProcess() (*process, error) {
 	}
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in ProcessState
+		p.clean()
 		close(p.gone)
 	}()
 	return p, nil

@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"strconv"
 	"unsafe"
@@ -38,9 +39,12 @@ func (p *Protection) limits(c settings) error {
 		return fmt.Errorf("a worker takes %d bytes before its first statement, %d are meant for that", used, room)
 	}
 	p.Memory = c.Limit
-	return setLimits(map[int]uint64{
-		unix.RLIMIT_DATA: uint64(c.Limit), unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 4096,
-	})
+	set := map[int]uint64{unix.RLIMIT_DATA: uint64(c.Limit), unix.RLIMIT_CORE: 0, unix.RLIMIT_NOFILE: 4096}
+	if c.Write == "" { // then all that it can write is what it spills
+		signal.Ignore(unix.SIGXFSZ) // too much is an error of the call
+		set[unix.RLIMIT_FSIZE] = uint64(c.TempBytes)
+	}
+	return setLimits(set)
 }
 
 // setLimits sets limits that cannot be raised again.

@@ -3,6 +3,7 @@
 # race detector, every fuzz target for a while.
 #   SEEDS     of each model test (10000)
 #   TREES     syntax trees changed at random, with an eye on the files (200000)
+#   CRASHES   workers killed while they work, rest and start (1000)
 #   FUZZTIME  of each fuzz target (2m)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,6 +12,8 @@ echo "store under faults: ${SEEDS:=10000} seeds"
 go test -count=1 -timeout 10h -run 'TestModel' ./store -seeds "$SEEDS"
 echo "the walker under changed trees: ${TREES:=200000}"
 go test -count=1 -timeout 3h -run 'TestOracle' ./engine -oracle "$TREES" -oracle.seed "$RANDOM" -rapid.checks 20000
+echo "workers killed: ${CRASHES:=1000}"
+go test -count=1 -timeout 1h -run 'TestCrashes' ./engine -crashes "$CRASHES"
 go test -count=1 -race -timeout 3h ./...
 go list ./... | while read -r pkg; do
   dir=$(go list -f '{{.Dir}}' "$pkg")
