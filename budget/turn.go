@@ -6,15 +6,16 @@ import (
 	"time"
 )
 
-// serve gives out what can be given, lane by lane.
+// serve gives out what can be given, lane by lane. A grant of one lane can be the
+// last that its asker may hold, which lets another go first in a lane before it.
 func (b *Budget) serve() {
-	for l := range lanes {
-		for {
-			w := b.next(l)
-			if w == nil {
-				break
+	for given := true; given; {
+		given = false
+		for l := range lanes {
+			for w := b.next(l); w != nil; w = b.next(l) {
+				b.grant(w)
+				given = true
 			}
-			b.grant(w)
 		}
 	}
 }
