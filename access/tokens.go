@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,7 +68,7 @@ func LocalToken(path string) (string, error) {
 				WithHint("delete it and start the node again: it makes a new token")
 		}
 		t := strings.TrimSpace(string(b))
-		if !strings.HasPrefix(t, prefix) || len(t) < 40 {
+		if !whole(string(b)) {
 			return "", weft.Errorf(weft.KindCorrupt, op, path, "the file holds no token").
 				WithHint("delete it and start the node again: it makes a new token")
 		}
@@ -173,7 +175,28 @@ func (t *Tokens) Revoke(ctx context.Context, name string) error {
 func newSecret() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
-	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
+	t := prefix + base64.RawURLEncoding.EncodeToString(b[:])
+	return t + checksum(t)
+}
+
+// checksum is what a token ends with: it tells a token that was damaged or cut
+// from one that is not known, and says nothing about it.
+func checksum(t string) string {
+	return base64.RawURLEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(t))))
+}
+
+// whole reports whether a file holds a token as it was written: with a checksum,
+// or of format version 1 and without.
+func whole(file string) bool {
+	const bare, sum = len(prefix) + 43, 6
+	t, ended := strings.CutSuffix(file, "\n")
+	switch {
+	case !ended || !strings.HasPrefix(t, prefix):
+		return false
+	case len(t) == bare:
+		return true
+	}
+	return len(t) == bare+sum && checksum(t[:bare]) == t[bare:]
 }
 
 func digest(token string) weft.Hash { return sha256.Sum256([]byte(token)) }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/sys/unix"
 	"modernc.org/sqlite" // the driver registers itself under "sqlite"
@@ -19,6 +20,8 @@ import (
 // durable when the call returns.
 type Books struct {
 	db       *sql.DB
+	path     string
+	closed   sync.Once
 	upgraded string
 }
 
@@ -89,6 +92,16 @@ CREATE TABLE IF NOT EXISTS brief (
 // Open opens the books at path, making them where there are none. Books of a
 // newer version are refused; the file is readable by its owner only.
 func Open(ctx context.Context, path string) (*Books, error) {
+	if err := checkSeal(path); err != nil {
+		var known *weft.Error
+		if errors.As(err, &known) {
+			return nil, known
+		}
+		return nil, wrap("open the node's books", err)
+	}
+	if err := breakSeal(path); err != nil {
+		return nil, wrap("open the node's books", err)
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, wrap("open the node's books", err)
@@ -101,7 +114,7 @@ func Open(ctx context.Context, path string) (*Books, error) {
 		return nil, wrap("open the node's books", err)
 	}
 	db.SetMaxOpenConns(1) // one writer; reads are few and short
-	b := &Books{db: db}
+	b := &Books{db: db, path: path}
 	if err := b.upgrade(ctx, path); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -197,8 +210,15 @@ func syncPath(path string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// Close closes the books. Idempotent.
-func (b *Books) Close() error { return b.db.Close() }
+// Close closes the books and seals them. Idempotent.
+func (b *Books) Close() (err error) {
+	b.closed.Do(func() {
+		if err = b.db.Close(); err == nil {
+			err = wrap("seal the node's books", putSeal(b.path))
+		}
+	})
+	return err
+}
 
 // wrap gives a database error its words; nil stays nil.
 func wrap(op string, err error) error {

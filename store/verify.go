@@ -37,6 +37,8 @@ const maxFindings = 1000
 
 // Report is what the check of a folder gave.
 type Report struct {
+	ID       string // as the manifest says, empty where it cannot be read
+	Product  weft.Name
 	Findings []Finding
 	Files    int
 	Bytes    int64
@@ -83,7 +85,11 @@ func VerifyFolder(ctx context.Context, dir string) Report {
 	slices.SortStableFunc(v.found, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Offset, b.Offset))
 	})
-	return Report{Findings: v.found, Files: files, Bytes: size}
+	r := Report{Findings: v.found, Files: files, Bytes: size}
+	if man != nil {
+		r.ID, r.Product = man.ID, man.Product
+	}
+	return r
 }
 
 type verifier struct {

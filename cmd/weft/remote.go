@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"weft"
+	"weft/node"
 	"weft/serve"
 	"weft/serve/client"
 )
@@ -87,7 +88,7 @@ func localNode() (dir, url string, err error) {
 			}
 			// Nobody holds the folder: whatever listens at that address now is not the
 			// node, and must not get its token.
-			if !inUse(filepath.Join(data, "lock")) {
+			if !node.InUse(filepath.Join(data, "lock")) {
 				return "", "", weft.Errorf(weft.KindUnavailable, "find the node", at, "the node of this folder is not running").
 					WithHint("start it with weft up, or name another with --node URL or WEFT_NODE")
 			}
