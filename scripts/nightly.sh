@@ -2,6 +2,8 @@
 # What takes long: many seeds of the store under faults, everything under the
 # race detector, every fuzz target for a while.
 #   SEEDS     of each model test (10000)
+#   FLIPS     of bits, and cuts, in files of products (10000)
+#   KILLS     of nodes and workers (1000)
 #   TREES     syntax trees changed at random, with an eye on the files (200000)
 #   CRASHES   workers killed while they work, rest and start (1000)
 #   FUZZTIME  of each fuzz target (2m)
@@ -9,7 +11,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 ./scripts/setup.sh test
 echo "store under faults: ${SEEDS:=10000} seeds"
-go test -count=1 -timeout 10h -run 'TestModel' ./store -seeds "$SEEDS"
+go test -count=1 -timeout 10h -run 'TestModel|TestSameness' ./store -seeds "$SEEDS"
+echo "damage: ${FLIPS:=10000} flips and cuts"
+go test -count=1 -timeout 5h -run 'TestFlips' ./store -flips "$FLIPS"
+go test -count=1 -timeout 5h -run 'TestFlipsOfADataFolder' ./node -flips "$((FLIPS / 20))"
+echo "kill -9: ${KILLS:=1000} times"
+go test -count=1 -timeout 5h -run 'TestKill$' ./cmd/weft -kills "$KILLS"
 echo "the walker under changed trees: ${TREES:=200000}"
 go test -count=1 -timeout 3h -run 'TestOracle' ./engine -oracle "$TREES" -oracle.seed "$RANDOM" -rapid.checks 20000
 echo "workers killed: ${CRASHES:=1000}"
