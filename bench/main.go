@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"weft/engine"
 )
@@ -30,8 +31,10 @@ type options struct {
 	dir    string // folder for data, kept between runs
 	rows   int64  // of the large table
 	rounds int
-	cold   bool   // measure a cold build
-	only   string // the one measurement to make, all where it is empty
+	cold   bool // measure a cold build
+	// sustained is how long the run at a steady rate takes.
+	sustained time.Duration
+	only      string // the one measurement to make, all where it is empty
 }
 
 func measure() error {
@@ -42,7 +45,8 @@ func measure() error {
 	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, start, build, commits, many")
+	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, start, build, commits, many, tail, fold, sustained")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
 		abs, err := filepath.Abs(*p)
@@ -67,6 +71,9 @@ func measure() error {
 		{"build", benchBuild},
 		{"commits", benchCommits},
 		{"many", benchMany},
+		{"tail", benchTailReads},
+		{"fold", benchFold},
+		{"sustained", benchSustained},
 	} {
 		if o.only != "" && o.only != m.name {
 			continue

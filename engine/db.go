@@ -26,7 +26,7 @@ type database struct {
 }
 
 // openDatabase opens an in-memory database with start settings and installs
-// arrow_source and weft_changed.
+// arrow_source and weft_unchanged.
 func openDatabase(settings map[string]string) (*database, error) {
 	var cfg duck.Config
 	if duck.CreateConfig(&cfg) == duck.StateError {
@@ -53,7 +53,7 @@ func openDatabase(settings map[string]string) (*database, error) {
 	}
 	if C.weft_keysets_register(d.conn.Ptr) != 0 {
 		d.close()
-		return nil, fmt.Errorf("the engine does not take weft_changed")
+		return nil, fmt.Errorf("the engine does not take weft_unchanged")
 	}
 	return d, nil
 }

@@ -1,4 +1,4 @@
-// The scalar function weft_changed('name', key, …), which stands in the place of
+// The scalar function weft_unchanged('name', key, …), which stands in the place of
 // an anti join: nothing is built for a query, and what it filters can still be
 // found by the zone maps of its files.
 //
@@ -389,10 +389,9 @@ static inline bool may_have(const struct weft_keyset *s, uint64_t h) {
   return (s->bloom[h >> 24 & s->bloom_mask] & bits) == bits;
 }
 
-// has looks a key up. The sets may grow meanwhile: a slot is written after what
-// it points to.
-static bool has(const struct weft_keyset *s, uint64_t h, const uint8_t *key, uint64_t n) {
-  uint64_t at = (h * 0x9e3779b97f4a7c15ull) >> s->slot_shift;
+// has looks a key up whose slots begin at at. The sets may grow meanwhile: a slot
+// is written after what it points to.
+static bool has(const struct weft_keyset *s, uint64_t h, uint64_t at, const uint8_t *key, uint64_t n) {
   for (uint64_t steps = 0; steps <= s->slot_mask; steps++, at = (at + 1) & s->slot_mask) {
     uint64_t slot = __atomic_load_n(&s->slots[at], __ATOMIC_ACQUIRE);
     if (slot == 0) return false;
@@ -409,67 +408,102 @@ static bool has(const struct weft_keyset *s, uint64_t h, const uint8_t *key, uin
   return false;
 }
 
-static void probe(const struct call *c, const struct keys *k, const uint8_t *null, uint64_t n, uint64_t *hashes, bool *out) {
-  uint64_t seed = 0;
-  memset(out, 0, n);
-  for (uint64_t j = 0; j < c->sets->n; j++) {
-    const struct weft_keyset *s = &c->sets->sets[j];
-    if (j == 0 || s->seed != seed) { // the sets of one store have one seed
-      seed = s->seed;
-      if (c->width == 8) {
-        for (uint64_t i = 0; i < n; i++) hashes[i] = hash(k->bytes + 8 * i, 8, seed);
-      } else {
-        for (uint64_t i = 0; i < n; i++) {
-          uint64_t from = k->ends ? (i ? k->ends[i - 1] : 0) : i * c->width;
-          hashes[i] = hash(k->bytes + from, k->ends ? k->ends[i] - from : c->width, seed);
-        }
-      }
-    }
-    for (uint64_t i = 0; i < n; i++) {
-      if (!may_have(s, hashes[i]) || out[i] || null[i]) continue;
-      uint64_t from = k->ends ? (i ? k->ends[i - 1] : 0) : i * c->width;
-      out[i] = has(s, hashes[i], k->bytes + from, k->ends ? k->ends[i] - from : c->width);
-    }
+// fetch brings near what has is going to read of a key's first slot.
+static inline void fetch(const struct weft_keyset *s, uint64_t at) {
+  uint64_t i = (__atomic_load_n(&s->slots[at], __ATOMIC_RELAXED) & 0xffffffff) - 1;
+  if (i >= s->capacity) return;
+  __builtin_prefetch(&s->numbers[i]);
+  __builtin_prefetch(s->width ? (const void *)(s->bytes + i * s->width) : (const void *)&s->ends[i]);
+}
+
+// chunk is what a chunk's keys are looked up with.
+struct chunk {
+  const struct call *call;
+  struct keys keys;
+  uint64_t n;
+  uint8_t *null;
+  uint64_t *hashes;
+  uint32_t *maybe; // rows that the filter of a set lets through
+  uint64_t *slots; // where they begin
+  bool *unchanged;
+};
+
+static inline uint64_t key_at(const struct chunk *c, uint64_t i) {
+  return c->keys.ends ? (i ? c->keys.ends[i - 1] : 0) : i * c->call->width;
+}
+
+static void hash_all(struct chunk *c, uint64_t seed) {
+  if (c->call->width == 8) {
+    for (uint64_t i = 0; i < c->n; i++) c->hashes[i] = hash(c->keys.bytes + 8 * i, 8, seed);
+    return;
+  }
+  for (uint64_t i = 0, from = 0, to; i < c->n; i++, from = to) {
+    to = c->keys.ends ? c->keys.ends[i] : from + c->call->width;
+    c->hashes[i] = hash(c->keys.bytes + from, to - from, seed);
   }
 }
 
-static void changed(void *info, void *chunk, void *output) {
-  const struct call *c = duckdb_scalar_function_get_bind_data(info);
-  uint64_t n = duckdb_data_chunk_get_size(chunk);
-  bool *out = duckdb_vector_get_data(output);
+// probe asks one set, in steps: each waits for the memory of many keys at once.
+static void probe(struct chunk *c, const struct weft_keyset *s) {
+  uint64_t m = 0;
+  for (uint64_t i = 0; i < c->n; i++) {
+    c->maybe[m] = (uint32_t)i;
+    m += may_have(s, c->hashes[i]);
+  }
+  for (uint64_t j = 0; j < m; j++) {
+    c->slots[j] = (c->hashes[c->maybe[j]] * 0x9e3779b97f4a7c15ull) >> s->slot_shift;
+    __builtin_prefetch(&s->slots[c->slots[j]]);
+  }
+  for (uint64_t j = 0; j < m; j++) fetch(s, c->slots[j]);
+  for (uint64_t j = 0; j < m; j++) {
+    uint64_t i = c->maybe[j], from = key_at(c, i);
+    uint64_t length = c->keys.ends ? c->keys.ends[i] - from : c->call->width;
+    if (!c->null[i] && has(s, c->hashes[i], c->slots[j], c->keys.bytes + from, length)) c->unchanged[i] = false;
+  }
+}
+
+static void unchanged(void *info, void *vectors, void *output) {
+  struct chunk c = {.call = duckdb_scalar_function_get_bind_data(info), .n = duckdb_data_chunk_get_size(vectors)};
+  c.unchanged = duckdb_vector_get_data(output);
+  memset(c.unchanged, true, c.n);
   void *data[MAX_COLUMNS];
-  struct keys k = {0};
-  uint8_t *null = calloc(n + 1, 1);
-  uint64_t *hashes = malloc((n + 1) * sizeof *hashes);
-  bool ok = null && hashes;
-  for (uint64_t i = 0; ok && i < c->columns; i++) {
-    void *v = duckdb_data_chunk_get_vector(chunk, i + 1);
+  c.null = calloc(c.n + 1, 1);
+  c.hashes = malloc((c.n + 1) * (2 * sizeof(uint64_t) + sizeof(uint32_t)));
+  bool ok = c.null && c.hashes;
+  for (uint64_t i = 0; ok && i < c.call->columns; i++) {
+    void *v = duckdb_data_chunk_get_vector(vectors, i + 1);
     data[i] = duckdb_vector_get_data(v);
     uint64_t *valid = duckdb_vector_get_validity(v);
-    for (uint64_t r = 0; valid && r < n; r++) null[r] |= !(valid[r / 64] >> (r % 64) & 1);
+    for (uint64_t r = 0; valid && r < c.n; r++) c.null[r] |= !(valid[r / 64] >> (r % 64) & 1);
   }
-  ok = ok && (c->width ? encode_fixed(c, data, n, &k) : encode_text(c, data, null, n, &k));
+  ok = ok && (c.call->width ? encode_fixed(c.call, data, c.n, &c.keys) : encode_text(c.call, data, c.null, c.n, &c.keys));
   if (ok) {
-    probe(c, &k, null, n, hashes, out);
+    c.slots = c.hashes + c.n + 1;
+    c.maybe = (uint32_t *)(c.slots + c.n + 1);
+    const struct weft_keysets *k = c.call->sets;
+    for (uint64_t j = 0; j < k->n; j++) {
+      if (j == 0 || k->sets[j].seed != k->sets[j - 1].seed) hash_all(&c, k->sets[j].seed); // mostly all have one
+      probe(&c, &k->sets[j]);
+    }
   } else {
     duckdb_scalar_function_set_error(info, "out of memory");
   }
-  free(k.bytes);
-  free(k.ends);
-  free(hashes);
-  free(null);
+  free(c.keys.bytes);
+  free(c.keys.ends);
+  free(c.hashes);
+  free(c.null);
 }
 
 int weft_keysets_register(void *connection) {
   void *f = duckdb_create_scalar_function(), *text = duckdb_create_logical_type(T_VARCHAR),
        *any = duckdb_create_logical_type(T_ANY), *boolean = duckdb_create_logical_type(T_BOOLEAN);
-  duckdb_scalar_function_set_name(f, "weft_changed");
+  duckdb_scalar_function_set_name(f, "weft_unchanged");
   duckdb_scalar_function_add_parameter(f, text);
   duckdb_scalar_function_set_varargs(f, any);
   duckdb_scalar_function_set_return_type(f, boolean);
-  duckdb_scalar_function_set_special_handling(f); // a null is no key: false
+  duckdb_scalar_function_set_special_handling(f); // a null is no key: true
   duckdb_scalar_function_set_bind(f, bind);
-  duckdb_scalar_function_set_function(f, changed);
+  duckdb_scalar_function_set_function(f, unchanged);
   int state = duckdb_register_scalar_function(connection, f);
   duckdb_destroy_logical_type(&text);
   duckdb_destroy_logical_type(&any);

@@ -14,7 +14,7 @@ import (
 )
 
 // KeySet is a set of keys, each with a number, laid out so that a worker can ask
-// it without building anything: weft_changed('name', key, …) in SQL. It only
+// it without building anything: weft_unchanged('name', key, …) in SQL. It only
 // grows, by one goroutine at a time; workers read it meanwhile, and so may other
 // goroutines what was in it before.
 //

@@ -1,4 +1,4 @@
-// The scalar function weft_changed('name', key, …): is the key in one of the
+// The scalar function weft_unchanged('name', key, …): is the key in none of the
 // named sets, with a number up to the one that the name gives for that set?
 #ifndef WEFT_ENGINE_KEYSET_H
 #define WEFT_ENGINE_KEYSET_H

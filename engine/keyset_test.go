@@ -146,7 +146,7 @@ func TestChanged(t *testing.T) {
 				{[]KeysUpTo{{Set: small, UpTo: 100}, {Path: path, UpTo: 100}, {Set: large, UpTo: 100}}, 3000},
 				{[]KeysUpTo{{Set: small, UpTo: 100}, {Path: path, UpTo: 0}}, 100},
 			} {
-				sql := fmt.Sprintf("SELECT count(*) FILTER (weft_changed('k', %s) IS DISTINCT FROM (i >= 0 AND i < %d AND i %% 2 = 0)) FROM range(%d, 3000) t(i)", c.key, q.n, c.least)
+				sql := fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', %s) IS DISTINCT FROM (i >= 0 AND i < %d AND i %% 2 = 0)) FROM range(%d, 3000) t(i)", c.key, q.n, c.least)
 				if strings.Contains(c.key, "TINYINT") {
 					sql = strings.Replace(sql, fmt.Sprintf("i < %d", q.n), "true", 1)
 					sql = strings.Replace(sql, "i >= 0", "i % 100 >= 0", 1)
@@ -156,7 +156,7 @@ func TestChanged(t *testing.T) {
 					t.Errorf("%v rows are answered wrongly (%d sets)", got, len(q.sets))
 				}
 			}
-			sql := fmt.Sprintf("SELECT count(*) FILTER (weft_changed('k', %s)) FROM range(0, 3000) t(i)", c.key)
+			sql := fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', %s)) FROM range(0, 3000) t(i)", c.key)
 			got := numbersOf(t, s, Statement{SQL: sql, Sources: []Source{{Name: "k", Sets: []KeysUpTo{{Set: large, UpTo: 10}}}}})
 			if !strings.Contains(c.key, "TINYINT") && fmt.Sprint(got) != "[750]" {
 				t.Error("up to a number", got)
@@ -188,7 +188,7 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 	s := sessionOf(t, SessionConfig{Read: []string{dir}})
 	k, _, _, _ := NewKeySet(8, 1).Add(keyNumber(0), 1)
 	src := []Source{{Name: "k", Sets: []KeysUpTo{{Set: k, UpTo: 9}}}}
-	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM (VALUES (NULL::BIGINT), (0), (1)) t(i) WHERE NOT weft_changed('k', i) ORDER BY i NULLS FIRST", Sources: src}); len(got) != 2 {
+	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM (VALUES (NULL::BIGINT), (0), (1)) t(i) WHERE weft_unchanged('k', i) ORDER BY i NULLS FIRST", Sources: src}); len(got) != 2 {
 		t.Error("a null is no key:", got)
 	}
 	bad := k.Bytes(3)
@@ -205,14 +205,14 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 		sql string
 		src []Source
 	}{
-		{"SELECT weft_changed('other', 1::BIGINT)", src},
-		{"SELECT weft_changed('k', 'text')", src},
-		{"SELECT weft_changed('k', 1.5::DOUBLE)", src},
-		{"SELECT weft_changed('k')", src},
-		{"SELECT weft_changed(i, 1::BIGINT) FROM (VALUES ('k')) t(i)", src},
-		{"SELECT weft_changed('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: file}}}}},
-		{"SELECT weft_changed('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: filepath.Join(dir, "none")}}}}},
-		{"SELECT weft_changed('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: outside}}}}},
+		{"SELECT weft_unchanged('other', 1::BIGINT)", src},
+		{"SELECT weft_unchanged('k', 'text')", src},
+		{"SELECT weft_unchanged('k', 1.5::DOUBLE)", src},
+		{"SELECT weft_unchanged('k')", src},
+		{"SELECT weft_unchanged(i, 1::BIGINT) FROM (VALUES ('k')) t(i)", src},
+		{"SELECT weft_unchanged('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: file}}}}},
+		{"SELECT weft_unchanged('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: filepath.Join(dir, "none")}}}}},
+		{"SELECT weft_unchanged('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: outside}}}}},
 	} {
 		r, err := s.Query(context.Background(), Statement{SQL: c.sql, Sources: c.src})
 		if err == nil {
@@ -220,7 +220,7 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 			t.Error("no error:", c.sql)
 		}
 	}
-	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM range(3) t(i) WHERE NOT weft_changed('k', i) ORDER BY i", Sources: src}); len(got) != 2 {
+	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM range(3) t(i) WHERE weft_unchanged('k', i) ORDER BY i", Sources: src}); len(got) != 2 {
 		t.Error("the session is not well afterwards:", got)
 	}
 }
@@ -228,7 +228,7 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 // TestNobodyElseCallsChanged proves that the gate lets no query name it.
 func TestNobodyElseCallsChanged(t *testing.T) {
 	s := sessionOf(t, SessionConfig{})
-	for _, sql := range []string{"SELECT weft_changed('k', 1)", "SELECT main.weft_changed('k', 1)", "SELECT system.main.WEFT_CHANGED('k', 1)", "SELECT * FROM arrow_source('k')"} {
+	for _, sql := range []string{"SELECT weft_unchanged('k', 1)", "SELECT main.weft_unchanged('k', 1)", "SELECT system.main.WEFT_UNCHANGED('k', 1)", "SELECT * FROM arrow_source('k')"} {
 		for _, owner := range []bool{false, true} {
 			if _, err := Bind(context.Background(), s, sql, Rules{Owner: owner}); weft.KindOf(err) != weft.KindInvalid {
 				t.Error(sql, err)
@@ -259,7 +259,7 @@ func FuzzKeySet(f *testing.F) {
 			t.Fatal(err)
 		}
 		src := []Source{{Name: "k", Sets: []KeysUpTo{{Path: path, UpTo: 1 << 60}}}}
-		for _, sql := range []string{"SELECT count(*) FROM range(100) t(i) WHERE weft_changed('k', i)", "SELECT count(*) FROM range(100) t(i) WHERE weft_changed('k', 'five' || i)"} {
+		for _, sql := range []string{"SELECT count(*) FROM range(100) t(i) WHERE weft_unchanged('k', i)", "SELECT count(*) FROM range(100) t(i) WHERE weft_unchanged('k', 'five' || i)"} {
 			r, err := d.Query(context.Background(), Statement{SQL: sql, Sources: src})
 			if err != nil {
 				continue

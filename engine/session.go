@@ -22,7 +22,7 @@ type Source struct {
 	Mark  string
 	Marks []byte
 	// Sets, where there are any, make the source something to ask and not rows:
-	// weft_changed('Name', key, …) is true where one of them has the key. The
+	// weft_unchanged('Name', key, …) is true where none of them has the key. The
 	// types of the columns decide how a key is encoded: see the store's keys.
 	Sets []KeysUpTo
 }

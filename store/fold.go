@@ -16,9 +16,8 @@ import (
 // When a fold does what.
 const (
 	rebaseShare   = 0.2 // changed rows over rows of the base above which a new base is written
-	smallFiles    = 4   // a file of fewer than this many full tails is joined with its neighbours
-	smallShare    = 20  // and so is one of less than a twentieth of its table
-	maxBulkLevels = 4   // bulk commits waiting to be folded above which a fold is due
+	levelGrowth   = 2   // a change file up to this many times what comes after it is folded with it
+	maxSmallFiles = 8   // files of bulk appends that could be one above which they are joined
 )
 
 // Compact folds the tail into files where it is due, or at once when force is
@@ -155,16 +154,14 @@ func (s *Store) planFold(force bool) (*foldPlan, error) {
 // needsFold reports whether a span has rows that are in no file, or bulk
 // changes that every read has to put together.
 func (f *spanFold) needsFold() bool {
-	bulk := 0
+	changes := false
 	for _, l := range f.view.levels {
-		if l.file == nil {
+		changes = changes || l.merges
+		if l.file == nil || changes && l.file.Form != formChange {
 			return true
 		}
-		if l.file.Form == formMerge {
-			bulk++
-		}
 	}
-	return bulk > 0
+	return !changes && joinedFrom(f.view.levels) < len(f.view.levels)
 }
 
 // endFold gives up the views of a fold and the files of one that failed.
@@ -196,50 +193,116 @@ func (s *Store) foldSpan(ctx context.Context, sess engine.Session, p *foldPlan, 
 	}
 	base, changes := levels[:n], levels[n:]
 	var baseRows int64
-	for len(base) > 0 {
-		run, rest := s.nextRun(f, base)
-		d := run[0].file
-		if len(run) > 1 || d == nil { // not one large file alone
+	n = joinedFrom(base)
+	for _, l := range base[:n] {
+		f.levels = append(f.levels, l.file)
+		baseRows += l.file.Rows
+	}
+	if n < len(base) {
+		d := base[n].file
+		if len(base)-n > 1 || d == nil {
 			var err error
-			if d, err = s.writeChanges(ctx, sess, p, f, run); err != nil {
+			if d, err = s.writeChanges(ctx, sess, p, f, base[n:], false); err != nil {
 				return err
 			}
 		}
 		f.levels = append(f.levels, d)
 		baseRows += d.Rows
-		base = rest
 	}
 	if len(changes) == 0 {
 		return nil
 	}
-	d, err := s.writeChanges(ctx, sess, p, f, changes)
-	if err != nil || d.Rows == 0 {
-		return err
+	return s.foldChanges(ctx, sess, p, f, changes, baseRows)
+}
+
+// foldChanges folds what is new into the change files of a span, or puts all of
+// it into a new base where the changes have become many.
+func (s *Store) foldChanges(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold, changes []levelView, baseRows int64) error {
+	var changed int64
+	for _, l := range changes {
+		changed += l.size()
 	}
-	f.levels = append(f.levels, d)
 	last := p.tables[f.name].spans
-	if last[len(last)-1] == f && p.at.Seq > f.span.from && float64(d.Rows) > rebaseShare*float64(baseRows) {
+	rebase := last[len(last)-1] == f && p.at.Seq > f.span.from && float64(changed) > rebaseShare*float64(baseRows)
+	n := foldedFrom(changes, rebase)
+	for _, l := range changes[:n] {
+		f.levels = append(f.levels, l.file)
+	}
+	if n < len(changes) {
+		d, err := s.writeChanges(ctx, sess, p, f, changes[n:], true)
+		if err != nil {
+			return err
+		}
+		if d.Rows > 0 {
+			f.levels = append(f.levels, d)
+		}
+	}
+	var err error
+	if rebase {
 		f.rebase, err = s.writeBase(ctx, sess, p, f)
 	}
 	return err
 }
 
-// nextRun takes from the levels of a base as many as are put into one file: a
-// large file stays alone, what is small is joined.
-func (s *Store) nextRun(f *spanFold, levels []levelView) (run, rest []levelView) {
-	small := max(smallFiles*s.cfg.TailRows, f.view.countFiles()/smallShare)
-	isSmall := func(l levelView) bool { return l.file == nil || l.file.Rows < small }
-	n := 1
-	if isSmall(levels[0]) {
-		for n < len(levels) && isSmall(levels[n]) {
-			n++
-		}
+// foldedFrom is where in the levels of changes those begin that become one file:
+// all behind the first that is no change file, and what is not large beside them.
+// Before a new base nothing is joined: only older cuts will read the files.
+func foldedFrom(changes []levelView, rebase bool) int {
+	n := 0
+	for n < len(changes) && changes[n].file != nil && changes[n].file.Form == formChange {
+		n++
 	}
-	return levels[:n], levels[n:]
+	if n == len(changes) || rebase {
+		return n
+	}
+	return grow(changes, n)
 }
 
-// writeChanges puts levels into one change file, sorted by key.
-func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold, levels []levelView) (*dataFile, error) {
+// joinedFrom is where in the levels of a base those begin that become one file:
+// all behind the first that is in none, and what is not large beside them.
+func joinedFrom(base []levelView) int {
+	n := 0
+	for n < len(base) && base[n].file != nil {
+		n++
+	}
+	if n == len(base) {
+		if m := grow(base, n-1); n-m > maxSmallFiles {
+			return m
+		}
+		return n
+	}
+	return grow(base, n)
+}
+
+// grow takes levels before the n-th as long as they are not large beside what is
+// taken already. So a row is written again a number of times that grows with the
+// logarithm of the table, and so does the number of files.
+func grow(levels []levelView, n int) int {
+	if n < 0 {
+		return 0
+	}
+	var rows int64
+	for _, l := range levels[n:] {
+		rows += l.size()
+	}
+	for n > 0 && levels[n-1].size() <= levelGrowth*rows {
+		n--
+		rows += levels[n].size()
+	}
+	return n
+}
+
+// size is the number of rows of a level.
+func (l levelView) size() int64 {
+	if l.file != nil {
+		return l.file.Rows
+	}
+	return int64(l.tail.rows)
+}
+
+// writeChanges puts levels, of changes or of a base, into one change file, sorted
+// by key.
+func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold, levels []levelView, changes bool) (*dataFile, error) {
 	r := &relationWriter{store: s, view: f.view, name: "fold/" + f.name}
 	if err := s.guard.check(ctx, (&tableView{levels: levels}).dataFiles()...); err != nil {
 		return nil, err
@@ -253,6 +316,9 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 		if merges != 0 && (d.Merges == 0 || merges < d.Merges) {
 			d.Merges = merges
 		}
+	}
+	if changes && d.Merges == 0 { // appends behind changes may replace rows too
+		d.Merges = d.First
 	}
 	cols := columns(f.span.schema, "")
 	all := strings.Join(parts, " UNION ALL ")

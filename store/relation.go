@@ -136,7 +136,7 @@ func (r *relationWriter) without(later []levelView) string {
 	if len(src.Sets) > 0 {
 		src.Name = fmt.Sprintf("%s/%d", r.name, len(r.rel.Sources))
 		r.rel.Sources = append(r.rel.Sources, src)
-		clause += " WHERE NOT weft_changed(" + engine.QuoteLiteral(src.Name) + ", " + strings.Join(keys, ", ") + ")"
+		clause += " WHERE weft_unchanged(" + engine.QuoteLiteral(src.Name) + ", " + strings.Join(keys, ", ") + ")"
 	}
 	return clause
 }
@@ -221,17 +221,4 @@ func (r *relationWriter) tail(t tailView, changes bool) string {
 	r.rel.Sources = append(r.rel.Sources, t.source(name, live))
 	r.sources[t.of] = name
 	return name
-}
-
-// countFiles is the number of rows of a view whose levels are appends alone.
-func (v *tableView) countFiles() int64 {
-	var n int64
-	for _, l := range v.levels {
-		if l.file != nil {
-			n += l.file.Rows
-		} else {
-			n += int64(l.tail.rows)
-		}
-	}
-	return n
 }

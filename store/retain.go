@@ -182,29 +182,38 @@ func (s *Store) retentionDue() (bool, error) {
 	return p.frees(s.journal, target), nil
 }
 
-// foldDue reports whether the tail or the bulk changes have become many; the
-// lock must be held.
+// foldDue reports whether the tail has become large, or files have come to
+// slow down reads; the lock must be held.
 func (s *Store) foldDue() bool {
 	var rows, bytes int64
 	for _, t := range s.tables {
 		for _, sp := range t.spans {
 			r, b := sp.tailSize()
 			rows, bytes = rows+r, bytes+b
-			bulk := 0
-			for _, l := range sp.levels {
-				if l.file != nil && l.file.Form == formMerge {
-					bulk++
-				}
-				if l.file != nil && l.file.hasKeys() && l.file.keys == keysMissing {
-					return true
-				}
-			}
-			if bulk > maxBulkLevels {
+			if sp.slow() {
 				return true
 			}
 		}
 	}
 	return rows > s.cfg.TailRows || bytes > s.cfg.TailBytes
+}
+
+// slow reports whether every read has to join with a file of changes that has no
+// keys, or to open many small files.
+func (s *span) slow() bool {
+	changes := false
+	views := make([]levelView, 0, len(s.levels))
+	for _, l := range s.levels {
+		f := l.file
+		changes = changes || l.merges() != 0
+		if f != nil && changes && (f.Form != formChange || f.keys == keysMissing) {
+			return true
+		}
+		if f != nil {
+			views = append(views, levelView{file: f})
+		}
+	}
+	return !changes && len(views) > maxSmallFiles && joinedFrom(views) < len(views)
 }
 
 // tellDue wakes Run when a fold is due; the lock must be held.

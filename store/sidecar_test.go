@@ -49,7 +49,7 @@ func TestKeysAreDerived(t *testing.T) {
 		}
 	}
 	compactNow(t, s)
-	same("folded", "weft_changed")
+	same("folded", "weft_unchanged")
 	for what, damage := range map[string]func(path string, b []byte) error{
 		"damaged":      func(p string, b []byte) error { b[200] ^= 4; return os.WriteFile(p, b, 0o600) },
 		"cut off":      func(p string, b []byte) error { return os.WriteFile(p, b[:len(b)/2], 0o600) },
@@ -79,7 +79,7 @@ func TestKeysAreDerived(t *testing.T) {
 		if err := s.Compact(context.Background(), false); err != nil {
 			t.Fatal(err)
 		}
-		same(what+", made again", "weft_changed")
+		same(what+", made again", "weft_unchanged")
 		if f := Verify(dir); len(f) != 1 || f[0].File != "lock" {
 			t.Fatal(what, f)
 		}

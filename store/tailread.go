@@ -103,7 +103,7 @@ func (v tailView) share(src *engine.Source) ([]arrow.RecordBatch, int64) {
 		}
 		if size >= shareFrom {
 			// Where it fails, memory or files are short: then they are copied.
-			if sh, err := engine.Share(v.of.schema, v.blocks[r.blocks:v.whole]); err == nil {
+			if sh, err := engine.Share(v.of.schema, v.larger(v.blocks[r.blocks:v.whole])); err == nil {
 				r.shared, r.blocks = append(r.shared, sh), v.whole
 			}
 		}
@@ -119,6 +119,20 @@ func (v tailView) share(src *engine.Source) ([]arrow.RecordBatch, int64) {
 		return nil, 0
 	}
 	return v.blocks[r.blocks:], rows
+}
+
+// larger puts blocks together: each costs a question some microseconds.
+func (v tailView) larger(blocks []arrow.RecordBatch) []arrow.RecordBatch {
+	var out, some []arrow.RecordBatch
+	size := 0
+	for _, b := range blocks {
+		if n := recordSize(b); len(some) > 0 && size+n > shareFrom {
+			out, some, size = append(out, joinRecords(v.of.schema, some)), nil, 0
+		}
+		some = append(some, b)
+		size += recordSize(b)
+	}
+	return append(out, joinRecords(v.of.schema, some))
 }
 
 // live says of each row whether it is its key's last one at the cut and no
