@@ -167,6 +167,7 @@ func (f *spanFold) needsFold() bool {
 // endFold gives up the views of a fold and the files of one that failed.
 func (s *Store) endFold(p *foldPlan) {
 	s.mu.Lock()
+	s.letting = 0
 	var dead []*dataFile
 	for _, f := range p.spans {
 		for _, l := range f.view.levels {

@@ -23,6 +23,8 @@ var kinds = []kind{
 	{pattern: "manifest", what: "manifest", magic: `{"magic":"weft manifest"`},
 	{pattern: "manifest.copy", what: "manifest's copy", magic: `{"magic":"weft manifest"`},
 	{pattern: "manifest*.tmp", what: "manifest", left: "a manifest that was being written"},
+	{pattern: "holds", what: "list of holds", magic: `{"magic":"weft holds"`},
+	{pattern: "holds.tmp", what: "list of holds", left: "a list of holds that was being written"},
 	{pattern: "journal/*.weftj", what: "journal segment", magic: journalMagic},
 	{pattern: "journal/mark", what: "mark", magic: markMagic},
 	{pattern: "files/*.parquet", what: "data file", magic: "PAR1", left: "a data file that no commit names"},

@@ -32,6 +32,7 @@ type world struct {
 	// faulty says that opening meets faults too.
 	faulty bool
 	held   []heldCut
+	holds  map[string]weft.Seq // acknowledged; 0 where a failure left it open
 }
 
 // state is the rows of the model's tables, nil where a table does not exist.
@@ -126,6 +127,11 @@ func (w *world) open() {
 		w.fatal("the store has %d commits, %d were acknowledged", got, len(w.cuts)-1)
 	}
 	w.maybe = nil
+	for name, seq := range w.holds {
+		if seq > 0 && !slices.Contains(s.Holds(), Hold{name, seq}) {
+			w.fatal("the hold of %s by %s is lost", seq, name)
+		}
+	}
 }
 
 // close ends the store; the power is gone when lose is set.
@@ -334,6 +340,11 @@ func (w *world) checkCut(seq weft.Seq) {
 	}
 	snap, err := w.s.Snapshot(context.Background(), seq)
 	if weft.KindOf(err) == weft.KindGone && seq < w.s.Oldest() {
+		for name, held := range w.holds {
+			if held > 0 && held <= seq {
+				w.fatal("%s is gone and %s holds %s", seq, name, held)
+			}
+		}
 		return
 	}
 	if err != nil {
@@ -345,6 +356,32 @@ func (w *world) checkCut(seq weft.Seq) {
 
 // faults are what a step of the file system can meet.
 var faults = []string{"crash", "full", "sync", "write", "name"}
+
+// hold takes or gives up a random hold.
+func (w *world) hold() {
+	name := string(rune('a' + w.rnd.IntN(4)))
+	if seq, ok := w.holds[name]; ok && seq > 0 {
+		err := w.s.Release(name)
+		w.say("release %s: %v", name, err)
+		if delete(w.holds, name); err != nil {
+			w.holds[name] = 0
+		}
+		return
+	}
+	seq := weft.Seq(1 + w.rnd.IntN(len(w.cuts)))
+	err := w.s.Hold(name, seq)
+	w.say("hold %s by %s: %v", seq, name, err)
+	switch k := weft.KindOf(err); {
+	case err == nil:
+		w.holds[name] = seq
+	case k == weft.KindGone && seq < w.s.Oldest(), k == weft.KindNotFound && int(seq) >= len(w.cuts):
+	case k == weft.KindConflict && w.holds[name] == 0: // it is there after all
+	case w.fs.hit || w.fs.left == 0:
+		w.holds[name] = 0
+	default:
+		w.fatal("hold %s: %v", seq, err)
+	}
+}
 
 // run takes n random steps and then checks everything.
 func (w *world) run(n int) {
@@ -359,6 +396,8 @@ func (w *world) run(n int) {
 			if err != nil && !w.fs.hit {
 				w.fatal("compact failed without a fault: %v", err)
 			}
+		case k < 29:
+			w.hold()
 		case k < 31:
 			w.say("reopen")
 			w.close(false)
@@ -496,7 +535,7 @@ func TestModel(t *testing.T) {
 func newWorld(t *testing.T, rnd *rand.Rand, e *testEngine, seed int) *world {
 	t.Helper()
 	dir := memoryDir(t)
-	w := &world{t: t, rnd: rnd, cuts: []state{{}}, faulty: true}
+	w := &world{t: t, rnd: rnd, cuts: []state{{}}, faulty: true, holds: map[string]weft.Seq{}}
 	w.again = fmt.Sprintf("go test ./store -run '^%s$' -seed %d -seeds 1", strings.TrimSuffix(t.Name(), fmt.Sprintf("/%d", seed)), seed)
 	if e != nil {
 		w.e, dir = e, filepath.Join(e.dir, strings.ReplaceAll(t.Name(), "/", "-"))

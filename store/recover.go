@@ -29,6 +29,9 @@ func (s *Store) recover(ctx context.Context) (final error) {
 	if err := s.readManifest(len(numbers) > 0); err != nil {
 		return err
 	}
+	if err := s.readHolds(); err != nil {
+		return err
+	}
 	s.journal.id, s.journal.inc = s.man.ID, s.man.Incarnation
 	var markSegment uint32
 	var markLength int64

@@ -16,19 +16,23 @@ func (s *Store) planRetention(p *foldPlan) error {
 	if err != nil {
 		return err
 	}
-	target := max(p.oldest, min(byTime, p.at.Seq))
+	s.mu.Lock()
+	held := s.heldFrom(p.at.Seq)
+	s.mu.Unlock()
+	target := max(p.oldest, min(byTime, held))
 	oldest := p.oldest
 	if p.frees(s.journal, target) {
 		oldest = target
 	}
 	for p.superseded(s.journal, oldest) > s.cfg.KeepBytes {
 		next := p.nextFree(s.journal, oldest)
-		if next == 0 {
+		if next == 0 || next > held {
 			break
 		}
 		oldest = next
 	}
-	p.oldest = oldest
+	p.oldest = s.letGo(oldest)
+	oldest = p.oldest
 	for _, t := range p.tables {
 		for i, f := range t.spans {
 			end := f.endsAt(t, i)
@@ -179,7 +183,7 @@ func (s *Store) retentionDue() (bool, error) {
 		p.tables[t.name] = ft
 	}
 	p.at.Seq, p.oldest = s.head.Seq, s.man.Oldest
-	return p.frees(s.journal, target), nil
+	return p.frees(s.journal, s.heldFrom(target)), nil
 }
 
 // foldDue reports whether the tail has become large, or files have come to

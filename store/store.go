@@ -43,6 +43,10 @@ type Store struct {
 	leases   map[*Snapshot]struct{}
 	closed   bool
 	snapshot uint64 // numbers snapshots
+	holds    []Hold
+	letting  weft.Seq // a fold that is under way makes this the oldest cut; 0 while none does
+
+	holding sync.Mutex // one change of the holds at a time
 }
 
 const (

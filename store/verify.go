@@ -77,6 +77,7 @@ func VerifyFolder(ctx context.Context, dir string) Report {
 		v.files(man)
 	}
 	v.journal(man)
+	v.holds()
 	for _, f := range v.bulk {
 		v.file(f, fmt.Sprintf("the rows of commit %s cannot be read", f.First))
 	}
