@@ -46,7 +46,7 @@ func measure() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
 	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, start, build, commits, many, tail, fold, sustained")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, start, build, commits, many, tail, fold, sustained")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
 		abs, err := filepath.Abs(*p)
@@ -67,6 +67,7 @@ func measure() error {
 	}{
 		{"load", benchLoad},
 		{"gate", benchGate},
+		{"verify", benchVerify},
 		{"start", benchStart},
 		{"build", benchBuild},
 		{"commits", benchCommits},
