@@ -141,6 +141,9 @@ func goldenText(t *testing.T, e *testEngine, dir string) string {
 	var b strings.Builder
 	head := s.Head()
 	fmt.Fprintf(&b, "%s id %s incarnation %d oldest %d\n", head.Product, head.ID, head.Incarnation, uint64(s.Oldest()))
+	for _, h := range s.Holds() {
+		fmt.Fprintf(&b, "hold %s\n", h)
+	}
 	changes := goldenChanges(t, s)
 	for seq := max(s.Oldest(), 1); seq <= head.Seq; seq++ {
 		c, err := s.Commit(seq)
@@ -222,6 +225,9 @@ func goldenFull(t *testing.T, e *testEngine, dir string) {
 	s.journal.max = 6000
 	goldenTypes(t, e, s)
 	goldenPeople(t, e, s)
+	if err := s.Hold("audit", 5); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

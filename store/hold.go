@@ -41,6 +41,9 @@ func (s *Store) Hold(name string, seq weft.Seq) error {
 	if err := s.kept(seq); err != nil {
 		return err
 	}
+	if err := s.holdsReadable(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	i := slices.IndexFunc(s.holds, func(h Hold) bool { return h.Name == name })
 	var err error
@@ -72,6 +75,9 @@ func (s *Store) Hold(name string, seq weft.Seq) error {
 func (s *Store) Release(name string) error {
 	s.holding.Lock()
 	defer s.holding.Unlock()
+	if err := s.holdsReadable(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -133,15 +139,20 @@ func (s *Store) heldFrom(upTo weft.Seq) weft.Seq {
 func (s *Store) letGo(oldest weft.Seq) weft.Seq {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.holdsBroken != nil {
+		oldest = s.man.Oldest
+	}
 	s.letting = max(s.man.Oldest, s.heldFrom(oldest))
 	return s.letting
 }
 
 func (s *Store) holdsPath() string { return filepath.Join(s.cfg.Dir, holdsFile) }
 
-func encodeHolds(holds []Hold) []byte {
+func encodeHolds(holds []Hold) []byte { return encodeHoldsAs(formatVersion, holds) }
+
+func encodeHoldsAs(version uint32, holds []Hold) []byte {
 	body, _ := json.Marshal(holds) // of strings and numbers
-	b, _ := json.Marshal(manifestEnvelope{holdsMagic, formatVersion, sign.Digest(body), body})
+	b, _ := json.Marshal(manifestEnvelope{holdsMagic, version, sign.Digest(body), body})
 	return append(b, '\n')
 }
 
@@ -155,7 +166,7 @@ func decodeHolds(path string, b []byte) ([]Hold, error) {
 		return nil, err
 	}
 	var holds []Hold
-	if err := json.Unmarshal(e.Body, &holds); err != nil || sign.Digest(e.Body) != e.Digest || !bytes.Equal(encodeHolds(holds), b) {
+	if err := json.Unmarshal(e.Body, &holds); err != nil || sign.Digest(e.Body) != e.Digest || !bytes.Equal(encodeHoldsAs(e.Version, holds), b) {
 		return nil, corrupt(path, 0, "the digest of the list of holds does not hold")
 	}
 	for i, h := range holds {
@@ -167,24 +178,42 @@ func decodeHolds(path string, b []byte) ([]Hold, error) {
 }
 
 // readHolds reads the holds of a store that is being opened. Damage is no reason
-// to let go of what somebody holds: then the store is not opened.
+// to let go of what somebody holds: then nothing is let go of.
 func (s *Store) readHolds() error {
 	b, err := readWhole(s.fs, s.holdsPath(), maxHoldsIn)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case errors.Is(err, errTooLong):
-		return corrupt(s.holdsPath(), 0, "%v", err)
+		err = corrupt(s.holdsPath(), 0, "%v", err)
 	case err != nil:
 		return ioError("open the store", s.holdsPath(), err)
+	default:
+		s.holds, err = decodeHolds(s.holdsPath(), b)
 	}
-	s.holds, err = decodeHolds(s.holdsPath(), b)
+	if weft.KindOf(err) == weft.KindCorrupt {
+		s.note(knownError(err), holdsLost)
+		s.holdsBroken, err = knownError(err), nil
+	}
 	return err
+}
+
+// holdsLost is what it means that the list of holds cannot be read.
+const holdsLost = "what is held is not known: nothing is let go of, and no hold can be made or released"
+
+// holdsReadable says why holds cannot be changed, nil where they can.
+func (s *Store) holdsReadable() error {
+	if s.holdsBroken == nil {
+		return nil
+	}
+	e := *s.holdsBroken
+	e.Message += ", so that " + holdsLost
+	return e.WithHint("restore the product from a backup, or remove the file when nothing needs to be held")
 }
 
 // holds checks the list of holds.
 func (v *verifier) holds() {
-	const consequence = "the product cannot be opened; without the file nothing is held"
+	const consequence = holdsLost
 	path := filepath.Join(v.dir, holdsFile)
 	b, err := readWhole(v.fs, path, maxHoldsIn)
 	if errors.Is(err, fs.ErrNotExist) {

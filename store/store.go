@@ -44,7 +44,9 @@ type Store struct {
 	closed   bool
 	snapshot uint64 // numbers snapshots
 	holds    []Hold
-	letting  weft.Seq // a fold that is under way makes this the oldest cut; 0 while none does
+	// holdsBroken is why the holds are not known; set when the store opens.
+	holdsBroken *weft.Error
+	letting     weft.Seq // a fold that is under way makes this the oldest cut; 0 while none does
 
 	holding sync.Mutex // one change of the holds at a time
 }
