@@ -96,6 +96,70 @@ func TestKernelConfines(t *testing.T) {
 	}
 }
 
+// TestLoaderSeesOnlyWhatIsDeclared holds that a loader's statements, which no walker
+// has read, reach the declared files and nothing that a link, a pattern, a way
+// around or an exchange during the load leads to.
+func TestLoaderSeesOnlyWhatIsDeclared(t *testing.T) {
+	root := t.TempDir()
+	write := func(name, text string) string {
+		p := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	link := func(to, name string) {
+		p := filepath.Join(root, name)
+		_ = os.Remove(p)
+		if err := os.Symlink(to, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const secret = "a\nSECRET\n"
+	outside := write("outside/secret.csv", secret)
+	one := write("files/one.csv", "a\n1\n")
+	write("files/sibling.csv", secret)
+	write("folder/x.csv", "a\n2\n")
+	write("other-product/files/1.csv", secret)
+	stage := filepath.Join(root, "stage")
+	link(outside, "folder/link.csv")
+	link(filepath.Dir(outside), "folder/deep")
+	if err := os.Mkdir(stage, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s := testSession(t, func(c *SessionConfig) { c.Read, c.Write = []string{one, root + "/folder"}, stage })
+	if p, _ := ProtectionOf(s); p.Files != "on" {
+		t.Skip(p.Files)
+	}
+	if got := mustAsk(t, s, "select (from read_csv("+QuoteLiteral(one)+")), (from read_csv('"+root+"/folder/x.csv'))"); got != "1|2\n" {
+		t.Fatal(got)
+	}
+	link(outside, "folder/x.csv") // exchanged while the load runs
+	link(outside, "files/one.csv")
+	link(outside, "stage/out.csv")
+	for _, path := range []string{
+		one, root + "/folder/x.csv", root + "/folder/link.csv", root + "/folder/deep/secret.csv", root + "/folder/*.csv", root + "/folder/**/*.csv",
+		root + "/folder/../outside/secret.csv", root + "/files/sibling.csv", root + "/files/*.csv", root + "/*/*.csv", outside,
+		root + "/other-product/files/1.csv", stage + "/out.csv", stage + "/../outside/secret.csv", "/proc/self/cwd" + outside, "/proc/self/root" + outside,
+	} {
+		for _, read := range []string{"read_csv", "read_text", "read_blob"} {
+			got, err := ask(t.Context(), s, Statement{SQL: "select * from " + read + "(" + QuoteLiteral(path) + ")"})
+			if strings.Contains(got, "SECRET") || err == nil && got != "" {
+				t.Errorf("%s(%s) gives %q", read, path, got)
+			}
+		}
+	}
+	if _, err := s.Exec(t.Context(), Statement{SQL: "copy (select 'EVIL' as a) to '" + stage + "/out.csv' (use_tmp_file false)"}); err == nil {
+		t.Error("it wrote through a link")
+	}
+	if b, err := os.ReadFile(outside); err != nil || string(b) != secret {
+		t.Errorf("%q %v", b, err)
+	}
+}
+
 func TestKilledWorker(t *testing.T) {
 	s := testSession(t, nil)
 	r, err := s.Query(t.Context(), Statement{SQL: "select range as a, hash(range) as b from range(1000000000)"})

@@ -28,6 +28,9 @@ type Request struct {
 	// All that a driver leaves there are the files its Result names.
 	Stage   string
 	Session engine.Session
+	// Private reports whether a path without links is the node's own: nothing there
+	// is data, whatever a pattern matches. May be nil.
+	Private func(path string) bool
 	// Lookup resolves ${VAR}; false where it is not set.
 	Lookup func(string) (string, bool)
 	// Progress is told how far the read is, at most ten times a second, from one

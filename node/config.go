@@ -48,6 +48,9 @@ type Config struct {
 	KeepFor   time.Duration // see store.Config
 	KeepBytes int64         // see store.Config
 
+	// Private are further files that no source may read, such as that of the
+	// secrets; the data folder and the TLS key are so by themselves.
+	Private []string
 	Secrets func(string) (string, bool) // values of ${VAR}; nil knows none
 
 	RunEnv run.Env

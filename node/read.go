@@ -132,7 +132,13 @@ func (l *load) lazySession() error {
 		if err != nil {
 			return err
 		}
-		cfg.Read = append(cfg.Read, more...)
+		for _, at := range more {
+			open, err := l.p.node.cfg.declared(at)
+			if err != nil {
+				return err
+			}
+			cfg.Read = append(cfg.Read, open...)
+		}
 	}
 	l.session = &lazySession{sessions: l.p.node.pool, cfg: cfg}
 	return nil
@@ -167,7 +173,7 @@ func (l *load) readSource(ctx context.Context, x *input) error {
 	}
 	req := ingest.Request{
 		Product: l.folder.Name, Port: x.port, Server: x.server, Tables: wants, Position: at, Dir: dir,
-		Stage: filepath.Join(l.stage, x.port.Name), Session: l.session, Lookup: l.p.node.cfg.Secrets,
+		Stage: filepath.Join(l.stage, x.port.Name), Session: l.session, Lookup: l.p.node.cfg.Secrets, Private: l.p.node.cfg.owns,
 		Progress: l.progress, Env: l.p.node.cfg.RunEnv,
 	}
 	if w := l.req.window; w != nil {

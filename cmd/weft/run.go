@@ -43,8 +43,8 @@ func (a *app) nodeConfig(dir string, flags *pflag.FlagSet) (node.Config, error) 
 		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
 		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill, DiskReserve: s.DiskReserve,
 		KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
-		Secrets: env.secret,
-		RunEnv:  run.Env{Log: newLogger(a.logWriter(), s.LogLevel, s.LogFormat), Clock: run.Wall{}},
+		Secrets: env.secret, Private: []string{filepath.Join(dir, ".env")},
+		RunEnv: run.Env{Log: newLogger(a.logWriter(), s.LogLevel, s.LogFormat), Clock: run.Wall{}},
 	}, nil
 }
 

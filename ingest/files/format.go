@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/klauspost/compress/gzip"
@@ -50,7 +49,10 @@ func (f *file) recognise(declared string) error {
 		return weft.Errorf(weft.KindInvalid, "read the source", f.path, "what the file holds is not known").
 			WithHint("set format: csv, json, ndjson or parquet on the server")
 	}
-	h, err := os.Open(f.path)
+	h, err := f.openRaw()
+	if weft.KindOf(err) == weft.KindDenied {
+		return err
+	}
 	if err != nil {
 		return weft.Errorf(weft.KindUnavailable, "read the source", f.path, "%s", plain(err))
 	}
@@ -70,7 +72,7 @@ func (f *file) recognise(declared string) error {
 
 // open gives the file's content, decompressed.
 func (f *file) open() (io.ReadCloser, error) {
-	h, err := os.Open(f.path)
+	h, err := f.openRaw()
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,7 @@ type table struct {
 // file is one file of a table.
 type file struct {
 	path        string
+	root        string // the folder that it may not lead out of; empty is its own
 	label       string // how people know it
 	size        int64
 	time        time.Time
@@ -84,7 +85,17 @@ func listTable(r ingest.Request, w ingest.Want, pattern string) (table, error) {
 		return t, weft.Errorf(weft.KindUnavailable, "read the source", r.Where(), "%s: %s", pattern, plain(err)).
 			WithHint("the node must be able to read it")
 	}
+	root := ""
+	switch base := fixedPart(pattern); {
+	case r.Dir != "" && within(pattern, r.Dir): // what a folder brings along is in it
+		root = r.Dir
+	case base != pattern || isFolder(base):
+		root = base
+	}
 	for _, name := range paths {
+		if private(name, r.Private) {
+			continue
+		}
 		st, err := os.Stat(name)
 		if err != nil {
 			return t, weft.Errorf(weft.KindUnavailable, "read the source", r.Where(), "%s: %s", name, plain(err))
@@ -92,7 +103,7 @@ func listTable(r ingest.Request, w ingest.Want, pattern string) (table, error) {
 		if !st.Mode().IsRegular() {
 			continue
 		}
-		f := &file{path: name, label: r.Label(name), size: st.Size(), time: st.ModTime(), begun: now(r), table: w.Table.Name}
+		f := &file{path: name, root: root, label: r.Label(name), size: st.Size(), time: st.ModTime(), begun: now(r), table: w.Table.Name}
 		if err := f.recognise(r.Server.Format); err != nil {
 			return t, err
 		}
@@ -103,6 +114,37 @@ func listTable(r ingest.Request, w ingest.Want, pattern string) (table, error) {
 			WithHint("the source is lost, or the path of server %q is wrong", r.Server.Name)
 	}
 	return t, nil
+}
+
+func isFolder(path string) bool {
+	st, err := os.Stat(path)
+	return err == nil && st.IsDir()
+}
+
+// private reports whether a file lies where nothing is data, links followed.
+func private(name string, private func(string) bool) bool {
+	real, err := filepath.EvalSymlinks(name)
+	return err == nil && private != nil && private(real)
+}
+
+// openRaw opens the file's bytes. Whoever can write to a source's folder can lay a
+// link in it, or put one in the place of a file between two looks: what leads out
+// of the folder is not opened.
+func (f *file) openRaw() (*os.File, error) {
+	root := f.root
+	if root == "" {
+		root = filepath.Dir(f.path)
+	}
+	rel, err := filepath.Rel(root, f.path)
+	if err != nil {
+		return nil, err
+	}
+	h, err := os.OpenInRoot(root, rel)
+	if err != nil && strings.Contains(err.Error(), "escapes") { // the library's error has no name
+		return nil, weft.Errorf(weft.KindDenied, "read the source", f.path, "it is a link that leads out of %s", root).
+			WithHint("declare the place where the file really is")
+	}
+	return h, err
 }
 
 // plain is a file system's error without the path, which is said already.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/zeebo/xxh3"
 
@@ -17,7 +16,10 @@ import (
 // prove hashes all bytes of the file and, where it is compressed, reads it to
 // its end: the engine takes a stream that was cut off for a short file.
 func (f *file) prove(ctx context.Context) error {
-	h, err := os.Open(f.path)
+	h, err := f.openRaw()
+	if weft.KindOf(err) == weft.KindDenied {
+		return err
+	}
 	if err != nil {
 		return errors.New(plain(err))
 	}
