@@ -4,8 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"weft"
@@ -52,6 +56,11 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 		before, _ = old.current()
 	}
 	res.Differences = differences(before, f)
+	if !r.Breaking && breaksReaders(before, f, res.Differences) {
+		res.Outcome = serve.OutcomeBreaks
+		res.Message = fmt.Sprintf("nothing was changed: readers of version %s may fail on it", before.Version)
+		return res, nil
+	}
 	if r.DryRun {
 		res.Outcome, res.Message = serve.OutcomePlanned, "nothing was changed: this was a dry run"
 		return res, nil
@@ -208,6 +217,20 @@ func differences(before, after *contract.Folder) []serve.Difference {
 		})
 	}
 	return out
+}
+
+// breaksReaders says that a change must not be taken without a word: somebody was
+// told that he may rely on what it takes away, and the major version is the same.
+func breaksReaders(before, after *contract.Folder, diffs []serve.Difference) bool {
+	if before == nil || before.Life != weft.LifeActive && before.Life != weft.LifeDeprecated {
+		return false
+	}
+	major := func(v string) int {
+		head, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), ".")
+		n, _ := strconv.Atoi(head) // no number is version 0
+		return n
+	}
+	return major(after.Version) <= major(before.Version) && slices.ContainsFunc(diffs, func(d serve.Difference) bool { return d.Breaking })
 }
 
 func commitInfo(c weft.Commit) *serve.CommitInfo {

@@ -144,7 +144,7 @@ func (r *rig) apply(folder string, want serve.Outcome) *serve.ApplyResult {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	res, err := r.node.Apply(ctx, tester, serve.ApplyRequest{Archive: r.pack(folder), Dir: filepath.Join(r.dir, folder)}, nil)
+	res, err := r.node.Apply(ctx, tester, serve.ApplyRequest{Archive: r.pack(folder), Dir: filepath.Join(r.dir, folder), Breaking: true}, nil)
 	if err != nil {
 		r.t.Fatalf("apply %s: %v (%s)", folder, err, weft.HintOf(err))
 	}

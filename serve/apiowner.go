@@ -21,6 +21,7 @@ type ApplyRequest struct {
 	Dirty    bool   // the folder has changes that the revision does not hold
 	Env      string // picks servers[].environment; empty is the node's own
 	DryRun   bool   // say what would happen and change nothing
+	Breaking bool   // also take a change that breaks readers of the version before
 }
 
 // Outcome says how an apply or a refresh ended.
@@ -29,6 +30,7 @@ type Outcome string
 // The outcomes of an apply or a refresh.
 const (
 	OutcomeFaults    Outcome = "faults"    // the folder has faults; nothing was changed
+	OutcomeBreaks    Outcome = "breaks"    // the change breaks readers of the version before; nothing was changed
 	OutcomePlanned   Outcome = "planned"   // a dry run
 	OutcomeApplied   Outcome = "applied"   // the folder was taken; a load may be running
 	OutcomeCommitted Outcome = "committed" // new rows are published

@@ -27,13 +27,15 @@ is made from. Hidden files (.git, .env) stay here.
 
 Exit code 1 means that a folder has faults or its data breaks the contract; what
 was published before stays visible. Exit code 3 means that the change breaks
-somebody.`,
+readers of the version before: of an active product it is taken only with a new
+major version, or with --breaking.`,
 		Example: `  weft apply orders
   weft apply . --dry-run`,
 		Args: atLeast("FOLDER"),
 	}
 	format := listFormat(c.Flags(), "text", "json")
 	dry := c.Flags().Bool("dry-run", false, "say what would change and change nothing")
+	breaking := c.Flags().Bool("breaking", false, "also take a change that breaks readers of the version before")
 	env := c.Flags().String("env", "", "which servers of the input contracts are read (default the node's)")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		folders, products, err := a.readFolders(args)
@@ -44,7 +46,7 @@ somebody.`,
 		if err != nil {
 			return err
 		}
-		w := applyWork{app: a, to: cl, env: *env, dry: *dry, local: loopbackURL(cl.URL()), json: format.value == "json"}
+		w := applyWork{app: a, to: cl, env: *env, dry: *dry, breaking: *breaking, local: loopbackURL(cl.URL()), json: format.value == "json"}
 		return w.all(cmd.Context(), byInputs(folders, products), products)
 	}
 	return c
@@ -82,6 +84,9 @@ type applyWork struct {
 	dry   bool
 	local bool // the node is on this machine and can see the folder
 	json  bool
+
+	breaking bool // also what breaks readers
+	here     bool // the node is this process
 }
 
 // all applies every folder; one that is refused does not stop the others, but
@@ -121,6 +126,7 @@ func (w applyWork) one(ctx context.Context, f folder, p *contract.Folder) (*serv
 	if err != nil {
 		return nil, 0, err
 	}
+	w.app.goesOn = !w.dry && !w.here
 	line, start := w.app.progress(), time.Now()
 	res, err := w.to.Apply(ctx, r, line.event)
 	line.clear()
@@ -129,7 +135,7 @@ func (w applyWork) one(ctx context.Context, f folder, p *contract.Folder) (*serv
 
 // request packs a folder with where it is and which revision it has.
 func (w applyWork) request(ctx context.Context, f folder, p *contract.Folder) (serve.ApplyRequest, error) {
-	r := serve.ApplyRequest{Env: w.env, DryRun: w.dry}
+	r := serve.ApplyRequest{Env: w.env, DryRun: w.dry, Breaking: w.breaking}
 	if w.local {
 		r.Dir = f.dir
 	}
@@ -145,6 +151,8 @@ func applyExit(res *serve.ApplyResult) error {
 	switch res.Outcome {
 	case serve.OutcomeFaults, serve.OutcomeRefused:
 		return no()
+	case serve.OutcomeBreaks:
+		return answerNo{exitBreaks}
 	}
 	return nil
 }

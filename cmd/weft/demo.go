@@ -111,7 +111,7 @@ func (a *app) demo(cmd *cobra.Command, dir string, check bool) error {
 func (a *app) applyDemo(ctx context.Context, n *node.Node, dir string) error {
 	start := time.Now()
 	u := &upWork{app: a, node: n, dir: dir, applied: map[string]weft.Hash{}}
-	work := applyWork{app: a, to: u, local: true}
+	work := applyWork{app: a, to: u, local: true, here: true}
 	var folders []folder
 	products := map[string]*contract.Folder{}
 	for _, rel := range contract.Find(os.DirFS(dir), ".") {

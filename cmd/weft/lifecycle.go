@@ -182,6 +182,7 @@ refused; what was published before stays visible.`,
 
 // refresh asks for the read and prints how it ended.
 func (a *app) refresh(ctx context.Context, cl *client.Client, name weft.Name, r serve.RefreshRequest, format string) error {
+	a.goesOn = true
 	line, start := a.progress(), time.Now()
 	res, err := cl.Refresh(ctx, name, r, line.event)
 	line.clear()

@@ -44,6 +44,9 @@ func execute(ctx context.Context, args []string, in io.Reader, out, errs io.Writ
 	case err == nil:
 	case code == exitInterrupted:
 		a.err.println("interrupted")
+		if a.goesOn {
+			a.err.indent("→ ", "a load that has begun goes on at the node: weft status shows it", cyan)
+		}
 	default:
 		if _, quiet := err.(answerNo); !quiet {
 			printError(a.err, err)

@@ -51,6 +51,9 @@ func printOutcome(p *printer, o outcome) {
 	case serve.OutcomeFaults:
 		st = red
 		words = append(words, "not applied: the folder has faults")
+	case serve.OutcomeBreaks:
+		st = red
+		words = append(words, "not applied: the change breaks readers")
 	default:
 		words = append(words, string(o.outcome))
 	}
@@ -67,6 +70,9 @@ func printOutcome(p *printer, o outcome) {
 			printBroken(p, o.verdict.Checks)
 		}
 		p.indent("→ ", fmt.Sprintf("mend the source or the contract, then weft refresh %s", o.name), cyan)
+	}
+	if o.outcome == serve.OutcomeBreaks {
+		p.indent("→ ", "keep what they rely on, raise the major version of the product, or say --breaking", cyan)
 	}
 }
 

@@ -19,7 +19,8 @@ type app struct {
 	in       io.Reader
 	out, err *printer
 
-	node string // --node
+	node   string // --node
+	goesOn bool   // what was begun does not end with this process
 
 	drawing sync.Mutex // guards drawn and the writing of what shares the line's terminal
 	drawn   bool       // a progress line stands on the terminal

@@ -162,7 +162,7 @@ func (a *app) testServer(ctx context.Context, f tested, env string) (*transform.
 	c := &transform.CaseResult{Name: "server " + env}
 	start := time.Now()
 	err = a.quietNode(ctx, cfg, func(ctx context.Context, n *node.Node) error {
-		w := applyWork{app: a, to: &upWork{app: a, node: n}, env: env, local: true}
+		w := applyWork{app: a, to: &upWork{app: a, node: n}, env: env, local: true, here: true}
 		res, _, err := w.one(ctx, f.folder, f.product)
 		if err != nil {
 			return err

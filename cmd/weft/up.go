@@ -100,7 +100,7 @@ func (u *upWork) first(ctx context.Context) error {
 		runs[r.Name] = r
 	}
 	vanished := u.vanished(runs)
-	work := applyWork{app: a, to: u, local: true}
+	work := applyWork{app: a, to: u, local: true, here: true}
 	for _, f := range byInputs(folders, products) {
 		p := products[f.dir]
 		if r, ok := runs[p.Name]; ok && r.Folder == p.Hash && !r.Retired {
@@ -120,7 +120,7 @@ func (u *upWork) first(ctx context.Context) error {
 		switch {
 		case err != nil:
 			printError(a.err, err)
-		case res.Outcome == serve.OutcomePlanned:
+		case res.Outcome == serve.OutcomePlanned, res.Outcome == serve.OutcomeBreaks:
 			u.differs(f, res)
 		default:
 			printApply(a.out, res, took)

@@ -60,7 +60,7 @@ func (u *upWork) watch(ctx context.Context) error {
 // changed applies the folders that are not as they were applied last.
 func (u *upWork) changed(ctx context.Context) {
 	folders, products := u.read()
-	work := applyWork{app: u.app, to: u, local: true}
+	work := applyWork{app: u.app, to: u, local: true, here: true, breaking: true} // somebody is at work on them
 	for _, f := range byInputs(folders, products) {
 		p := products[f.dir]
 		if u.applied[f.dir] == p.Hash {

@@ -40,6 +40,7 @@ func (c *Client) Apply(ctx context.Context, r serve.ApplyRequest, progress serve
 	set("env", r.Env)
 	flag("dirty", r.Dirty)
 	flag("dry_run", r.DryRun)
+	flag("breaking", r.Breaking)
 	return work[serve.ApplyResult](ctx, c, call{
 		method: http.MethodPost, path: api + "/apply", query: q, raw: r.Archive, ctype: "application/gzip",
 	}, progress)

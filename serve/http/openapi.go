@@ -106,7 +106,7 @@ func stepResponses[T any](s *Server) map[string]*huma.Response {
 	}
 	return map[string]*huma.Response{
 		"200": {Description: "What was done", Content: result},
-		"422": {Description: "The answer is no: the folder has faults, or the data breaks its contract", Content: map[string]*huma.MediaType{
+		"422": {Description: "The answer is no: the folder has faults, the change breaks readers, or the data breaks its contract", Content: map[string]*huma.MediaType{
 			"application/json": {Schema: schemaOf[T](s)},
 		}},
 	}

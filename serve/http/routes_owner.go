@@ -14,6 +14,7 @@ type applyInput struct {
 	Dirty    bool   `query:"dirty" doc:"the folder has changes that the revision does not hold"`
 	Env      string `query:"env" maxLength:"100" doc:"picks servers[].environment; the node's own where it is absent"`
 	DryRun   bool   `query:"dry_run" doc:"say what would happen and change nothing"`
+	Breaking bool   `query:"breaking" doc:"also take a change that breaks readers of the version before"`
 	RawBody  []byte `contentType:"application/gzip" doc:"the folder as tar.gz, at most 16 MB"`
 }
 
@@ -28,7 +29,7 @@ const stepsText = "With Accept: application/x-ndjson the answer is a stream of l
 func (s *Server) ownerRoutes() {
 	owner := []string{"owner"}
 	apply := op("apply", http.MethodPost, prefix+"/apply", "Apply a product folder",
-		"Takes the folder and keeps it with the product's commits. Faults of the folder and refused data are results with status 422. "+stepsText, serve.ScopeApply)
+		"Takes the folder and keeps it with the product's commits. Faults of the folder, a change that breaks readers, and refused data are results with status 422. "+stepsText, serve.ScopeApply)
 	apply.Tags = owner
 	apply.MaxBodyBytes = serve.MaxArchive + 1
 	apply.Responses = stepResponses[serve.ApplyResult](s)
@@ -37,7 +38,7 @@ func (s *Server) ownerRoutes() {
 			return weft.Errorf(weft.KindInvalid, "apply the folder", "", "the request has no body").WithHint("send the folder as tar.gz")
 		}
 		req := serve.ApplyRequest{
-			Archive: in.RawBody, Dir: in.Dir, Revision: in.Revision, Dirty: in.Dirty, Env: in.Env, DryRun: in.DryRun,
+			Archive: in.RawBody, Dir: in.Dir, Revision: in.Revision, Dirty: in.Dirty, Env: in.Env, DryRun: in.DryRun, Breaking: in.Breaking,
 		}
 		return steps(w, r, func(ctx context.Context, p serve.Progress) (*serve.ApplyResult, serve.Outcome, error) {
 			res, err := s.b.Owner.Apply(ctx, who.Subject, req, p)

@@ -26,7 +26,7 @@ func steps[T any](w *writer, r *http.Request, work func(context.Context, serve.P
 			return err
 		}
 		w.Header().Set("Content-Type", "application/json")
-		if outcome == serve.OutcomeFaults || outcome == serve.OutcomeRefused {
+		if outcome == serve.OutcomeFaults || outcome == serve.OutcomeBreaks || outcome == serve.OutcomeRefused {
 			w.WriteHeader(http.StatusUnprocessableEntity)
 		}
 		return sent(json.NewEncoder(w).Encode(res))
