@@ -23,17 +23,10 @@ type Document struct {
 // Hash returns the digest of the file's bytes.
 func (d *Document) Hash() weft.Hash { return sha256.Sum256(d.Data) }
 
-// ReadDocument reads one file of either standard and holds it against the
-// standard alone, without Weft's own rules. The document is nil where the text
-// is no document of a known standard and version.
-func ReadDocument(file string, data []byte) (*Document, []Fault) {
-	s := &sink{}
-	d := readDocument(s, file, file, data, nil)
-	return d, s.sorted()
-}
-
 // readDocument parses and validates a file called file, shown as shown. want is
-// the standard that it has to follow, nil for either.
+// the standard that it has to follow, nil for either; Weft's own rules are asked
+// only of a known one. The document is nil where the text is none of a known
+// standard and version.
 func readDocument(s *sink, file, shown string, data []byte, want *standard) *Document {
 	root := parseYAML(s, shown, data)
 	if root == nil {

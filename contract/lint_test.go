@@ -3,6 +3,7 @@ package contract
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -103,7 +104,7 @@ func TestLint(t *testing.T) {
 			if _, ok := files[productFile]; ok || len(Find(fsys, ".")) == 0 {
 				_, faults = Read(fsys, ".")
 			} else {
-				_, faults = ReadAll(fsys, ".")
+				faults = readAll(fsys, ".")
 			}
 			for _, f := range faults {
 				at := f.File
@@ -118,6 +119,22 @@ func TestLint(t *testing.T) {
 			compare(t, a, file, "faults", want, b.String())
 		})
 	}
+}
+
+// readAll reads every product folder at and below root and holds them against
+// each other, as weft lint does.
+func readAll(fsys fs.FS, root string) []Fault {
+	var all []Found
+	s := &sink{}
+	for _, dir := range Find(fsys, root) {
+		f, faults := Read(fsys, dir)
+		s.faults = append(s.faults, faults...)
+		if f != nil {
+			all = append(all, Found{dir, f})
+		}
+	}
+	s.faults = append(s.faults, CheckTogether(all)...)
+	return s.sorted()
 }
 
 // compare holds a script's section against what came out, or rewrites it.

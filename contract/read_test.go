@@ -159,14 +159,14 @@ func TestStandardsExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, faults := ReadDocument(e.Name(), data)
-			if d == nil || HasErrors(faults) {
-				t.Errorf("%s: %v", e.Name(), faults)
+			s := &sink{}
+			if d := readDocument(s, e.Name(), e.Name(), data, nil); d == nil || HasErrors(s.faults) {
+				t.Errorf("%s: %v", e.Name(), s.faults)
 			}
 		}
 	}
 	if _, err := os.Stat("../../shared/example"); err == nil {
-		_, faults := ReadAll(os.DirFS("../../shared/example"), ".")
+		faults := readAll(os.DirFS("../../shared/example"), ".")
 		if len(faults) != 1 || faults[0].Rule != "policy-not-enforced" {
 			t.Errorf("the example folders: %v", faults)
 		}

@@ -2,7 +2,6 @@ package contract
 
 import (
 	"cmp"
-	"io/fs"
 	"slices"
 	"strings"
 
@@ -17,26 +16,10 @@ type Found struct {
 	Folder *Folder
 }
 
-// ReadAll reads every product folder at and below root and holds them against
-// each other: addresses and ids are unique, and what a folder says of another
-// one is true where the other one is here. What is not here is no fault: it may
-// live in another repository. The faults of the folders themselves are included.
-func ReadAll(fsys fs.FS, root string) ([]Found, []Fault) {
-	var all []Found
-	s := &sink{}
-	for _, dir := range Find(fsys, root) {
-		f, faults := Read(fsys, dir)
-		s.faults = append(s.faults, faults...)
-		if f != nil {
-			all = append(all, Found{dir, f})
-		}
-	}
-	s.faults = append(s.faults, CheckTogether(all)...)
-	return all, s.sorted()
-}
-
 // CheckTogether holds folders that were read one by one against each other and
-// returns the faults that only show there.
+// returns the faults that only show there: addresses and ids are unique, and what
+// a folder says of another one is true where the other one is here. What is not
+// here is no fault: it may live in another repository.
 func CheckTogether(all []Found) []Fault {
 	s := &sink{}
 	tree := map[weft.Name]Found{}

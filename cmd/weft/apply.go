@@ -42,6 +42,9 @@ major version, or with --breaking.`,
 		if err != nil {
 			return err
 		}
+		if err := a.together(folders, products); err != nil {
+			return err
+		}
 		cl, err := a.connect()
 		if err != nil {
 			return err
@@ -74,6 +77,22 @@ func (a *app) readFolders(paths []string) ([]folder, map[string]*contract.Folder
 		return nil, nil, no()
 	}
 	return folders, products, nil
+}
+
+// together holds the folders of one apply against each other: two may be one
+// product.
+func (a *app) together(folders []folder, products map[string]*contract.Folder) error {
+	var all []contract.Found
+	for _, f := range folders {
+		all = append(all, contract.Found{Dir: f.shown, Folder: products[f.dir]})
+	}
+	faults := contract.CheckTogether(all)
+	if !contract.HasErrors(faults) {
+		return nil
+	}
+	printFaults(a.err, faults)
+	a.err.println("nothing was changed: the folders have faults")
+	return no()
 }
 
 // applyWork applies folders one after the other.
