@@ -78,6 +78,9 @@ type Bound struct {
 	// Unrepeatable says that the query asks for chance: asked again at the same
 	// cut it may give other rows.
 	Unrepeatable bool
+	// Count is set where the query asks for nothing but the number of a table's
+	// rows: who knows that number need not scan.
+	Count *CountOf
 	// Ordered says that the whole query has an ORDER BY.
 	Ordered bool
 	// Endless says that the query makes rows of its own, by recursion or a long

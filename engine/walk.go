@@ -31,6 +31,7 @@ type walker struct {
 	use          map[Target]*usage
 	unrepeatable bool
 	ordered      bool
+	count        *CountOf
 	endless      bool
 }
 
@@ -82,6 +83,7 @@ func (w *walker) walk(t *syntax) (err error) {
 	w.statement(t.stmt, nil, nil)
 	if node, ok := t.stmt["node"].(object); ok {
 		w.ordered = isOrdered(node)
+		w.count = countOf(t.stmt)
 	}
 	canonical(t.stmt)
 	return nil
@@ -100,7 +102,7 @@ func isOrdered(node object) bool {
 func (w *walker) bound(sql string) *Bound {
 	b := &Bound{
 		SQL: sql, Tables: w.tables, Unrepeatable: w.unrepeatable, Ordered: w.ordered, Endless: w.endless,
-		Columns: make(map[Target][]string, len(w.use)), Maybe: map[Target][]string{},
+		Count: w.count, Columns: make(map[Target][]string, len(w.use)), Maybe: map[Target][]string{},
 	}
 	for t, u := range w.use {
 		if u.all {

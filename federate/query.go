@@ -96,8 +96,10 @@ func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
 		return nil, err
 	}
 	st := engine.Statement{SQL: bound.SQL}
-	work, err := a.cut.relations(&st)
-	if err != nil {
+	var work work
+	if n, ok := a.cut.count(bound.Count); ok {
+		st.SQL = bound.Count.SQL(n)
+	} else if work, err = a.cut.relations(&st); err != nil {
 		return nil, err
 	}
 	rows, err := a.start(ctx, st, a.laneOf(bound, work))
