@@ -16,8 +16,14 @@ import (
 // sampleRows is how many rows of a file are looked at for types.
 const sampleRows = 20480
 
-// maxLine is the longest CSV line that the engine reads; its buffers grow with it.
-const maxLine = 2 << 20
+// Rows of a text file are short, and the engine's buffers grow with what they may
+// have. Only where one does not fit is its file read again for long ones: values
+// of 64 MB and some more beside them.
+const (
+	maxLine   = 2 << 20  // of CSV
+	maxObject = 16 << 20 // of JSON
+	maxLong   = 72 << 20
+)
 
 // csvGroups finds the dialect and groups the files by their header.
 func (l *load) csvGroups(ctx context.Context, fs []*file) ([]*group, error) {
@@ -314,6 +320,10 @@ func (g *group) reader(types []string, more ...string) string {
 	args := []string{
 		g.list(), "columns={" + strings.Join(cols, ", ") + "}", "auto_detect=false", fmt.Sprintf("header=%v", d.header),
 		"delim=" + contract.QuoteLiteral(d.delimiter), fmt.Sprintf("skip=%d", d.skip), "strict_mode=true", "allow_quoted_nulls=false",
+	}
+	if g.long {
+		// Several readers lose rows that reach from one buffer into the next.
+		args = append(args, fmt.Sprintf("max_line_size=%d", maxLong), fmt.Sprintf("buffer_size=%d", 2*maxLong), "parallel=false")
 	}
 	args = append(args, d.common(g.compression)...)
 	return "read_csv(" + strings.Join(append(args, more...), ", ") + ")"

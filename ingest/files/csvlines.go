@@ -89,7 +89,7 @@ func (g *group) explain(b *brokenLine, kind string, column int, message string) 
 	case "UNQUOTED VALUE":
 		b.structure = "a quote is not closed where its value ends"
 	case "LINE SIZE OVER MAXIMUM":
-		b.structure = fmt.Sprintf("the line is longer than %d MB", maxLine>>20)
+		b.structure = fmt.Sprintf("the line is longer than %d MB", maxLong>>20)
 	case "INVALID ENCODING", "INVALID UNICODE":
 		b.structure = "the text is not " + g.csv.encoding
 	default:

@@ -23,6 +23,14 @@ func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
 	if !ingest.Retry(err) {
 		return l.fault(err, g)
 	}
+	if g.long, err = g.longRecords(ctx); err != nil {
+		return l.fault(err, g)
+	}
+	if g.long {
+		if err = l.copyCSV(ctx, g); err == nil || !ingest.Retry(err) {
+			return err
+		}
+	}
 	if g.blanks, err = l.quotedBlanks(ctx, g); err != nil {
 		return l.fault(err, g)
 	}

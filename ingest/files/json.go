@@ -15,10 +15,6 @@ import (
 	"weft/ingest"
 )
 
-// maxObject is the largest JSON record that the engine reads; its buffers grow
-// with it.
-const maxObject = 16 << 20
-
 // jsonGroups groups the files by how their records follow each other, and finds
 // their columns: the keys of all records, since any of them may be absent.
 func (l *load) jsonGroups(ctx context.Context, fs []*file) ([]*group, error) {
@@ -115,7 +111,18 @@ func (l *load) sampleJSON(ctx context.Context, g *group, careful bool) ([]contra
 	if careful {
 		n = -1
 	}
-	found, err := describe(ctx, l.r, g.json("", fmt.Sprintf("sample_size=%d", n), "maximum_sample_files=1000", "union_by_name=true", "map_inference_threshold=-1", "ignore_errors="+ignorable(g.layout)))
+	look := func() ([]ingest.Found, error) {
+		depth := -1
+		if g.long {
+			depth = 1 // to guess the type of a long text takes the engine a minute
+		}
+		return describe(ctx, l.r, g.json("", fmt.Sprintf("maximum_depth=%d", depth), fmt.Sprintf("sample_size=%d", n), "maximum_sample_files=1000", "union_by_name=true", "map_inference_threshold=-1", "ignore_errors="+ignorable(g.layout)))
+	}
+	found, err := look()
+	if tooLong(err) && !g.long {
+		g.long = true
+		found, err = look()
+	}
 	if err != nil {
 		return nil, l.fault(err, g)
 	}
@@ -140,6 +147,11 @@ func (l *load) sampleJSON(ctx context.Context, g *group, careful bool) ([]contra
 		}
 	}
 	return types, nil
+}
+
+// tooLong reports whether a record is longer than the engine was told to expect.
+func tooLong(err error) bool {
+	return err != nil && strings.Contains(err.Error(), "maximum_object_size")
 }
 
 // keys are the names in all records that are objects.
@@ -172,6 +184,9 @@ func ignorable(layout string) string { return fmt.Sprint(layout == "newline_deli
 func (g *group) json(columns string, more ...string) string {
 	args := []string{g.list(), "format=" + contract.QuoteLiteral(g.layout), "compression=" + contract.QuoteLiteral(strings.Replace(g.compression, "none", "uncompressed", 1))}
 	args = append(args, g.dates...)
+	if g.long {
+		args = append(args, fmt.Sprintf("maximum_object_size=%d", maxLong))
+	}
 	if columns != "" {
 		args = append(args, "columns={"+columns+"}")
 	}
@@ -192,7 +207,14 @@ func (l *load) stageJSON(ctx context.Context, g *group, last bool) error {
 		read = append(read, contract.QuoteLiteral(b.Source)+": "+contract.QuoteLiteral(w.read))
 		cols = append(cols, w.strict+name)
 	}
-	err := l.copyPart(ctx, "SELECT "+strings.Join(cols, ", ")+" FROM "+g.json(strings.Join(read, ", ")))
+	stage := func() error {
+		return l.copyPart(ctx, "SELECT "+strings.Join(cols, ", ")+" FROM "+g.json(strings.Join(read, ", ")))
+	}
+	err := stage()
+	if tooLong(err) && !g.long {
+		g.long = true
+		err = stage()
+	}
 	if err == nil {
 		return nil
 	}
@@ -255,7 +277,11 @@ func (l *load) sortJSON(ctx context.Context, g *group) error {
 }
 
 func (l *load) sortRecords(ctx context.Context, g *group, f *file, apart string) error {
-	from := "read_json([" + contract.QuoteLiteral(apart) + "], format='newline_delimited', columns={'n': 'BIGINT', 'r': 'JSON'}, maximum_object_size=" + fmt.Sprint(maxObject+1024) + ")"
+	size := maxObject
+	if g.long {
+		size = maxLong
+	}
+	from := "read_json([" + contract.QuoteLiteral(apart) + "], format='newline_delimited', columns={'n': 'BIGINT', 'r': 'JSON'}, maximum_object_size=" + fmt.Sprint(size+1024) + ")"
 	var cols, bad, reasons []string
 	for _, b := range g.bound {
 		path := contract.QuoteLiteral(`$."` + strings.ReplaceAll(b.Source, `"`, `\"`) + `"`)

@@ -38,6 +38,7 @@ type group struct {
 	bound       []ingest.Binding
 	csv         dialect
 	large       map[string]bool // whole numbers beyond a double
+	long        bool            // a row is longer than the engine's buffers usually are
 	blanks      bool            // CSV: "" stands in columns that are no text
 	layout      string          // JSON: how records follow each other
 	dates       []string        // JSON: parameters for dates

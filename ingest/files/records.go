@@ -72,14 +72,14 @@ func (l *load) lines(f *file, src *bufio.Reader, w *bufio.Writer) error {
 	}
 }
 
-// readLine reads to the next newline; a line above maxObject is an error.
+// readLine reads to the next newline; a line above maxLong is an error.
 func readLine(r *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := r.ReadSlice('\n')
 		line = append(line, part...)
-		if len(line) > maxObject {
-			return nil, fmt.Errorf("longer than %d MB", maxObject>>20)
+		if len(line) > maxLong {
+			return nil, fmt.Errorf("longer than %d MB", maxLong>>20)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return line, err
@@ -145,18 +145,40 @@ func escaped(b []byte) rune {
 	return rune(n)
 }
 
+var errLongObject = errors.New("the record is too long")
+
+// bounded gives left bytes and then fails: no record makes its reader hold more.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errLongObject
+	}
+	n, err := b.r.Read(p)
+	b.left -= n
+	return n, err
+}
+
 // values takes records from an array, or one after another. Where the text
 // itself is broken nothing can tell the next record: that is an error.
 func (l *load) values(f *file, src *bufio.Reader, w *bufio.Writer, array bool) error {
-	dec := json.NewDecoder(src)
+	bound := &bounded{r: src}
+	dec := json.NewDecoder(bound)
 	broken := func(n int, err error) error {
 		what := "is cut off"
-		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		switch {
+		case errors.Is(err, errLongObject):
+			what = fmt.Sprintf("is longer than %d MB", maxLong>>20)
+		case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
 			what = "is broken"
 		}
 		return weft.Errorf(weft.KindInvalid, opRecords, l.r.Where(), "%s %s in record %d, near byte %d", f.label, what, n, dec.InputOffset()).
 			WithHint("nothing was staged; replace the file by a whole one")
 	}
+	bound.left = maxLong
 	if array {
 		if _, err := dec.Token(); err != nil {
 			return broken(1, err)
@@ -170,6 +192,7 @@ func (l *load) values(f *file, src *bufio.Reader, w *bufio.Writer, array bool) e
 			return nil
 		}
 		var raw json.RawMessage
+		bound.left = maxLong
 		err := dec.Decode(&raw)
 		if !array && errors.Is(err, io.EOF) {
 			return nil
