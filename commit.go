@@ -13,6 +13,7 @@ const (
 	OpAppend  TableOp = "append"  // new rows only
 	OpMerge   TableOp = "merge"   // by key: inserts, updates and deletes; the latter two carry the old row
 	OpReplace TableOp = "replace" // the rows are the whole table from here on
+	OpColumns TableOp = "columns" // no rows: the table's columns are others from here on
 )
 
 // Op is the kind of one change; it is the value of column _op.

@@ -95,7 +95,7 @@ func (r *reader) readColumns(c *contractFile, t *Table, n *yaml.Node) {
 		col := &Column{
 			Name: name, PhysicalName: text(p, "physicalName"), BusinessName: text(p, "businessName"), Description: text(p, "description"),
 			Required: truth(p, "required"), Unique: truth(p, "unique"), Classification: text(p, "classification"),
-			Tags: texts(p, "tags"), Line: p.Line,
+			Tags: texts(p, "tags"), ID: text(p, "id"), Line: p.Line,
 		}
 		if col.PhysicalName == col.Name {
 			col.PhysicalName = ""
@@ -105,6 +105,12 @@ func (r *reader) readColumns(c *contractFile, t *Table, n *yaml.Node) {
 		props := r.customs(p, onColumn, c.shown)
 		if k, ok := props["weftSubjectKey"]; ok {
 			col.SubjectKey = k.value.Value
+		}
+		if k, ok := props["weftRenamedFrom"]; ok {
+			col.RenamedFrom = k.value.Value
+		}
+		if k, ok := props["weftDefault"]; ok {
+			col.Default = k.value.Value
 		}
 		for _, i := range items(field(p, "customProperties")) {
 			if text(i, "property") == "unit" {

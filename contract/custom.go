@@ -56,6 +56,8 @@ var customProperties = []customProperty{
 	{"weftCursor", onServer, "text", "", "Databases: the column by which `append` and `upsert` read on from the last read. Rows that come later with its last value are read too, those with a smaller one are not."},
 	{"weftOnViolation", onTable, "refuse | quarantine", "refuse", "What rows that break a row rule cause: the whole commit is refused, or these rows are held back."},
 	{"weftQuarantineLimit", onTable, "share", "0.01", "The share of rows above which a commit is refused instead: `0.01` or `1 %`."},
+	{"weftRenamedFrom", onColumn, "text", "", "What the column was called in the version before, where neither the standard's `id` nor the same `physicalName` tells: its rows stay as they are."},
+	{"weftDefault", onColumn, "text", "", "What rows from before the column have in it, as CSV would say it; without it they have no value. It counts when the column is added."},
 	{"weftSubjectKey", onColumn, "text", "", "The column identifies a person or thing of this kind (`customer`): what erasure and restrictions go by."},
 }
 

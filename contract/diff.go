@@ -16,6 +16,7 @@ type Difference struct {
 	Before   string // empty where it was not there
 	After    string // empty where it is gone
 	Breaking bool   // somebody who relied on the version before may fail
+	Rewrites bool   // the rows are written again, and followers of changes get all of them
 	Text     string // one sentence for people
 }
 
@@ -23,7 +24,8 @@ type Difference struct {
 type differ struct{ list []Difference }
 
 func (d *differ) add(where, what, before, after string, breaking bool, text string) {
-	d.list = append(d.list, Difference{where, what, before, after, breaking, text})
+	rewrites := what == "type changed" || what == "type narrowed" || what == "key changed"
+	d.list = append(d.list, Difference{where, what, before, after, breaking, rewrites, text})
 }
 
 // Diff compares two versions of a product folder: what it promises, where it
@@ -207,11 +209,35 @@ func (d *differ) columns(old, new *Table) {
 // name: from the same source, or at the same place, of the same type and with
 // nearly the same name or the same words.
 func renamed(old, new *Table, o, n *Column) bool {
-	if cmp.Or(o.PhysicalName, o.Name) == n.PhysicalName {
-		return true
-	}
-	return o.Type.Equal(n.Type) && slices.Index(old.Columns, o) == slices.Index(new.Columns, n) &&
+	return saysRenamed(o, n) || o.Type.Equal(n.Type) && slices.Index(old.Columns, o) == slices.Index(new.Columns, n) &&
 		(o.Description != "" && o.Description == n.Description || nearest(o.Name, []string{n.Name}) != "")
+}
+
+// saysRenamed reports whether the contracts themselves say that n is o: by
+// weftRenamedFrom, by the standard's id, or by the name at the source.
+func saysRenamed(o, n *Column) bool {
+	return n.RenamedFrom == o.Name || o.ID != "" && o.ID == n.ID || cmp.Or(o.PhysicalName, o.Name) == n.PhysicalName
+}
+
+// Renamed says what columns of t were called in the version old of the table,
+// as far as the contracts say it; old may be nil.
+func (t *Table) Renamed(old *Table) map[string]string {
+	names := map[string]string{}
+	for _, n := range t.Columns {
+		if n.RenamedFrom != "" {
+			names[n.Name] = n.RenamedFrom
+			continue
+		}
+		if old == nil || old.Column(n.Name) != nil {
+			continue
+		}
+		for _, o := range old.Columns {
+			if t.Column(o.Name) == nil && saysRenamed(o, n) {
+				names[n.Name] = o.Name
+			}
+		}
+	}
+	return names
 }
 
 func (d *differ) column(table string, old, new *Column) {
@@ -219,9 +245,9 @@ func (d *differ) column(table string, old, new *Column) {
 	if !old.Type.Equal(new.Type) {
 		what, breaking, text := "type changed", true, "the column has another type"
 		switch {
-		case widens(old.Type, new.Type):
+		case new.Type.Holds(old.Type):
 			what, breaking, text = "type widened", false, "the column holds more values"
-		case widens(new.Type, old.Type):
+		case old.Type.Holds(new.Type):
 			what, text = "type narrowed", "the column holds fewer values"
 		}
 		d.add(where, what, old.Type.String(), new.Type.String(), breaking, text)
@@ -248,25 +274,6 @@ func requiredText(c *Column) string {
 		return "is always there"
 	}
 	return "may be empty"
-}
-
-// widens reports whether every value of a is one of b, so that a reader of a
-// meets nothing that it could not have met in a larger column.
-func widens(a, b Type) bool {
-	digits := map[Kind]int{KindInt8: 3, KindInt16: 5, KindInt32: 10, KindInt64: 19}
-	switch {
-	case a.IsInteger() && b.IsInteger():
-		return digits[a.Kind] < digits[b.Kind]
-	case a.IsInteger() && b.Kind == KindDecimal:
-		return b.Precision-b.Scale >= digits[a.Kind]
-	case a.Kind == KindDecimal && b.Kind == KindDecimal:
-		return b.Scale >= a.Scale && b.Precision-b.Scale >= a.Precision-a.Scale
-	case a.Kind == KindFloat32:
-		return b.Kind == KindFloat64
-	case a.Kind == KindList && b.Kind == KindList:
-		return widens(*a.Elem, *b.Elem)
-	}
-	return false
 }
 
 // checks compares what the tables promise beyond their types. A rule that is

@@ -178,6 +178,9 @@ type Column struct {
 	Unique         bool
 	Classification string
 	SubjectKey     string // weftSubjectKey
+	ID             string // of the standard: stays where the name changes
+	RenamedFrom    string // weftRenamedFrom
+	Default        string // weftDefault; nothing where it is empty
 	Unit           string
 	Relationships  []Relationship
 	Tags           []string

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -29,6 +31,16 @@ func ScanParquet(files ...string) string {
 // the codec and pages that every file of Weft has.
 func CopyParquet(query, file string) string {
 	return "COPY (" + query + ") TO " + QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
+}
+
+// CopyParquetIDs is CopyParquet with ids of the columns in the file.
+func CopyParquetIDs(query, file string, ids map[string]int) string {
+	var w []string
+	for _, n := range slices.Sorted(maps.Keys(ids)) {
+		w = append(w, QuoteIdent(n)+": "+strconv.Itoa(ids[n]))
+	}
+	sql := CopyParquet(query, file)
+	return strings.TrimSuffix(sql, ")") + ", FIELD_IDS {" + strings.Join(w, ", ") + "})"
 }
 
 // Field is one value of a small result, as text.

@@ -213,7 +213,7 @@ func differences(before, after *contract.Folder) []serve.Difference {
 	var out []serve.Difference
 	for _, d := range contract.Diff(before, after) {
 		out = append(out, serve.Difference{
-			Where: d.Where, What: d.What, Before: d.Before, After: d.After, Breaking: d.Breaking, Text: d.Text,
+			Where: d.Where, What: d.What, Before: d.Before, After: d.After, Breaking: d.Breaking, Rewrites: d.Rewrites, Text: d.Text,
 		})
 	}
 	return out

@@ -155,7 +155,7 @@ func (l *load) transform(ctx context.Context) ([]verify.Candidate, error) {
 	for _, t := range l.folder.Tables() {
 		for _, s := range append(made, passed...) {
 			if s.Table == t.Name {
-				out = append(out, verify.Candidate{Table: t, Staged: s, Mode: l.modeOf(t), Prior: l.relation(t.Name)})
+				out = append(out, verify.Candidate{Table: t, Staged: s, Mode: l.modeOf(t), Prior: l.renamed(ctx, t)})
 			}
 		}
 	}
@@ -181,6 +181,7 @@ func (l *load) publish(ctx context.Context, o *verify.Outcome) (*weft.Commit, er
 		d, err := publish.Plan(ctx, l.session, publish.Request{
 			Table: t.Name, Key: t.Key, Staged: s, Mode: l.modeOf(t), Columns: t,
 			Prior: l.relation(t.Name), PriorKey: l.priorKey(t.Name), Stage: l.stage,
+			Renamed: t.Renamed(l.madeBy(ctx, t)), Defaults: defaults(t),
 		})
 		if err != nil {
 			return nil, err

@@ -154,6 +154,11 @@ func typeColumns() []typeColumn {
 		{"uid", "uuid", quoted("UUID", "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "7fffffff-ffff-ffff-ffff-ffffffffffff"), drawUUID},
 	}
 	nested := []typeColumn{
+		// Names that the SQL in between might use for something else.
+		{"n", "integer", []string{"1"}, nil},
+		{"p", "text", []string{"'p'"}, nil},
+		{"r", "struct(id integer, n text)", []string{"{'id': 1, 'n': 'x'}"}, nil},
+		{"k", "struct(k0 bigint, id text)", []string{"{'k0': 1, 'id': 'x'}"}, nil},
 		{"li", "integer[]", []string{"[]::INTEGER[]", "[NULL]::INTEGER[]", "[1, NULL, -2147483648]::INTEGER[]"}, nil},
 		{"lt", "text[]", []string{"[" + textOf("") + ", NULL, " + textOf("a,\"b\\\n") + "]", "[" + textOf("NULL") + "]", "[" + textOf("\x00[") + "]"}, nil},
 		{"lb", "bytea[]", []string{"[unhex('00ff'), NULL, unhex('')]"}, nil},

@@ -94,12 +94,12 @@ func (p *plan) diffSQL(rows, before, join string) string {
 	for _, k := range p.Key {
 		key[k] = true
 		q := contract.QuoteIdent(k)
-		on = append(on, "n."+q+" = p."+q)
+		on = append(on, "_weft_new."+q+" = _weft_old."+q)
 	}
 	for _, f := range p.schema.Fields() {
 		q := contract.QuoteIdent(f.Name)
 		if !key[f.Name] {
-			distinct = append(distinct, "n."+q+" IS DISTINCT FROM p."+q)
+			distinct = append(distinct, "_weft_new."+q+" IS DISTINCT FROM _weft_old."+q)
 		}
 		pick = append(pick, "CASE WHEN _op IN ('d', 'b') THEN _p."+q+" ELSE _n."+q+" END AS "+q)
 	}
@@ -108,10 +108,10 @@ func (p *plan) diffSQL(rows, before, join string) string {
 		changed = strings.Join(distinct, " OR ")
 	}
 	// The markers tell a missing row from one of NULLs.
-	both := fmt.Sprintf("(SELECT *, true AS _weft_here FROM (%s)) AS n %s (SELECT *, true AS _weft_here FROM (%s)) AS p ON %s",
+	both := fmt.Sprintf("(SELECT *, true AS _weft_here FROM (%s)) AS _weft_new %s (SELECT *, true AS _weft_here FROM (%s)) AS _weft_old ON %s",
 		rows, join, before, strings.Join(on, " AND "))
-	ops := "unnest(CASE WHEN n._weft_here IS NULL THEN ['d'] WHEN p._weft_here IS NULL THEN ['i'] ELSE ['b', 'u'] END) AS _op"
-	return fmt.Sprintf("SELECT _op, %s FROM (SELECT %s, n AS _n, p AS _p FROM %s WHERE n._weft_here IS NULL OR p._weft_here IS NULL OR %s) ORDER BY %s, _op",
+	ops := "unnest(CASE WHEN _weft_new._weft_here IS NULL THEN ['d'] WHEN _weft_old._weft_here IS NULL THEN ['i'] ELSE ['b', 'u'] END) AS _op"
+	return fmt.Sprintf("SELECT _op, %s FROM (SELECT %s, _weft_new AS _n, _weft_old AS _p FROM %s WHERE _weft_new._weft_here IS NULL OR _weft_old._weft_here IS NULL OR %s) ORDER BY %s, _op",
 		strings.Join(pick, ", "), ops, both, changed, ordinals(p))
 }
 

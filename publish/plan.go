@@ -34,13 +34,25 @@ type Request struct {
 	// it is Key.
 	PriorKey []string
 	Stage    string // the folder that the session may write to
+	// Renamed says what columns were called before, Defaults what rows from before
+	// a new column have in it, as CSV would say it. Both matter only where the
+	// columns are not what they were.
+	Renamed  map[string]string
+	Defaults map[string]Default
+}
+
+// Default is what rows from before a column have in it.
+type Default struct {
+	Text string
+	Type contract.Type
 }
 
 // A change of at most this size becomes blocks of the journal; a larger one
 // becomes a file.
 const (
-	blockRows  = 50_000
-	blockBytes = 16 << 20 // of Parquet
+	blockRows     = 50_000
+	blockBytes    = 16 << 20  // of Parquet
+	maxBlockBytes = 128 << 20 // in memory
 )
 
 // replaceShare is the share of changed rows above which a table is replaced as
@@ -53,8 +65,11 @@ const passRows = 12_000_000
 
 // Plan computes what r changes. It returns nil where nothing changes.
 //
-//   - There is no state before, or its columns or key differ, or more than half of
-//     the rows change and they are many: the rows replace the table.
+//   - There is no state before, or its key differs, or its columns do in a way
+//     that needs other rows, or more than half of the rows change and they are many:
+//     the rows replace the table.
+//   - Columns that were added, renamed, widened or left out are a change of columns
+//     alone, and of the rows that differ then.
 //   - All rows of a keyed table: inserts, deletes, and updates with the row
 //     before, by key. Rows are the same when no value is distinct; NULL equals
 //     NULL and NaN equals NaN.
@@ -69,14 +84,13 @@ func Plan(ctx context.Context, s engine.Session, r Request) (*store.TableData, e
 
 func (p *plan) compute(ctx context.Context) (*store.TableData, error) {
 	r := p.Request
-	if len(r.Staged.Files) == 0 || r.Staged.Rows == 0 {
-		if !r.Staged.Full {
-			return nil, nil
-		}
-		if len(r.Staged.Files) == 0 {
-			if err := p.emptyFile(ctx); err != nil {
-				return nil, err
-			}
+	none := len(r.Staged.Files) == 0 || r.Staged.Rows == 0
+	if none && !r.Staged.Full && (r.Columns == nil || r.Prior == nil) {
+		return nil, nil
+	}
+	if len(r.Staged.Files) == 0 {
+		if err := p.emptyFile(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if err := p.describe(ctx); err != nil {
@@ -85,8 +99,32 @@ func (p *plan) compute(ctx context.Context) (*store.TableData, error) {
 	switch {
 	case r.Prior == nil:
 		return p.first(ctx)
-	case !sameColumns(p.schema, p.priorSchema), r.PriorKey != nil && !slices.Equal(r.PriorKey, r.Key):
+	case r.PriorKey != nil && !slices.Equal(r.PriorKey, r.Key), !p.evolves():
 		return p.reshape(ctx)
+	}
+	d, err := p.change(ctx)
+	if err != nil || sameColumns(p.schema, p.priorSchema) {
+		return d, err
+	}
+	if d == nil {
+		d = p.data(weft.OpColumns, counts{})
+	}
+	d.Renamed, d.Defaults = p.Renamed, p.defaults
+	return d, nil
+}
+
+// evolves reports whether the rows before can stay as they are.
+func (p *plan) evolves() bool {
+	_, err := store.Evolve(p.priorSchema, p.schema, p.Key, p.Renamed)
+	return err == nil
+}
+
+// change computes how the rows differ, in the new columns.
+func (p *plan) change(ctx context.Context) (*store.TableData, error) {
+	r := p.Request
+	switch {
+	case r.Staged.Rows == 0 && !r.Staged.Full:
+		return nil, nil
 	case r.Staged.Full && len(r.Key) > 0:
 		return p.keyed(ctx)
 	case r.Staged.Full:
@@ -104,7 +142,8 @@ type plan struct {
 	passRows    int64
 	schema      *arrow.Schema
 	priorSchema *arrow.Schema
-	before      string // a SELECT of the state before, in the new columns and types
+	before      string            // a SELECT of the state before, in the new columns and types
+	defaults    map[string]string // in the engine's words
 }
 
 // counts is what a change does.

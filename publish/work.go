@@ -37,10 +37,19 @@ func (p *plan) describe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if p.defaults, err = p.sayDefaults(ctx); err != nil {
+		return err
+	}
 	var cols []string
 	for _, f := range p.schema.Fields() {
 		q := contract.QuoteIdent(f.Name)
+		was := p.Renamed[f.Name]
+		def, ok := p.defaults[f.Name]
 		switch {
+		case old[f.Name] == "" && old[was] != "":
+			q = "CAST(" + contract.QuoteIdent(was) + " AS " + new[f.Name] + ") AS " + q
+		case old[f.Name] == "" && ok:
+			q = "CAST(" + contract.QuoteLiteral(def) + " AS " + new[f.Name] + ") AS " + q
 		case old[f.Name] == "":
 			q = "CAST(NULL AS " + new[f.Name] + ") AS " + q
 		case old[f.Name] != new[f.Name]:
@@ -50,6 +59,29 @@ func (p *plan) describe(ctx context.Context) error {
 	}
 	p.before = "SELECT " + strings.Join(cols, ", ") + " FROM (" + p.Prior.SQL + ") AS before"
 	return nil
+}
+
+// sayDefaults writes the defaults of columns that are new as the engine does, and
+// holds that they are values of their types.
+func (p *plan) sayDefaults(ctx context.Context) (map[string]string, error) {
+	said := map[string]string{}
+	for name, d := range p.Defaults {
+		if len(p.priorSchema.FieldIndices(name)) > 0 {
+			continue
+		}
+		err := p.rows(ctx, engine.Statement{SQL: "SELECT CAST((" + d.Type.FromText(contract.QuoteLiteral(d.Text)) + ") AS VARCHAR) AS v WHERE v IS NOT NULL"}, func(row []string) error {
+			said[name] = row[0]
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := said[name]; !ok {
+			return nil, weft.Errorf(weft.KindContract, "publish table", p.Table, "the default of column %s is no %s", name, d.Type).
+				WithHint("correct weftDefault of the column")
+		}
+	}
+	return said, nil
 }
 
 func (p *plan) schemaOf(ctx context.Context, sql string, sources []engine.Source) (*arrow.Schema, error) {
@@ -116,9 +148,16 @@ func (p *plan) deliver(ctx context.Context, d *store.TableData, file string, row
 		return nil, err
 	}
 	defer r.Release()
-	var got int64
+	var got, size int64
 	for r.Next() {
 		b := r.RecordBatch()
+		if size += batchBytes(b); size > maxBlockBytes { // a file that is small may hold much
+			for _, b := range d.Batches {
+				b.Release()
+			}
+			d.Batches, d.File, d.FileRows = nil, file, rows
+			return d, nil
+		}
 		b.Retain()
 		d.Batches = append(d.Batches, b)
 		got += b.NumRows()
@@ -130,6 +169,14 @@ func (p *plan) deliver(ctx context.Context, d *store.TableData, file string, row
 		return nil, weft.Errorf(weft.KindInternal, "publish table", p.Table, "%d of %d changed rows were read back", got, rows)
 	}
 	return d, os.Remove(file)
+}
+
+// batchBytes is about how many bytes a batch holds.
+func batchBytes(b arrow.RecordBatch) (n int64) {
+	for _, c := range b.Columns() {
+		n += int64(c.Data().SizeInBytes())
+	}
+	return n
 }
 
 // newFile picks a name that nothing in the stage has yet: several plans of one

@@ -58,6 +58,7 @@ type Difference struct {
 	Before   string `json:"before,omitempty"`
 	After    string `json:"after,omitempty"`
 	Breaking bool   `json:"breaking" doc:"a reader of the version before may fail on it"`
+	Rewrites bool   `json:"rewrites" doc:"the rows are written again, and followers of changes get all of them"`
 	Text     string `json:"text,omitempty" doc:"the difference in one sentence"`
 }
 

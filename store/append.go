@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -127,7 +128,7 @@ func (s *Store) prepareTable(seq weft.Seq, td TableData) (*change, error) {
 	ch := &change{info: weft.TableChange{Table: td.Table, Hidden: td.Hidden, Op: td.Op, Key: td.Key}, staged: td.File}
 	sh, err := s.shapeOf(td)
 	if err != nil {
-		return nil, invalid(td.Table, "%v", err)
+		return nil, invalid(td.Table, "%v", err).WithHint("commit the whole table with its new columns (replace)")
 	}
 	if ch.keys, err = keyColumns(sh.schema, td.Key); err != nil {
 		return nil, invalid(td.Table, "%v", err)
@@ -178,12 +179,24 @@ type shape struct {
 // shapeOf works out a candidate's shape, or takes that of the table's commit
 // before where the schema is the same. The writer lock must be held.
 func (s *Store) shapeOf(td TableData) (*shape, error) {
-	if sh := s.shapes[td.Table]; sh != nil && td.Schema != nil && sh.given.Equal(td.Schema) {
+	have, ids := s.columnsNow(td.Table)
+	if sh := s.shapes[td.Table]; sh != nil && td.Schema != nil && sh.schema == have && sh.given.Equal(td.Schema) {
 		return sh, nil
 	}
 	schema, err := normalSchema(td.Schema)
 	if err != nil {
 		return nil, err
+	}
+	if schema, err = withDefaults(schema, td.Defaults); err != nil {
+		return nil, err
+	}
+	switch {
+	case have == nil || td.Op == weft.OpReplace:
+		schema = number(have, schema, ids, td.Renamed)
+	default:
+		if schema, err = evolve(have, schema, ids, td.Key, td.Renamed); err != nil {
+			return nil, fmt.Errorf("the change has other columns than the table: %w", err)
+		}
 	}
 	sh := &shape{given: td.Schema, schema: schema, merge: withOp(schema)}
 	if sh.message, err = encodeSchema(schema); err != nil {
@@ -195,6 +208,34 @@ func (s *Store) shapeOf(td TableData) (*shape, error) {
 	sh.id = sign.Digest(sh.message)
 	s.shapes[td.Table] = sh
 	return sh, nil
+}
+
+// columnsNow is the columns of a table at the head and the highest id that one
+// was given; nil where there is no such table.
+func (s *Store) columnsNow(table string) (*arrow.Schema, int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.tables[table]
+	if t == nil || t.head() == nil {
+		return nil, 0
+	}
+	return t.head().last().schema, t.ids
+}
+
+// withDefaults notes what rows from before a column have in it.
+func withDefaults(s *arrow.Schema, defaults map[string]string) (*arrow.Schema, error) {
+	if len(defaults) == 0 {
+		return s, nil
+	}
+	fields := slices.Clone(s.Fields())
+	for name, v := range defaults {
+		at := s.FieldIndices(name)
+		if len(at) != 1 {
+			return nil, fmt.Errorf("column %q, which a default is given for, is not there", name)
+		}
+		fields[at[0]] = withDefault(fields[at[0]], v)
+	}
+	return arrow.NewSchema(fields, nil), nil
 }
 
 // replaced counts the rows of a replacement: by how they differ from those
@@ -217,6 +258,10 @@ func (s *Store) fits(td TableData, ch *change) (int64, error) {
 	defer s.mu.Unlock()
 	switch td.Op {
 	case weft.OpAppend, weft.OpReplace:
+	case weft.OpColumns:
+		if td.File != "" || len(td.Batches) > 0 || s.tables[td.Table] == nil {
+			return 0, invalid(td.Table, "a change of columns has no rows and is of a table that is there")
+		}
 	case weft.OpMerge:
 		if len(td.Key) == 0 {
 			return 0, invalid(td.Table, "a table without a key takes append and replace only")
@@ -232,12 +277,8 @@ func (s *Store) fits(td TableData, ch *change) (int64, error) {
 		return t.rows, nil
 	}
 	h := t.head()
-	if err := sameColumns(h.schema, ch.schema); err != nil || h.schemaID != ch.schemaID {
-		e := invalid(td.Table, "the change has other columns than the table")
-		if err != nil {
-			e = invalid(td.Table, "the change has other columns than the table: %v", err)
-		}
-		return 0, e.WithHint("commit the whole table with its new columns (replace)")
+	if td.Op == weft.OpColumns && h.last().id == ch.schemaID {
+		return 0, invalid(td.Table, "the table has these columns already")
 	}
 	if !slices.Equal(h.key, td.Key) {
 		return 0, invalid(td.Table, "the change has another key than the table").WithHint("commit the whole table with its new key (replace)")
@@ -458,17 +499,20 @@ func (s *Store) applyLocked(seq weft.Seq, changes []*change) {
 			s.tables[t.name] = t
 			s.order = append(s.order, t.name)
 		}
-		t.hidden, t.rows = ch.info.Hidden, ch.info.Rows
-		if len(t.spans) == 0 || ch.info.Op == weft.OpReplace {
-			sp := &span{from: seq, schema: ch.schema, schemaID: ch.schemaID, key: ch.info.Key, keys: ch.keys}
-			t.spans = append(slices.Clip(t.spans), sp)
+		t.hidden, t.rows, t.ids = ch.info.Hidden, ch.info.Rows, max(t.ids, lastID(ch.schema))
+		e := edition{from: seq, schema: ch.schema, id: ch.schemaID, keys: ch.keys}
+		switch sp := t.head(); {
+		case sp == nil || ch.info.Op == weft.OpReplace:
+			t.spans = append(slices.Clip(t.spans), &span{from: seq, editions: []edition{e}, key: ch.info.Key})
+		case sp.last().id != ch.schemaID:
+			sp.evolve(e)
 		}
 		sp := t.head()
 		for _, in := range ch.rows {
 			sp.openTail().add(seq, in, ch.info.Op == weft.OpMerge)
 		}
 		for _, f := range ch.info.Files {
-			d := &dataFile{Name: f.Name, Form: formRows, First: seq, Last: seq, Rows: f.Rows, Bytes: f.Bytes, Hash: f.Hash}
+			d := &dataFile{Name: f.Name, Form: formRows, First: seq, Last: seq, Rows: f.Rows, Bytes: f.Bytes, Hash: f.Hash, schema: sp.last().schema}
 			if ch.info.Op == weft.OpMerge {
 				d.Form, d.Merges = formMerge, seq
 			}

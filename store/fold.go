@@ -79,6 +79,7 @@ type foldTable struct {
 	name   string
 	hidden bool
 	rows   int64
+	ids    int
 	floor  *rowsAt
 	spans  []*spanFold
 }
@@ -90,8 +91,10 @@ type spanFold struct {
 	view   *tableView // all levels up to the fold's commit
 	levels []*dataFile
 	rebase *dataFile // the base of the span that starts at the fold's commit
-	fold   bool
-	drop   bool // retention has ended for it
+	// editions are those up to the fold's commit that a kept cut can see.
+	editions []edition
+	fold     bool
+	drop     bool // retention has ended for it
 }
 
 // work reports whether there is something to write.
@@ -136,10 +139,10 @@ func (s *Store) planFold(force bool) (*foldPlan, error) {
 	p.oldest, p.order = s.man.Oldest, slices.Clone(s.order)
 	for _, name := range p.order {
 		t := s.tables[name]
-		ft := &foldTable{name: name, hidden: t.hidden, rows: t.rows, floor: t.floor}
+		ft := &foldTable{name: name, hidden: t.hidden, rows: t.rows, ids: t.ids, floor: t.floor}
 		p.tables[name] = ft
 		for _, sp := range t.spans {
-			f := &spanFold{span: sp, name: name, view: viewTable(t, sp, head.Seq)}
+			f := &spanFold{span: sp, name: name, view: viewTable(t, sp, head.Seq), editions: since(sp.editions, p.oldest)}
 			if f.fold = f.needsFold(); !f.fold {
 				f.levels = sp.files()
 			}
@@ -310,8 +313,9 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 	}
 	var parts []string
 	d := &dataFile{Form: formChange, First: p.at.Seq, Name: fileName(p.at.Seq, f.name)}
+	d.schema = union(f.editions)
 	for _, l := range levels {
-		parts = append(parts, r.changesOf(l))
+		parts = append(parts, r.changesOf(l, d.schema))
 		first, last, merges := l.bounds()
 		d.First, d.Last = min(d.First, first), max(d.Last, last)
 		if merges != 0 && (d.Merges == 0 || merges < d.Merges) {
@@ -321,7 +325,7 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 	if changes && d.Merges == 0 { // appends behind changes may replace rows too
 		d.Merges = d.First
 	}
-	cols := columns(f.span.schema, "")
+	cols := columns(d.schema, "")
 	all := strings.Join(parts, " UNION ALL ")
 	to := fmt.Sprintf("%d::BIGINT", seqForever)
 	order := ColumnSeq
@@ -362,9 +366,9 @@ func (f *spanFold) keyNames() string {
 	return strings.Join(ks, ", ")
 }
 
-// changesOf selects all changes of a level: the columns, _seq and _op.
-func (r *relationWriter) changesOf(l levelView) string {
-	cols := columns(r.view.span.schema, "")
+// changesOf selects all changes of a level: the columns of want, _seq and _op.
+func (r *relationWriter) changesOf(l levelView, want *arrow.Schema) string {
+	cols := columnsOf(want, l.columns(), "")
 	switch {
 	case l.file == nil:
 		return fmt.Sprintf("SELECT %s, %s, %s FROM arrow_source(%s)", cols, ColumnSeq, ColumnOp, engine.QuoteLiteral(r.changeSource(l.tail)))
@@ -392,7 +396,7 @@ func (r *relationWriter) changeSource(t tailView) string {
 
 // writeBase puts the rows at the fold's commit into a new base.
 func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan, f *spanFold) (*dataFile, error) {
-	v := &tableView{name: f.name, span: f.span, cut: p.at.Seq}
+	v := &tableView{name: f.name, span: f.span, edition: f.view.edition, cut: p.at.Seq}
 	for _, d := range f.levels {
 		v.levels = append(v.levels, levelView{file: d, merges: d.Merges != 0})
 	}
@@ -400,7 +404,7 @@ func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan,
 		return nil, err
 	}
 	rel := s.relation(v, "base/"+f.name)
-	d := &dataFile{Form: formRows, First: p.at.Seq, Last: p.at.Seq, Name: fileName(p.at.Seq, f.name)}
+	d := &dataFile{Form: formRows, First: p.at.Seq, Last: p.at.Seq, Name: fileName(p.at.Seq, f.name), schema: v.schema}
 	if err := s.writeFile(ctx, sess, p, d, "FROM ("+rel.SQL+") ORDER BY "+f.keyNames(), rel.Sources); err != nil {
 		return nil, err
 	}
@@ -417,7 +421,7 @@ func (s *Store) writeFile(ctx context.Context, sess engine.Session, p *foldPlan,
 	path := s.filePath(d.Name)
 	p.made = append(p.made, d)
 	rows, err := sess.Exec(ctx, engine.Statement{
-		SQL:     engine.CopyParquet(sql, path),
+		SQL:     engine.CopyParquetIDs(sql, path, fieldIDs(d.schema)),
 		Sources: sources,
 	})
 	if err != nil {

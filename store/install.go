@@ -54,7 +54,7 @@ func (p *foldPlan) manifest(old *manifest) (*manifest, error) {
 	}
 	for _, name := range p.order {
 		ft := p.tables[name]
-		mt := manifestTable{Name: name, Hidden: ft.hidden, Rows: ft.rows}
+		mt := manifestTable{Name: name, Hidden: ft.hidden, Rows: ft.rows, IDs: ft.ids}
 		if ft.floor != nil {
 			mt.Floor = &manifestRows{ft.floor.seq, ft.floor.rows}
 		}
@@ -62,14 +62,15 @@ func (p *foldPlan) manifest(old *manifest) (*manifest, error) {
 			if f.drop {
 				continue
 			}
-			schema, err := encodeSchema(f.span.schema)
+			ms, err := newManifestSpan(f.span.from, f.editions, f.span.key, f.levels)
 			if err != nil {
 				return nil, err
 			}
-			ms := manifestSpan{From: f.span.from, Schema: schema, Key: f.span.key, Files: f.levels}
 			mt.Spans = append(mt.Spans, ms)
 			if f.rebase != nil {
-				ms.From, ms.Files = p.at.Seq, []*dataFile{f.rebase}
+				if ms, err = newManifestSpan(p.at.Seq, f.editions[len(f.editions)-1:], f.span.key, []*dataFile{f.rebase}); err != nil {
+					return nil, err
+				}
 				mt.Spans = append(mt.Spans, ms)
 			}
 		}
@@ -86,7 +87,8 @@ func (ft *foldTable) install(now []*span, at weft.Seq) []*span {
 		sp := f.span
 		rest := levelsAfter(sp.levels, at)
 		// A new object: views hold the old one's levels.
-		kept := &span{from: sp.from, schema: sp.schema, schemaID: sp.schemaID, key: sp.key, keys: sp.keys}
+		later := sp.editions[len(sp.editions)-f.later(sp):] // that came after the fold's commit
+		kept := &span{from: sp.from, editions: append(slices.Clone(f.editions), later...), key: sp.key}
 		for _, d := range f.levels {
 			kept.addFile(d)
 		}
@@ -94,13 +96,25 @@ func (ft *foldTable) install(now []*span, at weft.Seq) []*span {
 			out = append(out, kept)
 		}
 		if f.rebase != nil {
-			kept = &span{from: at, schema: sp.schema, schemaID: sp.schemaID, key: sp.key, keys: sp.keys}
+			now := f.editions[len(f.editions)-1]
+			now.from = at
+			kept = &span{from: at, editions: append([]edition{now}, later...), key: sp.key}
 			kept.addFile(f.rebase)
 			out = append(out, kept)
 		}
 		kept.levels = append(kept.levels, rest...)
 	}
 	return append(out, now[len(ft.spans):]...)
+}
+
+// later is how many editions a span got after the fold had looked at it.
+func (f *spanFold) later(sp *span) int {
+	last := f.editions[len(f.editions)-1].from
+	n := 0
+	for n < len(sp.editions) && sp.editions[len(sp.editions)-1-n].from > last {
+		n++
+	}
+	return n
 }
 
 // levelsAfter is what levels hold of the commits after at. The fold has closed

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"weft"
 	"weft/sign"
 )
@@ -59,6 +61,7 @@ type manifestTable struct {
 	Hidden bool           `json:"hidden,omitempty"`
 	Rows   int64          `json:"rows"`
 	Floor  *manifestRows  `json:"floor,omitempty"` // rows at the last commit that is no longer kept
+	IDs    int            `json:"ids,omitempty"`   // the highest id that a column was given
 	Spans  []manifestSpan `json:"spans"`
 }
 
@@ -72,6 +75,88 @@ type manifestSpan struct {
 	Schema []byte      `json:"schema"` // an Arrow IPC schema message
 	Key    []string    `json:"key,omitempty"`
 	Files  []*dataFile `json:"files,omitempty"`
+	// Editions are the columns from later commits on; Schemas are those that files
+	// hold and no edition has.
+	Editions []manifestEdition `json:"editions,omitempty"`
+	Schemas  [][]byte          `json:"schemas,omitempty"`
+}
+
+type manifestEdition struct {
+	From   weft.Seq `json:"from"`
+	Schema []byte   `json:"schema"`
+}
+
+// newManifestSpan describes a span that begins with the first of editions.
+func newManifestSpan(from weft.Seq, editions []edition, key []string, files []*dataFile) (manifestSpan, error) {
+	ms := manifestSpan{From: from, Key: key, Files: files}
+	known := map[weft.Hash]bool{}
+	for i, e := range editions {
+		b, err := encodeSchema(e.schema)
+		if err != nil {
+			return ms, err
+		}
+		known[e.id] = true
+		if i == 0 {
+			ms.Schema = b
+		} else {
+			ms.Editions = append(ms.Editions, manifestEdition{e.from, b})
+		}
+	}
+	for _, f := range files {
+		if f.schema == editions[0].schema {
+			f.Schema = weft.Hash{}
+			continue
+		}
+		b, err := encodeSchema(f.schema)
+		if err != nil {
+			return ms, err
+		}
+		if f.Schema = sign.Digest(b); f.Schema == editions[0].id {
+			f.Schema = weft.Hash{}
+		} else if !known[f.Schema] {
+			known[f.Schema] = true
+			ms.Schemas = append(ms.Schemas, b)
+		}
+	}
+	return ms, nil
+}
+
+// restore makes the span that the manifest describes. Files of one schema share
+// it.
+func (ms manifestSpan) restore() (*span, error) {
+	s := &span{from: ms.From, key: ms.Key}
+	known := map[weft.Hash]*arrow.Schema{}
+	for _, e := range append([]manifestEdition{{ms.From, ms.Schema}}, ms.Editions...) {
+		schema, err := decodeSchema(e.Schema)
+		if err != nil {
+			return nil, fmt.Errorf("its columns cannot be read")
+		}
+		ed, err := newEdition(e.From, schema, e.Schema, ms.Key)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.editions) > 0 && e.From <= s.last().from && len(s.editions) > 1 {
+			return nil, fmt.Errorf("its columns are out of order")
+		}
+		known[ed.id] = schema
+		s.editions = append(s.editions, ed)
+	}
+	for _, b := range ms.Schemas {
+		schema, err := decodeSchema(b)
+		if err != nil {
+			return nil, fmt.Errorf("the columns of its files cannot be read")
+		}
+		known[sign.Digest(b)] = schema
+	}
+	for _, f := range ms.Files {
+		if f.schema = s.editions[0].schema; f.Schema != (weft.Hash{}) {
+			if f.schema = known[f.Schema]; f.schema == nil {
+				return nil, fmt.Errorf("the columns of file %s are not given", f.Name)
+			}
+		}
+		s.addFile(f)
+	}
+	return s, nil
 }
 
 // checkVersion refuses a format version that this program does not know.
@@ -227,23 +312,19 @@ func safeName(n string) bool {
 func (m *manifest) restore(path string) (map[string]*table, error) {
 	tables := map[string]*table{}
 	for _, mt := range m.Tables {
-		t := &table{name: mt.Name, hidden: mt.Hidden, rows: mt.Rows}
+		t := &table{name: mt.Name, hidden: mt.Hidden, rows: mt.Rows, ids: mt.IDs}
 		if mt.Floor != nil {
 			t.floor = &rowsAt{mt.Floor.Seq, mt.Floor.Rows}
 		}
 		for _, ms := range mt.Spans {
-			schema, err := decodeSchema(ms.Schema)
+			s, err := ms.restore()
 			if err != nil {
-				return nil, corrupt(path, 0, "the schema of table %q cannot be read", mt.Name)
-			}
-			s := &span{from: ms.From, schema: schema, schemaID: sign.Digest(ms.Schema), key: ms.Key}
-			if s.keys, err = keyColumns(schema, ms.Key); err != nil {
 				return nil, corrupt(path, 0, "table %q: %v", mt.Name, err)
 			}
-			for _, f := range ms.Files {
-				s.addFile(f)
-			}
 			t.spans = append(t.spans, s)
+			for _, e := range s.editions {
+				t.ids = max(t.ids, lastID(e.schema))
+			}
 		}
 		tables[t.name] = t
 	}

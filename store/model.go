@@ -58,6 +58,11 @@ type TableData struct {
 	Op     weft.TableOp
 	Schema *arrow.Schema // of the table itself, without _op
 	Key    []string      // empty for a keyless table, which only takes append and replace
+	// Renamed says what columns of Schema were called before; Defaults the text
+	// that rows from before a new column have in it, which must be a value of its
+	// type. Both matter only where Schema is not what the table has.
+	Renamed  map[string]string
+	Defaults map[string]string
 	// Batches hold the table's columns for append and replace; for merge the
 	// first column is _op. They become journal blocks.
 	Batches []arrow.RecordBatch

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"weft/engine"
 )
 
@@ -74,37 +76,45 @@ func (r *relationWriter) addFile(path string) {
 // base puts the levels of a base together, less the rows whose key is in later
 // levels. It is plain where one scan of files gives all of it.
 func (r *relationWriter) base(levels, later []levelView) (sql string, plain bool) {
-	var whole []*dataFile
-	var froms []string
-	for _, l := range levels {
-		switch {
-		case l.file == nil:
-			froms = append(froms, "arrow_source("+engine.QuoteLiteral(r.tail(l.tail, false))+")")
-		case l.file.Last > r.view.cut:
-			froms = append(froms, fmt.Sprintf("(FROM %s WHERE %s <= %d)", r.read(l.file), ColumnSeq, r.view.cut))
-		default:
-			whole = append(whole, l.file)
-		}
-	}
-	if len(whole) > 0 {
-		froms = append([]string{r.read(whole...)}, froms...)
-	}
-	cols := columns(r.view.span.schema, "r.")
-	if len(froms) == 0 {
+	if len(levels) == 0 {
 		return r.empty(), false
 	}
 	var parts []string
 	without := r.without(later)
-	for _, f := range froms {
-		parts = append(parts, "SELECT "+cols+" FROM "+f+" AS r"+without)
+	part := func(have *arrow.Schema, from string) {
+		parts = append(parts, "SELECT "+columnsOf(r.view.schema, have, "r.")+" FROM "+from+" AS r"+without)
 	}
-	return strings.Join(parts, "\nUNION ALL\n"), len(later) == 0 && len(parts) == 1 && len(whole) > 0
+	var whole []*dataFile // files of the same columns, which one scan reads
+	files := func() {
+		if len(whole) > 0 {
+			part(whole[0].schema, r.read(whole...))
+		}
+		whole = nil
+	}
+	plain = len(later) == 0
+	for _, l := range levels {
+		switch {
+		case l.file == nil:
+			part(l.columns(), "arrow_source("+engine.QuoteLiteral(r.tail(l.tail, false))+")")
+			plain = false
+		case l.file.Last > r.view.cut:
+			part(l.columns(), fmt.Sprintf("(FROM %s WHERE %s <= %d)", r.read(l.file), ColumnSeq, r.view.cut))
+			plain = false
+		case len(whole) > 0 && whole[0].schema != l.file.schema:
+			files()
+			fallthrough
+		default:
+			whole = append(whole, l.file)
+		}
+	}
+	files()
+	return strings.Join(parts, "\nUNION ALL\n"), plain && len(parts) == 1
 }
 
 // empty is a table without rows.
 func (r *relationWriter) empty() string {
-	parts := make([]string, r.view.span.schema.NumFields())
-	for i, f := range r.view.span.schema.Fields() {
+	parts := make([]string, r.view.schema.NumFields())
+	for i, f := range r.view.schema.Fields() {
 		t, _ := sqlType(f)
 		parts[i] = "NULL::" + t + " AS " + engine.QuoteIdent(f.Name)
 	}
@@ -124,8 +134,8 @@ func (r *relationWriter) without(later []levelView) string {
 	}
 	clause := ""
 	var keys, on []string
-	for i, k := range r.view.span.keys {
-		f := r.view.span.schema.Field(k)
+	for i, k := range r.view.keys {
+		f := r.view.schema.Field(k)
 		t, _ := sqlType(f)
 		keys = append(keys, fmt.Sprintf("r.%s::%s", engine.QuoteIdent(f.Name), t))
 		on = append(on, fmt.Sprintf("%s = k.k%d", keys[i], i))
@@ -165,8 +175,8 @@ func (r *relationWriter) keysOf(levels []levelView) string {
 	var parts []string
 	for _, l := range levels {
 		var sel []string
-		for i, k := range r.view.span.keys {
-			f := r.view.span.schema.Field(k)
+		for i, k := range r.view.keys {
+			f := r.view.schema.Field(k)
 			t, _ := sqlType(f)
 			sel = append(sel, fmt.Sprintf("%s::%s AS k%d", engine.QuoteIdent(f.Name), t, i))
 		}
@@ -199,7 +209,7 @@ func (r *relationWriter) live(l levelView, later []levelView) string {
 	default:
 		from = fmt.Sprintf("(FROM %s WHERE %s > %d AND %s <> 'd')", r.read(l.file), columnSeqTo, r.view.cut, ColumnOp)
 	}
-	return "SELECT " + columns(r.view.span.schema, "r.") + " FROM " + from + " AS r" + r.without(later)
+	return "SELECT " + columnsOf(r.view.schema, l.columns(), "r.") + " FROM " + from + " AS r" + r.without(later)
 }
 
 // tail makes the Arrow source of a piece of the tail, once; as changes its rows

@@ -95,8 +95,8 @@ func (s *Store) keyless(f *spanFold) []*dataFile {
 func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold, d *dataFile) error {
 	var names []string
 	var keys []int
-	for i, k := range f.span.keys {
-		field := f.span.schema.Field(k)
+	for i, k := range f.view.keys {
+		field := f.view.schema.Field(k)
 		t, _ := sqlType(field)
 		names = append(names, engine.QuoteIdent(field.Name)+"::"+t)
 		keys = append(keys, i)
@@ -141,8 +141,8 @@ func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold,
 // keySchema is the table's key columns alone.
 func (f *spanFold) keySchema() *arrow.Schema {
 	var fields []arrow.Field
-	for _, k := range f.span.keys {
-		fields = append(fields, f.span.schema.Field(k))
+	for _, k := range f.view.keys {
+		fields = append(fields, f.view.schema.Field(k))
 	}
 	return arrow.NewSchema(fields, nil)
 }

@@ -16,6 +16,7 @@ type table struct {
 	name   string
 	hidden bool
 	rows   int64 // at the head
+	ids    int   // the highest id that a column was given
 	spans  []*span
 	// floor is the number of rows at the last commit whose header is no longer
 	// kept; nil while all are.
@@ -39,14 +40,40 @@ func (t *table) head() *span {
 	return t.spans[len(t.spans)-1]
 }
 
+// columns is the columns that the level holds.
+func (l levelView) columns() *arrow.Schema {
+	if l.file != nil {
+		return l.file.schema
+	}
+	return l.tail.of.schema
+}
+
 // span is a base and its changes, in the order of their commits.
 type span struct {
 	from     weft.Seq
-	schema   *arrow.Schema
-	schemaID weft.Hash
+	editions []edition // of its columns, the first from its beginning on
 	key      []string
-	keys     []int // positions of key
 	levels   []*level
+}
+
+// last is the columns that the table has now.
+func (s *span) last() edition { return s.editions[len(s.editions)-1] }
+
+// edition is the columns that the table has at a cut.
+func (s *span) edition(cut weft.Seq) edition {
+	e := s.editions[0]
+	for _, x := range s.editions[1:] {
+		if x.from <= cut {
+			e = x
+		}
+	}
+	return e
+}
+
+// evolve gives the table other columns from a commit on.
+func (s *span) evolve(e edition) {
+	s.closeTail()
+	s.editions = append(slices.Clip(s.editions), e)
 }
 
 // level is one step of a span's history: a file or a piece of the tail.
@@ -75,10 +102,14 @@ type dataFile struct {
 	Bytes  int64     `json:"bytes"`
 	Hash   weft.Hash `json:"hash"`
 	Merges weft.Seq  `json:"merges,omitempty"` // the first commit in it that is no append, 0 for none
+	// Schema is the digest of the columns that it holds, missing where they are
+	// those with which its span begins.
+	Schema weft.Hash `json:"schema,omitzero"`
 
-	refs int  // snapshots that may read it
-	dead bool // no manifest names it; it goes with the last snapshot
-	keys keysState
+	schema *arrow.Schema // that it holds, nil for one that only followers need
+	refs   int           // snapshots that may read it
+	dead   bool          // no manifest names it; it goes with the last snapshot
+	keys   keysState
 }
 
 // first is the Seq of the level's first rows.
@@ -105,7 +136,7 @@ func (s *span) openTail() *tail {
 	if n := len(s.levels); n > 0 && s.levels[n-1].tail != nil && !s.levels[n-1].tail.closed {
 		return s.levels[n-1].tail
 	}
-	t := newTail(s.schema, s.keys)
+	t := newTail(s.last().schema, s.last().keys)
 	s.levels = append(slices.Clip(s.levels), &level{tail: t})
 	return t
 }

@@ -75,7 +75,7 @@ func TestTypesAreTheSameInTailFileAndBase(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := c.Tables[0].Batches[0].NumRows(); n != 3 || !c.Tables[0].Schema.Equal(withOp(mustNormal(t, schema))) {
+		if n := c.Tables[0].Batches[0].NumRows(); n != 3 || !c.Tables[0].Schema.Equal(withOp(number(nil, mustNormal(t, schema), 0, nil))) {
 			t.Fatal(n, c.Tables[0].Schema)
 		}
 		break

@@ -104,8 +104,13 @@ func printDifferences(p *printer, diffs []serve.Difference) {
 			mark, st = "−", red
 		}
 		breaks := ""
-		if d.Breaking {
+		switch {
+		case d.Breaking && d.Rewrites:
+			breaks = "breaks readers, rewrites the table"
+		case d.Breaking:
 			breaks = "breaks readers"
+		case d.Rewrites:
+			breaks = "rewrites the table"
 		}
 		g.add(styled(st, mark), cell(d.Where), cell(differenceText(d)), styled(red, breaks))
 	}
@@ -131,7 +136,7 @@ func localDifferences(before, after *contract.Folder) []serve.Difference {
 	var out []serve.Difference
 	for _, d := range contract.Diff(before, after) {
 		out = append(out, serve.Difference{
-			Where: d.Where, What: d.What, Before: d.Before, After: d.After, Breaking: d.Breaking, Text: d.Text,
+			Where: d.Where, What: d.What, Before: d.Before, After: d.After, Breaking: d.Breaking, Rewrites: d.Rewrites, Text: d.Text,
 		})
 	}
 	return out

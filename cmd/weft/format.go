@@ -102,6 +102,8 @@ func changes(c weft.Commit) string {
 	for _, t := range c.Tables {
 		switch {
 		case t.Hidden:
+		case t.Op == weft.OpColumns:
+			replaced = append(replaced, "other columns")
 		case t.Op == weft.OpReplace && t.Deleted > 0 && t.Inserted > 0 && t.Inserted == t.Rows:
 			replaced = append(replaced, fmt.Sprintf("%s → %s", count(t.Deleted), plural(t.Rows, "row")))
 		default:
