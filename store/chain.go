@@ -25,7 +25,7 @@ func (c *chain) rel(s *segment) string { return filepath.Join("journal", filepat
 // fault; behind it, it is what a crash left.
 func (c *chain) segment(seg *segment, acknowledged int64) {
 	if c.man != nil && (seg.info.ID != c.man.ID || seg.info.Incarnation != c.man.Incarnation) {
-		c.v.add(c.rel(seg), fileHeaderSize, "the segment belongs to another product or incarnation", "the product cannot be opened")
+		c.v.add(c.rel(seg), fileHeaderSize, "the segment belongs to another product or incarnation", "the commits in it cannot be read, and nothing can be committed")
 	}
 	if c.begun && !c.broken && (seg.info.First != c.head+1 || seg.info.Previous != c.link.Digest) {
 		c.v.add(c.rel(seg), fileHeaderSize, fmt.Sprintf("the segment does not follow commit %s", c.head), "the chain is broken here")
@@ -73,7 +73,7 @@ func (c *chain) commit(seg *segment, s scanned, schemas map[weft.Hash][]byte) {
 		c.v.add(c.rel(seg), s.at, fmt.Sprintf("commit %s does not follow %s", s.header.Seq, c.head), "the chain is broken here")
 	}
 	if c.man != nil && c.man.Checkpoint.Seq == s.header.Seq && c.man.Checkpoint.Hash != s.hash {
-		c.v.add(c.rel(seg), s.at, "the commit is not the one that the manifest names", "the product cannot be opened")
+		c.v.add(c.rel(seg), s.at, "the commit is not the one that the manifest names", "nothing can be committed; tables are read from their files")
 	}
 	c.head, c.link.Digest = s.header.Seq, s.hash
 	if _, err := changesOf(seg, s, schemas); err != nil {
@@ -100,7 +100,7 @@ func (c *chain) end(markSegment uint32, segs []*segment) {
 		return
 	}
 	if cp := c.man.Checkpoint; cp.Seq > c.head {
-		c.v.add(filepath.Join("journal", segmentName(cp.Segment)), cp.Header, fmt.Sprintf("commit %s, which the manifest names, is not there", cp.Seq), "the product cannot be opened")
+		c.v.add(filepath.Join("journal", segmentName(cp.Segment)), cp.Header, fmt.Sprintf("commit %s, which the manifest names, is not there", cp.Seq), "the newest state is not known and nothing can be committed; states that are there can be read by their number")
 	}
 	if len(segs) > 0 && segs[0].info.First > max(c.man.Oldest, 1) {
 		c.v.add(filepath.Join("journal", segmentName(segs[0].info.Segment-1)), 0, "the segment is missing", "the commits in it cannot be read")

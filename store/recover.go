@@ -409,7 +409,8 @@ func (s *segment) laterCommit(from int64, seq weft.Seq) (int64, weft.Seq) {
 			continue
 		}
 		var h weft.Header
-		if decodeHeader(fr.Payload, &h) == nil && h.Seq > seq {
+		// Rows may hold bytes that look like a header; of this product they are rarer.
+		if decodeHeader(fr.Payload, &h) == nil && h.Seq > seq && (s.info.ID == "" || h.ID == s.info.ID) {
 			return from + at, h.Seq
 		}
 	}
