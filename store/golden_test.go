@@ -225,6 +225,13 @@ func goldenFull(t *testing.T, e *testEngine, dir string) {
 	s.journal.max = 6000
 	goldenTypes(t, e, s)
 	goldenPeople(t, e, s)
+	sh := newShapes(t, e)
+	for i, kind := range []int{0, 6, 0, 6, 1, 6, 3, 6, 2, 4, 6} {
+		mustAppend(t, s, sh.step(kind))
+		if i == 5 {
+			compactNow(t, s)
+		}
+	}
 	if err := s.Hold("audit", 5); err != nil {
 		t.Fatal(err)
 	}

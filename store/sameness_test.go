@@ -107,6 +107,7 @@ func TestSameness(t *testing.T) {
 				}
 			})
 			w.faulty = false
+			sh := newShapes(t, e)
 			w.cfg.TailRows = 1 + rnd.Int64N(30)
 			if seed%3 == 0 {
 				w.cfg.KeepBytes = 1
@@ -114,7 +115,13 @@ func TestSameness(t *testing.T) {
 			w.open()
 			for i := range 25 {
 				what := ""
-				switch k := rnd.IntN(20); {
+				switch k := rnd.IntN(22); {
+				case k > 19 && i > 0: // columns change, or get rows
+					mustAppend(t, w.s, sh.step(rnd.IntN(shapeSteps)))
+					w.cuts = append(w.cuts, w.head().clone())
+					seq := w.s.Head().Seq
+					w.told[seq] = w.digestOf(seq)
+					what = "a change of columns"
 				case k < 11 || i == 0:
 					w.commit()
 					seq := w.s.Head().Seq
