@@ -6,6 +6,7 @@
 #   KILLS     of nodes and workers (1000)
 #   TREES     syntax trees changed at random, with an eye on the files (200000)
 #   CRASHES   workers killed while they work, rest and start (1000)
+#   SUSTAINED length of the run at 50,000 changed rows a second (10m)
 #   FUZZTIME  of each fuzz target (2m)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +22,10 @@ echo "the walker under changed trees: ${TREES:=200000}"
 go test -count=1 -timeout 3h -run 'TestOracle' ./engine -oracle "$TREES" -oracle.seed "$RANDOM" -rapid.checks 20000
 echo "workers killed: ${CRASHES:=1000}"
 go test -count=1 -timeout 1h -run 'TestCrashes' ./engine -crashes "$CRASHES"
+echo "changed rows at a steady rate: ${SUSTAINED:=10m}"
+page=$(mktemp)
+go run ./bench -only sustained -sustained "$SUSTAINED" -out "$page"
+rm -f "$page"
 go test -count=1 -race -timeout 3h ./...
 go list ./... | while read -r pkg; do
   dir=$(go list -f '{{.Dir}}' "$pkg")
