@@ -47,6 +47,7 @@ func measure() error {
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
 	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
 	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, start, build, commits, many, tail, fold, sustained")
+	strict := flag.Bool("strict", false, "fail where a figure does not keep what is asked")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
 		abs, err := filepath.Abs(*p)
@@ -85,5 +86,12 @@ func measure() error {
 		}
 	}
 	fmt.Print(r.String())
+	if *strict {
+		for _, l := range r.lines {
+			if l.measured && !l.kept {
+				return fmt.Errorf("%s: %s, asked %s", l.what, l.figure, l.asked)
+			}
+		}
+	}
 	return os.WriteFile(*out, []byte(r.String()), 0o644)
 }

@@ -24,7 +24,7 @@ echo "workers killed: ${CRASHES:=1000}"
 go test -count=1 -timeout 1h -run 'TestCrashes' ./engine -crashes "$CRASHES"
 echo "changed rows at a steady rate: ${SUSTAINED:=10m}"
 page=$(mktemp)
-go run ./bench -only sustained -sustained "$SUSTAINED" -out "$page"
+go run ./bench -strict -only sustained -sustained "$SUSTAINED" -out "$page"
 rm -f "$page"
 go test -count=1 -race -timeout 3h ./...
 go list ./... | while read -r pkg; do

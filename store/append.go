@@ -34,6 +34,9 @@ type change struct {
 // where they were, but for a disk that fails twice in a row. Calls wait for
 // each other.
 func (s *Store) Append(ctx context.Context, c Candidate) (weft.Commit, error) {
+	if err := s.makeRoom(ctx); err != nil {
+		return weft.Commit{}, err
+	}
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	head, err := s.writable(c)

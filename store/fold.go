@@ -38,6 +38,7 @@ func (s *Store) Compact(ctx context.Context, force bool) error {
 			return err
 		}
 		defer func() { _ = sess.Close() }()
+		s.beginFold()
 		for _, f := range p.spans {
 			if f.fold {
 				if err := s.foldSpan(ctx, sess, p, f); err != nil {
@@ -171,6 +172,10 @@ func (f *spanFold) needsFold() bool {
 func (s *Store) endFold(p *foldPlan) {
 	s.mu.Lock()
 	s.letting = 0
+	if s.folding != nil {
+		close(s.folding)
+		s.folding = nil
+	}
 	var dead []*dataFile
 	for _, f := range p.spans {
 		for _, l := range f.view.levels {

@@ -189,17 +189,14 @@ func (s *Store) retentionDue() (bool, error) {
 // foldDue reports whether the tail has become large, or files have come to
 // slow down reads; the lock must be held.
 func (s *Store) foldDue() bool {
-	var rows, bytes int64
 	for _, t := range s.tables {
 		for _, sp := range t.spans {
-			r, b := sp.tailSize()
-			rows, bytes = rows+r, bytes+b
 			if sp.slow() {
 				return true
 			}
 		}
 	}
-	return rows > s.cfg.TailRows || bytes > s.cfg.TailBytes
+	return s.unfolded(1)
 }
 
 // slow reports whether every read has to join with a file of changes that has no

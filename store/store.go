@@ -46,7 +46,8 @@ type Store struct {
 	holds    []Hold
 	// holdsBroken is why the holds are not known; set when the store opens.
 	holdsBroken *weft.Error
-	letting     weft.Seq // a fold that is under way makes this the oldest cut; 0 while none does
+	folding     chan struct{} // closed when the fold that is under way ends; nil while none is
+	letting     weft.Seq      // a fold that is under way makes this the oldest cut; 0 while none does
 
 	holding sync.Mutex // one change of the holds at a time
 }
