@@ -180,7 +180,7 @@ func (l *load) publish(ctx context.Context, o *verify.Outcome) (*weft.Commit, er
 		t := l.folder.Table(s.Table)
 		d, err := publish.Plan(ctx, l.session, publish.Request{
 			Table: t.Name, Key: t.Key, Staged: s, Mode: l.modeOf(t), Columns: t,
-			Prior: l.relation(t.Name), PriorKey: l.priorKey(t.Name), Stage: l.stage,
+			Prior: l.relation(t.Name), PriorKey: l.priorKey(t.Name), Index: l.p.store, Stage: l.stage,
 			Renamed: t.Renamed(l.madeBy(ctx, t)), Defaults: defaults(t),
 		})
 		if err != nil {

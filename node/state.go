@@ -93,7 +93,7 @@ func (l *load) planInputs(ctx context.Context) ([]*store.TableData, error) {
 			name := publish.HiddenName(x.port.Name, s.Table)
 			d, err := publish.Plan(ctx, l.session, publish.Request{
 				Table: name, Hidden: true, Key: t.Key, Staged: s, Mode: mode(x.server), Columns: t,
-				Prior: l.relation(name), PriorKey: l.priorKey(name), Stage: l.stage,
+				Prior: l.relation(name), PriorKey: l.priorKey(name), Index: l.p.store, Stage: l.stage,
 			})
 			if err != nil {
 				return nil, err

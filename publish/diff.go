@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"weft"
@@ -43,6 +44,40 @@ func (p *plan) upsert(ctx context.Context) (*store.TableData, error) {
 		return nil, err
 	}
 	return p.deliver(ctx, p.data(weft.OpMerge, c), file, rows)
+}
+
+// byIndex asks the index what the staged rows change, where they are few next to
+// the table: then a look at each of them is less than reading the table once.
+func (p *plan) byIndex(ctx context.Context) (*store.TableData, bool, error) {
+	switch {
+	case p.Index == nil, p.Prior == nil, p.Staged.Full, p.Staged.Rows == 0, p.Mode != contract.ModeUpsert, len(p.Key) == 0,
+		p.PriorKey != nil && !slices.Equal(p.PriorKey, p.Key),
+		p.Prior.Rows < indexRows, p.Staged.Rows > blockRows, p.Staged.Rows*indexShare > p.Prior.Rows:
+		return nil, false, nil
+	}
+	r, err := p.session.Query(ctx, engine.Statement{SQL: p.latest()})
+	if err != nil {
+		return nil, false, err
+	}
+	defer r.Release()
+	in := store.Rows{Table: p.Table, Schema: r.Schema()}
+	for r.Next() {
+		b := r.RecordBatch()
+		b.Retain()
+		in.Batches = append(in.Batches, b)
+	}
+	if err := r.Err(); err != nil {
+		return nil, false, err
+	}
+	d, ok, err := p.Index.Upsert(ctx, in)
+	if err != nil || !ok {
+		return nil, false, err
+	}
+	if len(d.Batches) == 0 {
+		return nil, true, nil
+	}
+	d.Hidden = p.Hidden
+	return &d, true, nil
 }
 
 // diff writes the changes from the prior state to the new rows as _op and the

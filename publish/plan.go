@@ -33,7 +33,10 @@ type Request struct {
 	// PriorKey is the key of the state before, empty for a keyless one; nil where
 	// it is Key.
 	PriorKey []string
-	Stage    string // the folder that the session may write to
+	// Index answers for few rows by key what they change; nil where the state
+	// before is always read for it.
+	Index Index
+	Stage string // the folder that the session may write to
 	// Renamed says what columns were called before, Defaults what rows from before
 	// a new column have in it, as CSV would say it. Both matter only where the
 	// columns are not what they were.
@@ -47,12 +50,24 @@ type Default struct {
 	Type contract.Type
 }
 
+// Index finds out what rows by key change, as store.Store does.
+type Index interface {
+	Upsert(ctx context.Context, r store.Rows) (store.TableData, bool, error)
+}
+
 // A change of at most this size becomes blocks of the journal; a larger one
 // becomes a file.
 const (
 	blockRows     = 50_000
 	blockBytes    = 16 << 20  // of Parquet
 	maxBlockBytes = 128 << 20 // in memory
+)
+
+// An index is asked where the table has this many rows at least, and this many
+// times the rows that are staged.
+const (
+	indexRows  = 100_000
+	indexShare = 50
 )
 
 // replaceShare is the share of changed rows above which a table is replaced as
@@ -92,6 +107,9 @@ func (p *plan) compute(ctx context.Context) (*store.TableData, error) {
 		if err := p.emptyFile(ctx); err != nil {
 			return nil, err
 		}
+	}
+	if d, ok, err := p.byIndex(ctx); ok || err != nil {
+		return d, err
 	}
 	if err := p.describe(ctx); err != nil {
 		return nil, err

@@ -23,7 +23,8 @@ type Store struct {
 	journal *journal
 	lock    *os.File
 
-	writer  sync.Mutex        // one Append at a time
+	writer  sync.Mutex // one Append at a time
+	index   *keyIndex
 	shapes  map[string]*shape // by table, of its last commit; guarded by writer
 	compact sync.Mutex        // one Compact at a time
 	keySeed uint64            // of sets of keys
@@ -117,6 +118,7 @@ func open(ctx context.Context, cfg Config, fsys fileSystem) (*Store, error) {
 		moved: make(chan struct{}), due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.guard = newGuard(fsys, s.filesDir(), s.done, s.fileDamage)
+	s.index = &keyIndex{store: s, dir: s.indexPath(), saw: map[string]int64{}}
 	for _, d := range []string{cfg.Dir, s.journalDir(), s.filesDir()} {
 		if err := makeFolder(fsys, d); err != nil {
 			return nil, ioError("make the folder", d, err)
@@ -168,9 +170,9 @@ func lockFolder(dir string) (*os.File, error) {
 
 // release gives up everything that is open.
 func (s *Store) release() error {
-	var err error
+	err := s.index.close()
 	if s.journal != nil {
-		err = s.journal.close()
+		err = errors.Join(err, s.journal.close())
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.Close())
