@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 ./scripts/setup.sh test
 echo "store under faults: ${SEEDS:=10000} seeds"
 go test -count=1 -timeout 10h -run 'TestModel|TestSameness' ./store -seeds "$SEEDS"
+go test -count=1 -timeout 5h -run 'TestKeyIndex' ./store -seeds "$((SEEDS / 10))"
 echo "damage: ${FLIPS:=10000} flips and cuts"
 go test -count=1 -timeout 5h -run 'TestFlips' ./store -flips "$FLIPS"
 go test -count=1 -timeout 5h -run 'TestFlipsOfADataFolder' ./node -flips "$((FLIPS / 20))"

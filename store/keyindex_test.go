@@ -197,9 +197,9 @@ func (w *indexWorld) spoil() {
 // TestKeyIndex holds the index against full reads after random histories: written
 // by key and otherwise, folded, reopened, with its folder deleted and damaged.
 func TestKeyIndex(t *testing.T) {
-	n := 60
+	n := 30
 	if testing.Short() {
-		n = 12
+		n = 8
 	}
 	used := 0
 	e := newEngine(t, t.TempDir())
