@@ -188,6 +188,57 @@ func TestOracleSees(t *testing.T) {
 	}
 }
 
+// TestStandingViews holds that a question finds the views of the one before only
+// where they are its own to the letter, and that nothing of a failed one stays.
+func TestStandingViews(t *testing.T) {
+	o := newOracle(t)
+	files := []string{o.files[Target{Table: "t"}], o.files[Target{Table: "u"}]}
+	view := func(schema, name, file, columns string) View {
+		return View{Schema: schema, Name: name, SQL: "select " + columns + " from read_parquet([" + QuoteLiteral(file) + "])"}
+	}
+	a := []View{view("sales", "t", files[0], "id"), view("sales", "u", files[1], "id, label")}
+	run := func(sql string, views []View, want string) {
+		t.Helper()
+		got, err := ask(t.Context(), o.s, Statement{SQL: sql, Views: views, Files: files})
+		switch {
+		case want == "" && err == nil:
+			t.Errorf("%s gives %q and should fail", sql, got)
+		case want != "" && (err != nil || got != want):
+			t.Errorf("%s gives %q, %v, want %q", sql, got, err, want)
+		}
+	}
+	const n = "select count(*) from sales.t"
+	opened := func() int { given, _ := o.take(); return given[files[0]] + given[files[1]] }
+	run(n, a, "20\n")
+	first := opened()
+	run(n, a, "20\n")
+	if again := opened(); again >= first || again == 0 {
+		t.Errorf("%d opens, and %d with the views that stand", first, again)
+	}
+	run("select count(*) from duckdb_views() where not internal", a, "2\n")
+	run(n, a[1:], "")                                          // t is not in it any more
+	run(n, []View{view("sales", "t", files[1], "id")}, "12\n") // the same name for other rows
+	run("select label from sales.u limit 1", a[:1], "")        // u is not in it
+	run("select count(label) from sales.u", a, "12\n")         // and now it is
+	run("select error('stop') from sales.u", a, "")            // a failure spoils the transaction
+	run("select count(label) from sales.u", a, "12\n")
+	if _, err := o.s.Deparse(t.Context(), []byte(`{"broken": 1}`)); err == nil {
+		t.Error("a broken tree is written")
+	}
+	run("select count(label) from sales.u", a, "12\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := o.s.Query(ctx, Statement{SQL: "select t.id from sales.t, range(100000000)", Views: a, Files: files})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Next()
+	cancel()
+	r.Release() // left in the middle
+	run("select count(label) from sales.u", a, "12\n")
+	run("select count(*) from duckdb_views() where not internal", nil, "0\n")
+	run("select count(*) from sales.u", nil, "")
+}
+
 // TestOracleQueries runs made-up queries and wants only their own files opened.
 func TestOracleQueries(t *testing.T) {
 	o := newOracle(t)

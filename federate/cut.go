@@ -2,6 +2,7 @@ package federate
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -219,6 +220,10 @@ func (c *cutter) relations(st *engine.Statement) (w work, err error) {
 			}
 		}
 	}
+	// In one order, so that a worker knows views that it has made before.
+	slices.SortFunc(st.Views, func(x, y engine.View) int {
+		return cmp.Or(strings.Compare(x.Schema, y.Schema), strings.Compare(x.Name, y.Name))
+	})
 	return w, nil
 }
 
