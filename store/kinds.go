@@ -29,6 +29,7 @@ var kinds = []kind{
 	{pattern: "journal/mark", what: "mark", magic: markMagic},
 	{pattern: "files/*.parquet", what: "data file", magic: "PAR1", left: "a data file that no commit names"},
 	{pattern: "files/*.parquet" + keysSuffix, what: "file of keys", magic: "WEFTKEYS", left: "keys of a data file that no commit names"},
+	{pattern: indexDir + "/*", what: "key index"},
 	{pattern: "files/*.tmp", what: "data file", left: "a file that was being written"},
 	{pattern: "tmp/*", what: "temporary file", left: "a temporary file of a compaction"},
 	{pattern: "tmp/*/*", what: "temporary file", left: "a temporary file of a compaction"},

@@ -81,6 +81,7 @@ func VerifyFolder(ctx context.Context, dir string) Report {
 	for _, f := range v.bulk {
 		v.file(f, fmt.Sprintf("the rows of commit %s cannot be read", f.First))
 	}
+	v.keyIndex()
 	v.hashing.Wait()
 	files, size := v.others()
 	slices.SortStableFunc(v.found, func(a, b Finding) int {
