@@ -1,25 +1,26 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"weft"
 	"weft/serve"
 )
 
-// TestLargeValues sends values of 64 MB through everything within the memory of
-// a small node; a row that is longer is refused with its place.
+// TestLargeValues sends values that are longer than any buffer usually is through
+// everything: 20 MB, or with WEFT_LARGE=1 the 64 MB that the page of types promises.
 func TestLargeValues(t *testing.T) {
 	if testing.Short() {
 		t.Skip("moves a gigabyte")
 	}
-	const size = 64 << 20
+	size := 20 << 20
+	if os.Getenv("WEFT_LARGE") != "" {
+		size = 64 << 20
+	}
 	b := newTypeBench(t)
 	cols := []typeColumn{{name: "x", typ: "text"}, {name: "n", typ: "integer"}}
 	b.exec(fmt.Sprintf("CREATE TABLE v AS SELECT * FROM (VALUES (1::BIGINT, repeat('Zoë,', %d), 7), (2, 'small', 8), (3, repeat('y', %d), NULL)) t(id, x, n)", size/5, size))
@@ -50,29 +51,10 @@ func TestLargeValues(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := &counter64{}
-		if _, err := serve.Encode(n, f, ans); err != nil || f != serve.FormatParquet && n.n < 2*size {
+		if _, err := serve.Encode(n, f, ans); err != nil || f != serve.FormatParquet && n.n < int64(2*size) {
 			t.Errorf("%s: %d bytes, %v", f, n.n, err)
 		}
 		_ = ans.Close()
-	}
-	// Above the limit.
-	for format, text := range map[string][]byte{
-		"csv":    append([]byte("id,x,n\n1,a,1\n2,"), append(bytes.Repeat([]byte("z"), 80<<20), ",1\n"...)...),
-		"ndjson": append([]byte("{\"id\":1,\"x\":\"a\"}\n{\"id\":2,\"x\":\""), append(bytes.Repeat([]byte("z"), 80<<20), "\"}\n"...)...),
-	} {
-		name := "large" + format
-		path := filepath.Join(r.dir, name, "data", name+"."+format)
-		if err := os.WriteFile(path, text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		res, err := r.node.Refresh(context.Background(), tester, mustName(t, "sales."+name), serve.RefreshRequest{Wait: true}, nil)
-		said := fmt.Sprint(err)
-		if err == nil {
-			said = res.Message
-		}
-		if res != nil && res.Outcome == serve.OutcomeCommitted || !strings.Contains(said, "longer than 72 MB") || !strings.Contains(said, "line 2") {
-			t.Errorf("%s: %.500s", format, said)
-		}
 	}
 }
 

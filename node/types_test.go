@@ -514,3 +514,49 @@ func sameJSON(t *testing.T, doc, lines []byte, cols []typeColumn) {
 		t.Errorf("%d rows in JSON, more in NDJSON", len(d.Rows))
 	}
 }
+
+// TestSumsOfBigints: the engine sums bigints as a HUGEINT, which Parquet has
+// not. A sum is a decimal or a fault, in an answer and in a product, and is the
+// same before and after files are written.
+func TestSumsOfBigints(t *testing.T) {
+	r := newRig(t)
+	b := newTypeBench(t)
+	b.exec("CREATE TABLE v AS SELECT i::BIGINT AS id, 9223372036854775807 AS big, i % 3 AS part FROM range(10) t(i)")
+	r.write(typeProduct("bigs", "parquet", []typeColumn{{name: "big", typ: "bigint"}, {name: "part", typ: "bigint"}}))
+	path := filepath.Join(r.dir, "bigs", "data", "bigs.parquet")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.exec("COPY v TO '" + path + "' (FORMAT parquet)")
+	r.apply("bigs", serve.OutcomeCommitted)
+	totals := strings.NewReplacer("sums", "totals", "shop", "bigs",
+		"{name: orders, logicalType: integer, physicalType: bigint, required: true}", "{name: part, logicalType: integer, physicalType: bigint, required: true, primaryKey: true, primaryKeyPosition: 1}",
+		`{name: value, logicalType: number, physicalType: "decimal(12,2)"}`, `{name: value, logicalType: number, physicalType: "numeric(38,0)"}`,
+		"SELECT count(*) AS orders, sum(price) AS value FROM", "SELECT part, sum(big) AS value FROM").Replace(sums) + "GROUP BY part\n"
+	r.write(totals)
+	r.apply("totals", serve.OutcomeCommitted)
+	const want = "0,36893488147419103228\n1,27670116110564327421\n2,27670116110564327421"
+	same := func(what string) {
+		t.Helper()
+		r.want("SELECT part, sum(big) FROM sales.bigs GROUP BY 1 ORDER BY 1", want)
+		r.want("SELECT part, value FROM insights.totals ORDER BY 1", want)
+		r.want("SELECT typeof(value), count(*) FROM insights.totals GROUP BY 1", `"DECIMAL(38,0)",3`)
+	}
+	same("new")
+	for _, n := range []string{"sales.bigs", "insights.totals"} {
+		if err := r.node.products[mustName(t, n)].store.Compact(context.Background(), true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	same("compacted")
+	// What 38 digits do not hold is a fault and no double.
+	if text, _, err := r.query("SELECT sum(value * 10000000000) * 1000000000 FROM insights.totals"); err == nil {
+		t.Errorf("a sum of too many digits is %s", text)
+	}
+	r.write(strings.Replace(totals, "sum(big) AS value", "sum(big)::HUGEINT * 4000000000000000000 AS value", 1))
+	res, err := r.node.Apply(context.Background(), tester, serve.ApplyRequest{Archive: r.pack("totals"), Dir: filepath.Join(r.dir, "totals")}, nil)
+	if err == nil && res.Outcome != serve.OutcomeRefused {
+		t.Errorf("a sum of too many digits is committed: %+v", res)
+	}
+	same("after a refusal")
+}

@@ -7,6 +7,7 @@
 #   TREES     syntax trees changed at random, with an eye on the files (200000)
 #   CRASHES   workers killed while they work, rest and start (1000)
 #   SUSTAINED length of the run at 50,000 changed rows a second (10m)
+#   TYPES     tables of drawn values through all formats (200)
 #   FUZZTIME  of each fuzz target (2m)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -27,6 +28,10 @@ echo "changed rows at a steady rate: ${SUSTAINED:=10m}"
 page=$(mktemp)
 go run ./bench -strict -only sustained -sustained "$SUSTAINED" -out "$page"
 rm -f "$page"
+echo "types: ${TYPES:=200} tables, values of 64 MB"
+WEFT_TYPES_SEEDS="$TYPES" WEFT_LARGE=1 go test -count=1 -timeout 3h -run 'TestTypes|TestLargeValues' ./node
+WEFT_LARGE=1 go test -count=1 -timeout 1h -run 'TestTooLongRows' ./ingest/files
+go test -count=1 -timeout 1h -run 'TestColumnsChangeAtRandom' ./store -columns 2000
 go test -count=1 -race -timeout 3h ./...
 go list ./... | while read -r pkg; do
   dir=$(go list -f '{{.Dir}}' "$pkg")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -224,11 +225,13 @@ func TestColumnsThatNeedAllRowsWrittenAreRefused(t *testing.T) {
 	}
 }
 
+var columnSeeds = flag.Uint64("columns", 6, "seeds of TestColumnsChangeAtRandom")
+
 // TestColumnsChangeAtRandom makes random histories of rows, columns, folds and
 // restarts: every kept cut stays what it was, and followers see each commit with
 // its own columns.
 func TestColumnsChangeAtRandom(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range *columnSeeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { columnsAtRandom(t, seed) })
 	}
 }

@@ -107,21 +107,27 @@ func (l *load) jsonColumns(ctx context.Context, g *group) error {
 // sampleJSON returns the inferred types of the bound columns and remembers what
 // keys there are.
 func (l *load) sampleJSON(ctx context.Context, g *group, careful bool) ([]contract.Type, error) {
-	n := sampleRows
+	n, depth := sampleRows, 1 // names alone: to guess the type of a long text takes the engine a minute
 	if careful {
 		n = -1
 	}
-	look := func() ([]ingest.Found, error) {
-		depth := -1
-		if g.long {
-			depth = 1 // to guess the type of a long text takes the engine a minute
+	if g.bound != nil {
+		if !slices.ContainsFunc(g.bound, func(b ingest.Binding) bool { return !b.Declared }) {
+			return make([]contract.Type, len(g.bound)), nil
 		}
+		depth = -1
+	}
+	look := func() ([]ingest.Found, error) {
 		return describe(ctx, l.r, g.json("", fmt.Sprintf("maximum_depth=%d", depth), fmt.Sprintf("sample_size=%d", n), "maximum_sample_files=1000", "union_by_name=true", "map_inference_threshold=-1", "ignore_errors="+ignorable(g.layout)))
 	}
 	found, err := look()
 	if tooLong(err) && !g.long {
 		g.long = true
 		found, err = look()
+	}
+	if tooLong(err) {
+		return nil, weft.Errorf(weft.KindInvalid, "read the source", l.r.Where(), "%s has a record that is longer than %d MB", g.place(), maxLong>>20).
+			WithHint("nothing was staged; a value has at most 64 MB")
 	}
 	if err != nil {
 		return nil, l.fault(err, g)
