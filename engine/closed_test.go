@@ -14,7 +14,7 @@ import (
 // becomes of it in a query. A name that a newer engine brings fails the test until
 // somebody has looked at it.
 func TestClosed(t *testing.T) {
-	const file = "testdata/gate/closed.txt"
+	const file = "testdata/closed.txt"
 	s := newParser(t)
 	var out strings.Builder
 	out.WriteString("# What the engine has by name besides functions (docs/functions.md), and what the gate makes of it.\n")
