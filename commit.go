@@ -48,6 +48,9 @@ type Header struct {
 	Positions   Positions     `json:"positions,omitempty"`
 	Verdict     *Verdict      `json:"verdict,omitempty"`
 	Tables      []TableChange `json:"tables,omitempty"`
+	// From is the head of the incarnation before, in the first commit of a new one;
+	// it is the commit that Previous names.
+	From *Point `json:"from,omitempty"`
 }
 
 // Cause says why a commit was made.
@@ -60,6 +63,7 @@ const (
 	CauseCode     Cause = "code" // changed SQL or contract
 	CauseRollback Cause = "rollback"
 	CauseRetire   Cause = "retire"
+	CauseRestore  Cause = "restore" // the first of a new incarnation
 )
 
 // Positions says how far each input was read when the commit was made, by port;

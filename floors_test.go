@@ -25,6 +25,7 @@ var floors = map[string]struct {
 	"engine":    {1, "DuckDB, and the only package that knows it"},
 	"store":     {2, "one product's journal, files and cuts"},
 	"records":   {2, "the node's own books in SQLite"},
+	"backup":    {3, "states of a node's data in one folder: it knows stores and books, and no verb"},
 	"ingest":    {4, "sources in"},
 	"transform": {4, "a product's SQL"},
 	"verify":    {4, "the contract's checks on a candidate"},

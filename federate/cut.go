@@ -1,7 +1,6 @@
 package federate
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -167,16 +166,7 @@ func (c *cutter) same(p Product, ref weft.CutRef) error {
 	if len(ref.HashPrefix) == 0 {
 		return nil
 	}
-	commit, err := p.Store.Commit(ref.Seq)
-	if err != nil {
-		return err
-	}
-	if commit.Incarnation != ref.Incarnation || !bytes.HasPrefix(commit.Hash[:], ref.HashPrefix) {
-		return weft.Errorf(weft.KindConflict, "read at the cut", p.Name.String()+ref.Seq.String(),
-			"the product's chain is not the one that the cut was taken from").
-			WithHint("the product was restored or made anew since; ask for a cut of today")
-	}
-	return nil
+	return p.Store.Same(ref.Incarnation, ref.Seq, ref.HashPrefix)
 }
 
 func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq, inCut bool) (*store.Snapshot, error) {

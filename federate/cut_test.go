@@ -260,7 +260,7 @@ func TestCutProof(t *testing.T) {
 		"another hash":        {weft.CutRef{Product: p.Name, Incarnation: c.Incarnation, Seq: 2, HashPrefix: other}, weft.KindConflict},
 		"the hash of another": {weft.CutRef{Product: p.Name, Incarnation: c.Incarnation, Seq: 1, HashPrefix: c.Hash[:8]}, weft.KindConflict},
 		"another life":        {weft.CutRef{Product: p.Name, Incarnation: c.Incarnation + 1, Seq: 2, HashPrefix: c.Hash[:8]}, weft.KindConflict},
-		"not yet there":       {weft.CutRef{Product: p.Name, Incarnation: c.Incarnation, Seq: 9, HashPrefix: c.Hash[:8]}, weft.KindNotFound},
+		"beyond the head":     {weft.CutRef{Product: p.Name, Incarnation: c.Incarnation, Seq: 9, HashPrefix: c.Hash[:8]}, weft.KindConflict},
 		"of something else":   {weft.CutRef{Product: weft.Name{Domain: "sales", Product: "stock"}, Seq: 1}, weft.KindInvalid},
 	} {
 		_, err := s.cutter("ann", weft.At{Cut: []weft.CutRef{x.ref}}).resolve(t.Context(), ref("sales.orders"))

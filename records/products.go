@@ -124,6 +124,7 @@ const (
 
 // Attempt is one try to load a product.
 type Attempt struct {
+	ID      string           `json:"id,omitempty"` // the id that the log's lines of it carry
 	Started time.Time        `json:"started"`
 	Ended   time.Time        `json:"ended"`
 	Outcome Outcome          `json:"outcome"`

@@ -1,11 +1,13 @@
 // Package run starts and stops things: a named task group, the clock, and the
-// Env (logger and clock) that constructors are handed. Nothing is global.
+// Env (logger, clock, metrics) that constructors are handed. Nothing is global.
 package run
 
 import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Clock tells the time. The real one is Wall; tests inject another.
@@ -23,9 +25,13 @@ func (Wall) Now() time.Time { return time.Now().UTC() }
 type Env struct {
 	Log   *slog.Logger
 	Clock Clock
+	// Metrics is where a part registers what it counts, once for each registry;
+	// nil counts for nobody.
+	Metrics prometheus.Registerer
 }
 
-// Quiet is an Env that logs nothing and uses the machine's clock.
+// Quiet is an Env that logs nothing, counts for nobody and uses the machine's
+// clock.
 func Quiet() Env {
 	return Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Clock: Wall{}}
 }

@@ -33,7 +33,8 @@ type change struct {
 // taken after. Where it fails nothing of c is kept and its staged files are
 // where they were, but for a disk that fails twice in a row. Calls wait for
 // each other.
-func (s *Store) Append(ctx context.Context, c Candidate) (weft.Commit, error) {
+func (s *Store) Append(ctx context.Context, c Candidate) (done weft.Commit, failed error) {
+	defer s.committed(ctx, time.Now(), &done, &failed)
 	if err := s.makeRoom(ctx); err != nil {
 		return weft.Commit{}, err
 	}
@@ -102,7 +103,7 @@ func (s *Store) reopenJournal(head weft.Commit) error {
 	if j.broken != nil {
 		return j.recover(head)
 	}
-	if a := j.active(); a == nil || a.end >= j.max || a.version < formatVersion {
+	if a := j.active(); a == nil || a.end >= j.max || a.version < formatVersion || !j.owns(a.info) {
 		return j.rotate(head)
 	}
 	return nil
@@ -345,7 +346,7 @@ func (s *Store) writeCommit(head weft.Commit, c Candidate, changes []*change) (w
 	commit := weft.Commit{Header: weft.Header{
 		ID: j.id, Product: j.product, Incarnation: j.inc, Seq: head.Seq + 1,
 		Time: s.nextTime(head), Previous: head.Hash, Cause: c.Cause, Contract: c.Contract, Folder: c.Folder,
-		Revision: c.Revision, Positions: c.Positions, Verdict: c.Verdict,
+		Revision: c.Revision, Positions: c.Positions, Verdict: c.Verdict, From: j.from(head),
 	}}
 	frames, schemas, err := s.encodeChanges(changes)
 	if err != nil {

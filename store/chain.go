@@ -24,7 +24,7 @@ func (c *chain) rel(s *segment) string { return filepath.Join("journal", filepat
 // segment walks one segment. Up to acknowledged, whatever cannot be read is a
 // fault; behind it, it is what a crash left.
 func (c *chain) segment(seg *segment, acknowledged int64) {
-	if c.man != nil && (seg.info.ID != c.man.ID || seg.info.Incarnation != c.man.Incarnation) {
+	if c.man != nil && !c.man.owns(seg.info) {
 		c.v.add(c.rel(seg), fileHeaderSize, "the segment belongs to another product or incarnation", "the commits in it cannot be read, and nothing can be committed")
 	}
 	if c.begun && !c.broken && (seg.info.First != c.head+1 || seg.info.Previous != c.link.Digest) {

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -24,7 +25,7 @@ const (
 // set, and lets go of what retention no longer keeps. Readers and the writer go
 // on meanwhile; calls wait for each other. What every kept cut reads stays the
 // same. Where it fails everything is as before.
-func (s *Store) Compact(ctx context.Context, force bool) error {
+func (s *Store) Compact(ctx context.Context, force bool) (failed error) {
 	s.compact.Lock()
 	defer s.compact.Unlock()
 	p, err := s.planFold(force)
@@ -32,6 +33,7 @@ func (s *Store) Compact(ctx context.Context, force bool) error {
 		return err
 	}
 	defer s.endFold(p)
+	defer s.folded(time.Now(), &failed)
 	if s.work(p) {
 		sess, err := s.session(ctx, "compact", max(1, runtime.NumCPU()/2))
 		if err != nil {

@@ -42,6 +42,21 @@ func (s *Store) Follow(ctx context.Context, from weft.Seq) iter.Seq2[Change, err
 	}
 }
 
+// FollowFrom is Follow for who kept the commit that it has seen last: it yields
+// KindConflict and nothing else where that commit is not one of this chain, so
+// that a follower stops at a fork or a restore instead of mixing two histories.
+func (s *Store) FollowFrom(ctx context.Context, last weft.Point) iter.Seq2[Change, error] {
+	return func(yield func(Change, error) bool) {
+		if last.Seq > 0 {
+			if err := s.Same(last.Incarnation, last.Seq, last.Hash[:]); err != nil {
+				yield(Change{}, err)
+				return
+			}
+		}
+		s.Follow(ctx, last.Seq)(yield)
+	}
+}
+
 func (s *Store) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

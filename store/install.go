@@ -27,6 +27,7 @@ func (s *Store) installFold(p *foldPlan) error {
 	before := s.allFiles()
 	s.man = *m
 	s.man.Tables = nil
+	s.manifest = b
 	for _, name := range p.order {
 		ft, t := p.tables[name], s.tables[name]
 		t.floor = ft.floor
@@ -50,7 +51,7 @@ func (s *Store) installFold(p *foldPlan) error {
 func (p *foldPlan) manifest(old *manifest) (*manifest, error) {
 	m := &manifest{
 		ID: old.ID, Product: old.Product, Incarnation: old.Incarnation, Created: old.Created,
-		Oldest: p.oldest, Checkpoint: p.at, History: p.history,
+		Oldest: p.oldest, Checkpoint: p.at, Lineage: old.Lineage, History: p.history,
 	}
 	for _, name := range p.order {
 		ft := p.tables[name]

@@ -30,6 +30,10 @@ type segmentInfo struct {
 	Previous    weft.Hash `json:"previous"` // hash of the commit before
 	Time        time.Time `json:"time"`     // time of the commit before
 	Length      int64     `json:"length"`   // where the segment before ends; what is behind was never acknowledged
+
+	// From is the head of the incarnation before, in segments that were started
+	// before this one had a commit.
+	From *weft.Point `json:"from,omitempty"`
 }
 
 // segment is one file of the journal.
@@ -218,7 +222,7 @@ func (j *journal) drop(n uint32) error {
 func (j *journal) rotate(head weft.Commit) (err error) {
 	info := segmentInfo{
 		ID: j.id, Product: j.product, Incarnation: j.inc, Segment: 1,
-		First: head.Seq + 1, Previous: head.Hash, Time: head.Time,
+		First: head.Seq + 1, Previous: head.Hash, Time: head.Time, From: j.from(head),
 	}
 	if a := j.active(); a != nil {
 		info.Segment = a.info.Segment + 1

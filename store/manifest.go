@@ -40,6 +40,9 @@ type manifest struct {
 	Oldest      weft.Seq        `json:"oldest"`     // the oldest cut that can be read; 0 is before the first
 	Checkpoint  checkpoint      `json:"checkpoint"` // how far the tables below go
 	Tables      []manifestTable `json:"tables,omitempty"`
+	// Lineage are the heads at which earlier incarnations ended, oldest first: the
+	// chain goes on from the last of them.
+	Lineage []weft.Point `json:"lineage,omitempty"`
 	// History are files that no table needs any more and that followers do.
 	History []*dataFile `json:"history,omitempty"`
 

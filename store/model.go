@@ -33,6 +33,7 @@ type Config struct {
 	Sessions    engine.Sessions // where compaction runs its COPY
 	Temp        string          // folder that compaction may spill to
 	Background  chan struct{}   // slots that stores share for holding files in the background; nil is no limit
+	Metrics     *Metrics        // what the stores of the process count together; nil counts for nobody
 	Env         run.Env
 }
 

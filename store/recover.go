@@ -168,7 +168,7 @@ func (s *Store) openSegments(numbers []uint32, markSegment uint32) error {
 // takeSegment puts a segment behind those that there are.
 func (s *Store) takeSegment(seg *segment) error {
 	j := s.journal
-	if seg.info.ID != s.man.ID || seg.info.Incarnation != s.man.Incarnation {
+	if !s.man.owns(seg.info) {
 		return corrupt(seg.path, fileHeaderSize, "the segment belongs to another product or incarnation")
 	}
 	if n := len(j.segments); n > 0 {
@@ -239,7 +239,8 @@ func (s *Store) replay(ctx context.Context, markSegment uint32, markLength int64
 	cp := s.man.Checkpoint
 	s.head = weft.Commit{Hash: cp.Hash}
 	if cp.Seq > 0 {
-		s.head.Header = weft.Header{ID: s.man.ID, Product: s.man.Product, Incarnation: s.man.Incarnation, Seq: cp.Seq, Time: cp.Time}
+		s.head.Header = weft.Header{Product: s.man.Product, Seq: cp.Seq, Time: cp.Time}
+		s.head.ID, s.head.Incarnation = s.man.chainAt(cp.Seq)
 	}
 	all := s.journal.segments
 	segs := slices.DeleteFunc(slices.Clone(all), func(g *segment) bool { return g.info.Segment < cp.Segment })

@@ -88,6 +88,9 @@ func (c Config) normal() (Config, error) {
 			*d.v = d.def
 		}
 	}
+	if c.Metrics == nil {
+		c.Metrics = NewMetrics(nil)
+	}
 	if c.Env.Clock == nil || c.Env.Log == nil {
 		quiet := run.Quiet()
 		if c.Env.Clock == nil {
@@ -105,7 +108,10 @@ func (c Config) normal() (Config, error) {
 // does not verify is KindCorrupt. A folder that another process has open is
 // KindConflict.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
-	return open(ctx, cfg, disk{})
+	if cfg.Metrics == nil {
+		return open(ctx, cfg, disk{})
+	}
+	return open(ctx, cfg, timedDisk{seconds: cfg.Metrics.syncSeconds})
 }
 
 func open(ctx context.Context, cfg Config, fsys fileSystem) (*Store, error) {
@@ -189,10 +195,14 @@ func (s *Store) Head() weft.Point {
 }
 
 func (s *Store) point(c weft.Commit) weft.Point {
-	return weft.Point{
+	p := weft.Point{
 		Product: s.journal.product, ID: s.journal.id, Incarnation: s.journal.inc,
 		Seq: c.Seq, Hash: c.Hash, Time: c.Time,
 	}
+	if c.Seq > 0 { // a commit from before a restore is what it was
+		p.ID, p.Incarnation = c.ID, c.Incarnation
+	}
+	return p
 }
 
 // Last returns the whole last commit, false before the first.
