@@ -29,3 +29,11 @@ const (
 	StateRetired         State = "retired"
 	StateDamaged         State = "damaged" // stored bytes are not what was written; what is whole can be read
 )
+
+// States lists all states.
+func States() []State {
+	return []State{
+		StateEmpty, StateLoading, StateFresh, StateLate, StateRefused, StatePaused, StateSourceLost,
+		StateUpstreamStopped, StateUnreachable, StateRetired,
+	}
+}

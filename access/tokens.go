@@ -24,9 +24,10 @@ type Scope string
 
 // The scopes. Each is a whole; only admin includes the others.
 const (
-	ScopeRead  Scope = "read"  // ask questions and look at products
-	ScopeApply Scope = "apply" // apply folders, for CI, and nothing else
-	ScopeAdmin Scope = "admin" // everything
+	ScopeRead    Scope = "read"    // ask questions and look at products
+	ScopeApply   Scope = "apply"   // apply folders, for CI, and nothing else
+	ScopeMetrics Scope = "metrics" // read what the node counts, and nothing else
+	ScopeAdmin   Scope = "admin"   // everything
 )
 
 // prefix makes a leaked token easy to find in a log or a repository.
@@ -43,16 +44,23 @@ type Identity struct {
 type Tokens struct {
 	books *records.Books
 	clock run.Clock
-	local weft.Hash // digest of the local administrator's token
 
-	mu   sync.Mutex
-	used map[string]time.Time // when the use of a token was last written down
+	mu    sync.Mutex
+	local weft.Hash            // digest of the local administrator's token
+	used  map[string]time.Time // when the use of a token was last written down
 }
 
 // NewTokens returns the tokens kept in books; local is the text of the data
 // folder's own token (see LocalToken).
 func NewTokens(books *records.Books, clock run.Clock, local string) *Tokens {
 	return &Tokens{books: books, clock: clock, local: digest(local), used: map[string]time.Time{}}
+}
+
+// SetLocal takes another token as the data folder's own: the one before ends.
+func (t *Tokens) SetLocal(token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.local = digest(token)
 }
 
 // LocalToken reads the administrator's token from path, making it where there is
@@ -98,7 +106,10 @@ func (t *Tokens) Authenticate(ctx context.Context, token string) (Identity, erro
 		return Identity{}, denied
 	}
 	d := digest(token)
-	if d == t.local { // digests: the time to compare says nothing about the token
+	t.mu.Lock()
+	local := t.local
+	t.mu.Unlock()
+	if d == local { // digests: the time to compare says nothing about the token
 		return Identity{
 			Subject: weft.Subject{Kind: weft.SubjectPerson, ID: "local administrator"},
 			Token:   "local",
@@ -145,12 +156,12 @@ func (t *Tokens) Create(ctx context.Context, name string, scopes []Scope, expire
 		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, "", "a token wants a name of 1 to 100 characters").WithHint("name who uses it, such as ci-sales")
 	}
 	if len(scopes) == 0 {
-		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "a token wants at least one scope").WithHint("the scopes are read, apply and admin")
+		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "a token wants at least one scope").WithHint("the scopes are read, apply, metrics and admin")
 	}
 	rec := records.Token{Name: name, Created: t.clock.Now(), Expires: expires}
 	for _, s := range scopes {
-		if s != ScopeRead && s != ScopeApply && s != ScopeAdmin {
-			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "there is no scope %q", string(s)).WithHint("the scopes are read, apply and admin")
+		if s != ScopeRead && s != ScopeApply && s != ScopeMetrics && s != ScopeAdmin {
+			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "there is no scope %q", string(s)).WithHint("the scopes are read, apply, metrics and admin")
 		}
 		rec.Scopes = append(rec.Scopes, string(s))
 	}

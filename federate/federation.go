@@ -45,7 +45,7 @@ type Config struct {
 
 // Federation answers questions. Safe for concurrent use.
 type Federation struct {
-	cfg      Config
+	cfg      atomic.Pointer[Config]
 	sessions engine.Sessions
 	products Products
 	env      run.Env
@@ -59,12 +59,19 @@ const memoBytes = 16 << 20
 
 // New makes a Federation; it touches nothing.
 func New(cfg Config, sessions engine.Sessions, products Products, env run.Env) *Federation {
+	f := &Federation{
+		sessions: sessions, products: products, env: env.Named("federate"), memo: engine.NewMemo(memoBytes),
+	}
+	f.Limit(cfg)
+	return f
+}
+
+// Limit changes what questions may use; those that run keep what they have.
+func (f *Federation) Limit(cfg Config) {
 	if cfg.Slice <= 0 {
 		cfg.Slice = 200 * time.Millisecond
 	}
-	return &Federation{
-		cfg: cfg, sessions: sessions, products: products, env: env.Named("federate"), memo: engine.NewMemo(memoBytes),
-	}
+	f.cfg.Store(&cfg)
 }
 
 // Waiting is the number of questions that wait for their turn.
@@ -87,10 +94,11 @@ func cancelled(ctx context.Context) error {
 func (f *Federation) session(ctx context.Context, q weft.Question, lane engine.Lane) (engine.Session, error) {
 	f.waiting.Add(1)
 	defer f.waiting.Add(-1)
+	cfg := f.cfg.Load()
 	return f.sessions.Session(ctx, engine.SessionConfig{
 		Name: "query", Lane: lane, Who: string(q.Subject.Kind) + " " + q.Subject.ID,
-		Read: []string{f.cfg.Data}, Leave: true, Memory: lowered(f.cfg.Memory, q.Limits.Memory), Threads: threads(f.cfg.Threads, q.Limits.Threads),
-		Temp: f.cfg.Temp, TempBytes: f.cfg.TempBytes, Ordered: true,
+		Read: []string{cfg.Data}, Leave: true, Memory: lowered(cfg.Memory, q.Limits.Memory), Threads: threads(cfg.Threads, q.Limits.Threads),
+		Temp: cfg.Temp, TempBytes: cfg.TempBytes, Ordered: true,
 	})
 }
 

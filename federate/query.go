@@ -16,7 +16,7 @@ import (
 // turn, and streams the rows from a worker. The deadline runs from now to the last
 // row.
 func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
-	deadline := f.cfg.Deadline
+	deadline := f.cfg.Load().Deadline
 	if d := q.Limits.Deadline; d > 0 && (deadline == 0 || d < deadline) {
 		deadline = d
 	}
@@ -146,7 +146,7 @@ func (a *asking) start(ctx context.Context, st engine.Statement, lane engine.Lan
 	if lane == engine.LaneHeavy {
 		return s.Query(ctx, st)
 	}
-	t := startSlice(ctx, a.f.cfg.Slice, s)
+	t := startSlice(ctx, a.f.cfg.Load().Slice, s)
 	a.atEnd(t.stop)
 	rows, err := s.Query(t.ctx, st)
 	if !t.begun() {

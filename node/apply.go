@@ -15,6 +15,7 @@ import (
 	"weft"
 	"weft/contract"
 	"weft/records"
+	"weft/run"
 	"weft/serve"
 )
 
@@ -33,11 +34,11 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 		res.Outcome, res.Message = serve.OutcomeFaults, "the folder has faults; nothing was changed"
 		return res, nil
 	}
-	if err := n.cfg.holds(f.Name.Domain); err != nil {
+	if err := n.conf().holds(f.Name.Domain); err != nil {
 		return nil, err
 	}
 	if r.Env == "" {
-		r.Env = n.cfg.Env
+		r.Env = n.conf().Env
 	}
 	if err := n.checkServers(f, r.Env); err != nil {
 		return nil, err
@@ -61,6 +62,11 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 		res.Message = fmt.Sprintf("nothing was changed: readers of version %s may fail on it", before.Version)
 		return res, nil
 	}
+	end, err := n.work.begin("apply the folder", f.Name.String())
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	if r.DryRun {
 		res.Outcome, res.Message = serve.OutcomePlanned, "nothing was changed: this was a dry run"
 		return res, nil
@@ -253,7 +259,12 @@ func (n *Node) Refresh(ctx context.Context, _ weft.Subject, name weft.Name, r se
 	if err := p.canLoad(); err != nil {
 		return nil, err
 	}
-	req := request{cause: weft.CauseLoad, progress: progress}
+	end, err := n.work.begin("refresh", name.String())
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	req := request{cause: weft.CauseLoad, progress: progress, by: run.LogValue(ctx, logRequest)}
 	if r.From != nil || r.To != nil {
 		req.window = &window{r.From, r.To}
 	}

@@ -44,6 +44,9 @@ type Config struct {
 	IdleAfter time.Duration // a product that is not used for so long is closed, default 5 minutes
 	IdleOpen  int           // products that stay open though nobody uses them, default 32
 
+	Drain       time.Duration // longest wait for what runs when the node stops, default 25 seconds
+	OpenMetrics bool          // /metrics needs no token
+
 	TailRows  int64         // see store.Config
 	KeepFor   time.Duration // see store.Config
 	KeepBytes int64         // see store.Config
@@ -51,6 +54,10 @@ type Config struct {
 	// Private are further files that no source may read, such as that of the
 	// secrets; the data folder and the TLS key are so by themselves.
 	Private []string
+
+	// Reread reads the configuration again for Reload; nil where that cannot be.
+	Reread func() (*Reread, error)
+
 	Secrets func(string) (string, bool) // values of ${VAR}; nil knows none
 
 	RunEnv run.Env
@@ -89,6 +96,7 @@ func (c Config) WithDefaults() Config {
 	if c.IdleOpen == 0 {
 		c.IdleOpen = idleOpen
 	}
+	def((*int64)(&c.Drain), int64(25*time.Second)) // the whole stop has 30
 	if c.Concurrency == 0 {
 		c.Concurrency = 2 * runtime.NumCPU()
 	}
@@ -107,6 +115,7 @@ func (c Config) WithDefaults() Config {
 	if c.RunEnv.Log == nil {
 		c.RunEnv = run.Quiet()
 	}
+	c.RunEnv.Log = run.Lined(c.RunEnv.Log)
 	return c
 }
 
@@ -148,6 +157,7 @@ func (c Config) Validate() error {
 		{"disk.reserve", c.DiskReserve},
 		{"idleAfter", int64(c.IdleAfter)},
 		{"idleOpen", int64(c.IdleOpen)},
+		{"drain", int64(c.Drain)},
 	} {
 		if n.v < 0 {
 			bad(n.key, "%d is below zero", n.v)

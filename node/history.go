@@ -71,7 +71,7 @@ func (n *Node) Quarantine(ctx context.Context, _ weft.Subject, name weft.Name, l
 		return nil, err
 	}
 	s, err := n.pool.Session(ctx, engine.SessionConfig{
-		Name: "quarantine", Read: []string{n.cfg.productDir(p.record().ID)}, Memory: n.cfg.Memory, Threads: 1,
+		Name: "quarantine", Read: []string{n.cfg.productDir(p.record().ID)}, Memory: n.conf().Memory, Threads: 1,
 	})
 	if err != nil {
 		return nil, err

@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/unix"
 
@@ -34,24 +36,31 @@ type Node struct {
 	env     run.Env
 	started time.Time
 
-	lock     *os.File
-	books    *records.Books
-	token    string
-	tokens   *access.Tokens
-	pool     *engine.Pool
-	reader   *federate.Federation
-	readers  ingest.Drivers
-	server   *http.Server
-	loads    *semaphore.Weighted // loads at once
-	stageSeq counter
-	holding  chan struct{} // one product at a time holds its files in the background
-	shelf    shelf
-	sched    schedule
-	watch    watch
+	lock      *os.File
+	books     *records.Books
+	token     string
+	tokens    *access.Tokens
+	pool      *engine.Pool
+	reader    *federate.Federation
+	readers   ingest.Drivers
+	server    *http.Server
+	loads     *semaphore.Weighted    // loads at once
+	now       atomic.Pointer[Config] // what holds now of the configuration
+	reloading sync.Mutex
+	work      work // what runs, for a stop to wait for
+	count     *counts
+	stored    *store.Metrics // of all products
+	registry  *prometheus.Registry
+	stageSeq  counter
+	holding   chan struct{} // one product at a time holds its files in the background
+	shelf     shelf
+	sched     schedule
+	watch     watch
 
 	mu       sync.RWMutex
 	products map[weft.Name]*product
-	running  *run.Group // set while Run runs
+	running  *run.Group      // set while Run runs
+	loading  context.Context // what loads live in: it outlives running's, so that they may end
 	closed   bool
 }
 
@@ -61,10 +70,15 @@ func New(cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	return &Node{
-		cfg: cfg, env: cfg.RunEnv.Named("node"), products: map[weft.Name]*product{},
-		holding: make(chan struct{}, 1), shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads),
-	}, nil
+	n := &Node{
+		products: map[weft.Name]*product{}, holding: make(chan struct{}, 1), registry: prometheus.NewRegistry(),
+		shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads),
+	}
+	cfg.RunEnv.Metrics = n.registry // each node has its own
+	n.cfg, n.env = cfg, cfg.RunEnv.Named("node")
+	n.now.Store(&cfg)
+	n.count, n.stored = newCounts(n.registry, cfg.Version), store.NewMetrics(n.registry)
+	return n, nil
 }
 
 // Open takes the data folder, which a second node is refused, lists the products
@@ -75,6 +89,35 @@ func (n *Node) Open(ctx context.Context) (err error) {
 			_ = n.Close()
 		}
 	}()
+	if err := n.openData(ctx); err != nil {
+		return err
+	}
+	n.server, err = http.New(http.Config{
+		Addr: n.cfg.Listen, CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, Hosts: n.cfg.Hosts, Version: n.cfg.Version,
+		OpenMetrics: n.cfg.OpenMetrics,
+	}, n.backend(), n.cfg.RunEnv)
+	if err != nil {
+		return err
+	}
+	if err := n.server.Open(ctx); err != nil {
+		return err
+	}
+	n.registry.MustRegister(&gauges{n: n})
+	return n.writeAddress()
+}
+
+// OpenStopped takes the data folder without answering anybody: for work on a node
+// that does not run. Run must not be called after it.
+func (n *Node) OpenStopped(ctx context.Context) error {
+	if err := n.openData(ctx); err != nil {
+		_ = n.Close()
+		return err
+	}
+	return nil
+}
+
+// openData takes the data folder and lists the products.
+func (n *Node) openData(ctx context.Context) (err error) {
 	n.started = n.env.Clock.Now()
 	if err := n.takeFolder(); err != nil {
 		return err
@@ -91,23 +134,8 @@ func (n *Node) Open(ctx context.Context) (err error) {
 	}, n.cfg.RunEnv)
 	n.loads = semaphore.NewWeighted(int64(n.cfg.Loads))
 	n.readers = Drivers()
-	n.reader = federate.New(federate.Config{
-		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: n.cfg.Memory, TempBytes: n.cfg.TempBytes,
-		Threads: n.cfg.Threads, Deadline: n.cfg.Deadline,
-	}, n.pool, visibleProducts{n}, n.cfg.RunEnv)
-	if err := n.openProducts(ctx); err != nil {
-		return err
-	}
-	n.server, err = http.New(http.Config{
-		Addr: n.cfg.Listen, CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, Hosts: n.cfg.Hosts, Version: n.cfg.Version,
-	}, n.backend(), n.cfg.RunEnv)
-	if err != nil {
-		return err
-	}
-	if err := n.server.Open(ctx); err != nil {
-		return err
-	}
-	return n.writeAddress()
+	n.reader = federate.New(n.limits(n.cfg), n.pool, visibleProducts{n}, n.cfg.RunEnv)
+	return n.openProducts(ctx)
 }
 
 // takeFolder makes the data folder, locks it, and clears what an interrupted
@@ -218,6 +246,13 @@ func (n *Node) writeAddress() error {
 	return os.Rename(tmp, n.cfg.path("node.json"))
 }
 
+// Running reports whether Run has begun to answer and has not ended.
+func (n *Node) Running() bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.running != nil && !n.closed
+}
+
 // URL is where the API is.
 func (n *Node) URL() string { return n.server.URL() }
 
@@ -233,7 +268,11 @@ func (n *Node) Upgraded() string {
 }
 
 // Token is the local administrator's token.
-func (n *Node) Token() string { return n.token }
+func (n *Node) Token() string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.token
+}
 
 // Backend is what doors and embedding programs speak to.
 func (n *Node) Backend() serve.Backend { return n.backend() }
@@ -241,15 +280,17 @@ func (n *Node) Backend() serve.Backend { return n.backend() }
 // Run serves and loads until ctx ends, then drains.
 func (n *Node) Run(ctx context.Context) error {
 	g := run.NewGroup(ctx)
-	// The workers outlive the door: a question that is being answered when ctx
-	// ends is answered to its end.
+	// The workers outlive the door, and loads the loops that began them: what is
+	// being answered or loaded when ctx ends is ended, within the time to drain.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	loading, cutOff := context.WithCancel(working)
+	defer cutOff()
 	workers := run.NewGroup(working)
 	workers.Go("workers", n.pool.Run)
-	g.Go("api", n.server.Run)
+	g.Go("api", func(ctx context.Context) error { return n.serve(ctx, cutOff) })
 	n.mu.Lock()
-	n.running = g
+	n.running, n.loading = g, loading
 	for _, p := range n.products {
 		n.sched.at(p, n.firstRead(p))
 	}
@@ -350,6 +391,6 @@ func (n *Node) storeConfig(rec records.Product) store.Config {
 	return store.Config{
 		Dir: n.cfg.productDir(rec.ID), ID: rec.ID, Product: rec.Name,
 		TailRows: n.cfg.TailRows, KeepFor: n.cfg.KeepFor, KeepBytes: n.cfg.KeepBytes,
-		Sessions: n.pool, Temp: n.cfg.path("tmp"), Background: n.holding, Env: n.cfg.RunEnv,
+		Sessions: n.pool, Temp: n.cfg.path("tmp"), Background: n.holding, Metrics: n.stored, Env: n.cfg.RunEnv,
 	}
 }

@@ -34,11 +34,20 @@ type rig struct {
 	node *Node
 	stop func()
 	tune func(*Config) // what the test wants to be otherwise, nil for nothing
+
+	cancel context.CancelFunc // tells the node to stop
+	done   chan error         // of its Run
 }
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir()}
+	return newRigWith(t, nil)
+}
+
+// newRigWith is newRig with another configuration.
+func newRigWith(t *testing.T, tune func(*Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, dir: t.TempDir(), tune: tune}
 	r.start()
 	return r
 }
@@ -66,7 +75,7 @@ func (r *rig) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	r.node = n
+	r.node, r.cancel, r.done = n, cancel, done
 	r.stop = func() {
 		cancel()
 		if err := <-done; err != nil {

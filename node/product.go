@@ -17,6 +17,7 @@ import (
 	"weft"
 	"weft/contract"
 	"weft/records"
+	"weft/run"
 	"weft/serve"
 	"weft/store"
 )
@@ -55,6 +56,7 @@ type request struct {
 	cause    weft.Cause
 	window   *window
 	progress serve.Progress
+	by       string        // id of the API's request that asks, empty where none does
 	done     chan<- loaded // nil where nobody waits
 }
 
@@ -100,7 +102,7 @@ func (p *product) wake(cause weft.Cause) {
 // load asks for a load and waits for its end.
 func (p *product) load(ctx context.Context, r request) loaded {
 	done := make(chan loaded, 1)
-	r.done = done
+	r.done, r.by = done, run.LogValue(ctx, logRequest)
 	if err := p.enqueue(r); err != nil {
 		return loaded{err: err}
 	}

@@ -113,8 +113,8 @@ func (l *load) lazySession() error {
 	cfg := engine.SessionConfig{
 		Name: "load " + l.folder.Name.String(), Write: l.stage,
 		Read:   []string{l.p.node.cfg.productDir(l.rec.ID), l.stage},
-		Memory: l.p.node.cfg.LoadMemory, Threads: l.p.node.cfg.Threads,
-		Temp: l.p.node.cfg.path("tmp"), TempBytes: l.p.node.cfg.TempBytes,
+		Memory: l.p.node.conf().LoadMemory, Threads: l.p.node.conf().Threads,
+		Temp: l.p.node.cfg.path("tmp"), TempBytes: l.p.node.conf().TempBytes,
 	}
 	dir, err := l.p.dir()
 	if err != nil {
@@ -128,7 +128,7 @@ func (l *load) lazySession() error {
 		if err != nil {
 			return err
 		}
-		more, err := l.p.node.readers.Locations(s, dir, l.p.node.cfg.Secrets)
+		more, err := l.p.node.readers.Locations(s, dir, l.p.node.conf().Secrets)
 		if err != nil {
 			return err
 		}
@@ -173,7 +173,7 @@ func (l *load) readSource(ctx context.Context, x *input) error {
 	}
 	req := ingest.Request{
 		Product: l.folder.Name, Port: x.port, Server: x.server, Tables: wants, Position: at, Dir: dir,
-		Stage: filepath.Join(l.stage, x.port.Name), Session: l.session, Lookup: l.p.node.cfg.Secrets, Private: l.p.node.cfg.owns,
+		Stage: filepath.Join(l.stage, x.port.Name), Session: l.session, Lookup: l.p.node.conf().Secrets, Private: l.p.node.conf().owns,
 		Progress: l.progress, Env: l.p.node.cfg.RunEnv,
 	}
 	if w := l.req.window; w != nil {

@@ -2,11 +2,13 @@ package node
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"time"
 
 	"weft"
 	"weft/records"
+	"weft/run"
 )
 
 // When sources are read: the frequency of the contract's SLA, else when a local
@@ -129,7 +131,7 @@ func (p *product) enqueue(r request) error {
 	g := p.node.running
 	p.node.mu.RUnlock()
 	if g != nil && g.Context().Err() != nil {
-		return weft.Errorf(weft.KindUnavailable, "load", p.name().String(), "the node is stopping").WithHint("ask again when it has started")
+		return stoppingError("load", p.name().String())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -166,9 +168,9 @@ func (p *product) workOff(ctx context.Context) {
 		p.mu.Unlock()
 		var l loaded
 		if ctx.Err() != nil {
-			l.err = &weft.Error{Op: "load", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: ctx.Err()}
+			l.err = stoppingError("load", p.name().String())
 		} else {
-			l = p.attempt(ctx, r)
+			l = p.attempt(p.node.loading, r)
 		}
 		if r.done != nil {
 			r.done <- l
@@ -205,6 +207,11 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 	if err := p.canLoad(); err != nil {
 		return loaded{err: err}
 	}
+	end, err := p.node.work.begin("load", p.name().String())
+	if err != nil {
+		return loaded{err: err}
+	}
+	defer end()
 	if err := p.node.room("load", p.name().String()); err != nil {
 		return loaded{err: err} // no fault of the product: it is not written down as one
 	}
@@ -218,7 +225,11 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 	p.mu.Lock()
 	p.busy, p.waiting = true, false
 	p.mu.Unlock()
-	a := records.Attempt{Started: p.node.env.Clock.Now()}
+	a := records.Attempt{ID: run.NewID(), Started: p.node.env.Clock.Now()}
+	ctx = run.WithLog(ctx, slog.String(logLoad, a.ID))
+	if r.by != "" {
+		ctx = run.WithLog(ctx, slog.String(logRequest, r.by))
+	}
 	l := p.flow(ctx, r, &a)
 	a.Ended = p.node.env.Clock.Now()
 	a.Verdict, a.Notes = l.verdict, l.notes
@@ -251,14 +262,15 @@ func (p *product) finish(ctx context.Context, a records.Attempt) {
 	}
 	id := p.rec.ID
 	p.mu.Unlock()
+	p.node.count.load(a)
 	log := p.node.env.Log.With("product", p.name().String(), "outcome", string(a.Outcome), "seconds", a.Ended.Sub(a.Started).Seconds())
 	switch {
 	case a.Error != "":
-		log.Warn("load", "error", a.Error)
+		log.WarnContext(ctx, "load", "error", a.Error)
 	case a.Outcome == records.Unchanged:
-		log.Debug("load")
+		log.DebugContext(ctx, "load")
 	default:
-		log.Info("load", "seq", uint64(a.Seq), "rows", a.Rows)
+		log.InfoContext(ctx, "load", "seq", uint64(a.Seq), "rows", a.Rows)
 	}
 	if ctx.Err() == nil { // a load that the node's end broke off says nothing of the product
 		if err := p.node.books.PutAttempt(context.WithoutCancel(ctx), id, a); err != nil {

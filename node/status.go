@@ -16,17 +16,7 @@ import (
 )
 
 func (n *Node) backend() serve.Backend {
-	return serve.Backend{Querier: n.reader, Products: n, Owner: n, Lifecycle: n, Node: n, Tokens: n}
-}
-
-// Ready is nil when the node answers questions.
-func (n *Node) Ready(context.Context) error {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	if n.running == nil || n.closed {
-		return weft.Errorf(weft.KindUnavailable, "be ready", "", "the node is starting or stopping")
-	}
-	return nil
+	return serve.Backend{Querier: questions{n}, Products: n, Owner: n, Lifecycle: n, Node: n, Tokens: n, Upkeep: n, Metrics: n.registry}
 }
 
 // List gives every product, by address.
@@ -50,7 +40,7 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 	}
 	live, idle := n.pool.Workers()
 	st := &serve.NodeStatus{
-		Name: n.cfg.Name, Domains: n.domains(), Version: n.cfg.Version, Env: n.cfg.Env, Started: n.started,
+		Name: n.conf().Name, Domains: n.domains(), Version: n.cfg.Version, Env: n.conf().Env, Started: n.started,
 		Address: n.URL(), Products: list,
 		Workers: serve.WorkerStatus{
 			Running: live - idle, Idle: idle, Waiting: n.reader.Waiting(), Memory: n.cfg.AllMemory,
@@ -60,14 +50,14 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	st.Memory = int64(m.Sys - m.HeapReleased)
-	if err := n.room("take in data", n.cfg.Name); err != nil {
+	if err := n.room("take in data", n.conf().Name); err != nil {
 		st.Todo = err.Error() + ": " + weft.HintOf(err)
 	}
 	return st, nil
 }
 
 func (n *Node) domains() []string {
-	ds := slices.Clone(n.cfg.Domains)
+	ds := slices.Clone(n.conf().Domains)
 	for _, p := range n.all() {
 		if !slices.Contains(ds, p.name().Domain) {
 			ds = append(ds, p.name().Domain)

@@ -14,6 +14,7 @@ import (
 
 	"weft"
 	"weft/access"
+	"weft/backup"
 	"weft/records"
 	"weft/store"
 )
@@ -53,6 +54,9 @@ var secrets = []string{"token", "books.db", "books.db-wal"}
 func VerifyFolder(ctx context.Context, dir string) (*Verification, error) {
 	const op = "verify the data in"
 	r := &Verification{Folder: dir, Faults: []Finding{}, Notes: []Finding{}}
+	if backup.Is(dir) {
+		return r, r.backup(ctx, dir)
+	}
 	if _, err := os.Stat(filepath.Join(dir, "products")); err != nil {
 		if _, err := os.Stat(filepath.Join(dir, "journal")); err == nil {
 			r.product(ctx, dir, nil)
@@ -82,6 +86,19 @@ func VerifyFolder(ctx context.Context, dir string) (*Verification, error) {
 	r.others(dir)
 	r.products(ctx, dir, products, len(faults) == 0)
 	return r, ctx.Err()
+}
+
+// backup checks a backup folder: every state in it.
+func (r *Verification) backup(ctx context.Context, dir string) error {
+	found, err := backup.Verify(ctx, dir)
+	if err != nil {
+		return err
+	}
+	r.Products, r.Files, r.Bytes = found.Products, found.Files, found.Bytes
+	for _, f := range found.Findings {
+		r.add(dir, f)
+	}
+	return nil
 }
 
 func (r *Verification) add(dir string, f store.Finding) {

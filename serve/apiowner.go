@@ -131,9 +131,10 @@ type Scope string
 
 // The scopes of tokens.
 const (
-	ScopeRead  Scope = "read"  // ask and look
-	ScopeApply Scope = "apply" // apply folders and see the status, nothing else: for CI
-	ScopeAdmin Scope = "admin" // everything
+	ScopeRead    Scope = "read"    // ask and look
+	ScopeApply   Scope = "apply"   // apply folders and see the status, nothing else: for CI
+	ScopeMetrics Scope = "metrics" // read /metrics, nothing else: for a watching service
+	ScopeAdmin   Scope = "admin"   // everything
 )
 
 // Identity is whose token a request brought.
@@ -161,7 +162,7 @@ func (i *Identity) May(any ...Scope) bool {
 // TokenRequest asks for a token.
 type TokenRequest struct {
 	Name    string     `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_.-]*$" doc:"how the token is called in lists and logs"`
-	Scopes  []Scope    `json:"scopes" minItems:"1" doc:"read, apply, admin"`
+	Scopes  []Scope    `json:"scopes" minItems:"1" doc:"read, apply, metrics, admin"`
 	Expires *time.Time `json:"expires,omitempty" doc:"never where it is absent"`
 }
 

@@ -3,6 +3,8 @@ package serve
 import (
 	"context"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weft"
 )
 
@@ -16,6 +18,9 @@ type Backend struct {
 	Lifecycle Lifecycle
 	Node      Node
 	Tokens    Tokens
+	Upkeep    Upkeep
+	// Metrics is what the node counts; nil where it counts nothing.
+	Metrics prometheus.Gatherer
 }
 
 // Products tells consumers what there is. A product that s may not know of is
@@ -62,9 +67,9 @@ type Lifecycle interface {
 type Node interface {
 	// Status gives the node and every product in one table.
 	Status(ctx context.Context, s weft.Subject) (*NodeStatus, error)
-	// Ready is nil when the node answers questions; it is asked without a token,
-	// so its error names no product.
-	Ready(ctx context.Context) error
+	// Ready says whether the node takes questions and loads; it is asked without
+	// a token, so it names no product.
+	Ready(ctx context.Context) Readiness
 }
 
 // Tokens says who asks.

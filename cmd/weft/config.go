@@ -37,11 +37,15 @@ type settings struct {
 	Spill       int64
 	DiskReserve int64
 
+	OpenMetrics bool
+
 	LogLevel, LogFormat string
 
 	// from says where each option that is not at its default was set, by key:
 	// "weft.yaml:3", "WEFT_LISTEN", "--listen".
 	from map[string]string
+	// text is what each option was set to, by key, as it was written.
+	text map[string]string
 }
 
 // option describes one setting, once: flags, WEFT_* variables, weft.yaml, help,
@@ -52,6 +56,17 @@ type option struct {
 	value string // the default, as it would be written; "" is none
 	text  string // what it does, one sentence
 	set   func(*settings, string) error
+
+	restart bool // a change needs a restart; others take effect with weft reload
+}
+
+// take sets the option and notes what it was set to.
+func (o option) take(s *settings, v string) error {
+	if err := o.set(s, v); err != nil {
+		return err
+	}
+	s.text[o.key] = v
+	return nil
 }
 
 // flag is the option's name on the command line.
@@ -78,12 +93,14 @@ var options = []option{
 		set:  func(s *settings, v string) error { s.Name = v; return maxLength(v, 63) },
 	},
 	{
-		key: "listen", kind: "address:port", value: "127.0.0.1:7070",
+		restart: true,
+		key:     "listen", kind: "address:port", value: "127.0.0.1:7070",
 		text: "Where the node answers. Port 0 takes a free one. An address that is not loopback needs tls.cert and tls.key.",
 		set:  func(s *settings, v string) error { s.Listen = v; return checkAddress(v) },
 	},
 	{
-		key: "data", kind: "folder", value: ".weft",
+		restart: true,
+		key:     "data", kind: "folder", value: ".weft",
 		text: "Where the node keeps its data, relative to the folder of weft.yaml. One node at a time may use it.",
 		set:  func(s *settings, v string) error { s.Data = v; return notEmpty(v) },
 	},
@@ -108,17 +125,20 @@ var options = []option{
 		set:  func(s *settings, v string) error { s.TLSKey = v; return nil },
 	},
 	{
-		key: "memory", kind: "bytes",
+		restart: true,
+		key:     "memory", kind: "bytes",
 		text: "Memory that all workers together may have: queries, loads and folds wait for their turn. Without it, three quarters of the machine's.",
 		set:  func(s *settings, v string) (err error) { s.Memory, err = parseBytes(v, 1<<30); return err },
 	},
 	{
-		key: "threads", kind: "number", value: "0",
+		restart: true,
+		key:     "threads", kind: "number", value: "0",
 		text: "Threads that all workers together may run; 0 is those of up to eight workers.",
 		set:  func(s *settings, v string) (err error) { s.Threads, err = parseInt(v, 0, 1<<16); return err },
 	},
 	{
-		key: "temp", kind: "bytes",
+		restart: true,
+		key:     "temp", kind: "bytes",
 		text: "Disk space that all workers together may use for what does not fit into memory. Without it, half of what is free where the data is.",
 		set:  func(s *settings, v string) (err error) { s.Temp, err = parseBytes(v, 16<<20); return err },
 	},
@@ -141,12 +161,14 @@ var options = []option{
 		set:  func(s *settings, v string) (err error) { s.QueryThreads, err = parseInt(v, 0, 1024); return err },
 	},
 	{
-		key: "query.concurrency", kind: "number", value: "0",
+		restart: true,
+		key:     "query.concurrency", kind: "number", value: "0",
 		text: "Queries that run at once, others wait; 0 is twice the number of cores.",
 		set:  func(s *settings, v string) (err error) { s.QueryConcurrency, err = parseInt(v, 0, 1024); return err },
 	},
 	{
-		key: "query.queue", kind: "number", value: "0",
+		restart: true,
+		key:     "query.queue", kind: "number", value: "0",
 		text: "Queries of one subject that may wait for their turn; one more is refused and told when to come back. 0 is 50 times query.concurrency.",
 		set:  func(s *settings, v string) (err error) { s.QueryQueue, err = parseInt(v, 0, 1<<20); return err },
 	},
@@ -156,7 +178,8 @@ var options = []option{
 		set:  func(s *settings, v string) (err error) { s.LoadMemory, err = parseBytes(v, 64<<20); return err },
 	},
 	{
-		key: "load.concurrency", kind: "number", value: "1",
+		restart: true,
+		key:     "load.concurrency", kind: "number", value: "1",
 		text: "Loads that run at once, others wait.",
 		set:  func(s *settings, v string) (err error) { s.LoadConcurrency, err = parseInt(v, 1, 256); return err },
 	},
@@ -171,7 +194,8 @@ var options = []option{
 		set:  func(s *settings, v string) (err error) { s.DiskReserve, err = parseBytes(v, 1); return err },
 	},
 	{
-		key: "keep.time", kind: "duration", value: "720h",
+		restart: true,
+		key:     "keep.time", kind: "duration", value: "720h",
 		text: "How long older states of a product stay readable at least, as far as keep.bytes allows.",
 		set: func(s *settings, v string) (err error) {
 			s.KeepTime, err = parseDuration(v, 0, 100*365*24*time.Hour)
@@ -179,9 +203,16 @@ var options = []option{
 		},
 	},
 	{
-		key: "keep.bytes", kind: "bytes", value: "10GiB",
+		restart: true,
+		key:     "keep.bytes", kind: "bytes", value: "10GiB",
 		text: "Disk space that the superseded files of one product may take.",
 		set:  func(s *settings, v string) (err error) { s.KeepBytes, err = parseBytes(v, 0); return err },
+	},
+	{
+		restart: true,
+		key:     "metrics.open", kind: "true|false", value: "false",
+		text: "Whether /metrics is answered without a token. With false it wants one of scope metrics, read or admin.",
+		set:  func(s *settings, v string) (err error) { s.OpenMetrics, err = parseBool(v); return err },
 	},
 	{
 		key: "log.level", kind: "debug|info|warn|error", value: "info",
@@ -189,7 +220,8 @@ var options = []option{
 		set:  func(s *settings, v string) error { s.LogLevel = v; return oneOf(v, "debug", "info", "warn", "error") },
 	},
 	{
-		key: "log.format", kind: "text|json", value: "text",
+		restart: true,
+		key:     "log.format", kind: "text|json", value: "text",
 		text: "How lines are logged.",
 		set:  func(s *settings, v string) error { s.LogFormat = v; return oneOf(v, "text", "json") },
 	},
@@ -212,10 +244,10 @@ const kindNames = "names"
 
 // defaults are the settings where nothing is said.
 func defaults() settings {
-	s := settings{from: map[string]string{}}
+	s := settings{from: map[string]string{}, text: map[string]string{}}
 	for _, o := range options {
 		if o.value != "" {
-			if err := o.set(&s, o.value); err != nil {
+			if err := o.take(&s, o.value); err != nil {
 				panic(fmt.Sprintf("the default of %s: %v", o.key, err)) // held by TestDefaults
 			}
 		}

@@ -60,7 +60,7 @@ func loadSettings(dir string, flags *pflag.FlagSet, env environment) (settings, 
 		if !ok || v == "" {
 			continue
 		}
-		if err := o.set(&s, v); err != nil {
+		if err := o.take(&s, v); err != nil {
 			faults = append(faults, configFault(o.env(), 0, 0, "config-value", err.Error()))
 			continue
 		}
@@ -69,7 +69,7 @@ func loadSettings(dir string, flags *pflag.FlagSet, env environment) (settings, 
 	faults = append(faults, unknownVariables(env)...)
 	flags.Visit(func(f *pflag.Flag) {
 		if of, ok := f.Value.(*optionFlag); ok {
-			if err := of.o.set(&s, of.text); err == nil { // a bad one was refused when it was parsed
+			if err := of.o.take(&s, of.text); err == nil { // a bad one was refused when it was parsed
 				s.from[of.o.key] = "--" + f.Name
 			}
 		}
@@ -178,7 +178,7 @@ func (r *configReader) option(o option, n *yaml.Node) {
 		r.fault(n, "config-type", "", "%s is one value", o.key)
 		return
 	}
-	if err := o.set(r.s, text); err != nil {
+	if err := o.take(r.s, text); err != nil {
 		r.fault(n, "config-value", "", "%s: %s", o.key, err)
 		return
 	}

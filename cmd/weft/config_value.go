@@ -83,6 +83,13 @@ func parseDuration(v string, least, most time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
+func parseBool(v string) (bool, error) {
+	if err := oneOf(v, "true", "false"); err != nil {
+		return false, err
+	}
+	return v == "true", nil
+}
+
 func parseInt(v string, least, most int) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil {

@@ -145,6 +145,13 @@ func flagTable(b *strings.Builder, c *cobra.Command) {
 	}
 }
 
+func restartWords(o option) string {
+	if o.restart {
+		return " *Restart.*"
+	}
+	return ""
+}
+
 // configurationPage is docs/configuration.md.
 func configurationPage() string {
 	var b strings.Builder
@@ -154,6 +161,7 @@ This page is written from the code by ` + "`go test ./cmd/weft -run TestDocs -up
 
 ` + "`weft up`" + ` and ` + "`weft demo`" + ` take settings from flags, then from variables of the environment, then from ` + "`weft.yaml`" + ` in
 the node's folder. An unknown setting is a fault, shown with its line and what was probably meant, and the node does not start.
+` + "`weft reload`" + ` makes a running node read them again; those marked *Restart* take effect with the next start.
 
 | in weft.yaml | flag | variable | value | default | |
 |---|---|---|---|---|---|
@@ -163,7 +171,7 @@ the node's folder. An unknown setting is a fault, shown with its line and what w
 		if def != "" {
 			def = "`" + def + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | `--%s` | `%s` | %s | %s | %s |\n", o.key, o.flag(), o.env(), strings.ReplaceAll(o.kind, "|", `\|`), def, o.text)
+		fmt.Fprintf(&b, "| `%s` | `--%s` | `%s` | %s | %s | %s |\n", o.key, o.flag(), o.env(), strings.ReplaceAll(o.kind, "|", `\|`), def, o.text+restartWords(o))
 	}
 	b.WriteString(`
 Dots are levels of the file; a list may be written as one or separated by commas:

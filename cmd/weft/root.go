@@ -88,7 +88,7 @@ func (a *app) addCommands(root *cobra.Command) {
 		}},
 		{groupConsumers, []*cobra.Command{a.statusCommand(), a.showCommand(), a.queryCommand()}},
 		{groupNode, []*cobra.Command{
-			a.upCommand(), a.demoCommand(), a.tokenCommand(), a.verifyCommand(), a.versionCommand(),
+			a.upCommand(), a.demoCommand(), a.tokenCommand(), a.reloadCommand(), a.backupCommand(), a.restoreCommand(), a.verifyCommand(), a.versionCommand(),
 		}},
 	} {
 		for _, c := range g.commands {

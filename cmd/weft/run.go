@@ -32,6 +32,14 @@ func (a *app) nodeConfig(dir string, flags *pflag.FlagSet) (node.Config, error) 
 	if err != nil {
 		return node.Config{}, err
 	}
+	r := &reader{app: a, dir: dir, flags: flags, now: s, log: newLevelLog(a.logWriter(), s.LogLevel, s.LogFormat)}
+	cfg := a.configOf(dir, s, env, r.log)
+	cfg.Reread = r.again
+	return cfg, nil
+}
+
+// configOf is the node's configuration that the settings make.
+func (a *app) configOf(dir string, s settings, env environment, log *levelLog) node.Config {
 	if s.Name == "" {
 		s.Name, _ = os.Hostname()
 	}
@@ -42,10 +50,10 @@ func (a *app) nodeConfig(dir string, flags *pflag.FlagSet) (node.Config, error) 
 		AllMemory: s.Memory, AllThreads: s.Threads, AllTemp: s.Temp, Queue: s.QueryQueue,
 		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
 		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill, DiskReserve: s.DiskReserve,
-		KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
+		OpenMetrics: s.OpenMetrics, KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
 		Secrets: env.secret, Private: []string{filepath.Join(dir, ".env")},
-		RunEnv: run.Env{Log: newLogger(a.logWriter(), s.LogLevel, s.LogFormat), Clock: run.Wall{}},
-	}, nil
+		RunEnv: run.Env{Log: log.Logger, Clock: run.Wall{}},
+	}
 }
 
 func mustGetwd() string {
@@ -64,18 +72,27 @@ func resolveFile(dir, path string) string {
 	return resolve(dir, path)
 }
 
-// newLogger makes the node's logger.
-func newLogger(w io.Writer, level, format string) *slog.Logger {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		l = slog.LevelInfo
-	}
-	opt := &slog.HandlerOptions{Level: l}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opt))
-	}
-	return slog.New(slog.NewTextHandler(w, opt))
+// levelLog is the node's logger, whose level can be changed.
+type levelLog struct {
+	*slog.Logger
+	level *slog.LevelVar
 }
+
+func newLevelLog(w io.Writer, level, format string) *levelLog {
+	l := &levelLog{level: new(slog.LevelVar)}
+	l.set(level)
+	opt := &slog.HandlerOptions{Level: l.level}
+	if format == "json" {
+		l.Logger = slog.New(slog.NewJSONHandler(w, opt))
+	} else {
+		l.Logger = slog.New(slog.NewTextHandler(w, opt))
+	}
+	return l
+}
+
+// set changes the level; one that is none, which the settings do not let
+// through, changes nothing.
+func (l *levelLog) set(level string) { _ = l.level.UnmarshalText([]byte(level)) }
 
 // runNode runs a node until ctx ends, and says where it is. Once it answers, then
 // runs beside it; an error of then stops the node.
@@ -106,6 +123,8 @@ func (a *app) quietNode(ctx context.Context, cfg node.Config, do func(context.Co
 // serveNode runs a node until ctx ends or then, which runs beside it once it
 // answers, fails.
 func serveNode(ctx context.Context, cfg node.Config, then func(context.Context, *node.Node) error) error {
+	hups, give := hangups()
+	defer give()
 	n, err := node.New(cfg)
 	if err != nil {
 		return err
@@ -114,12 +133,18 @@ func serveNode(ctx context.Context, cfg node.Config, then func(context.Context, 
 		return err
 	}
 	g := run.NewGroup(ctx)
+	g.Go("manager", func(ctx context.Context) error {
+		onHangup(ctx, hups, n)
+		tellManager("STOPPING=1")
+		return nil
+	})
 	var failed error
 	g.Go("node", n.Run)
 	g.Go("apply", func(ctx context.Context) error {
 		if err := untilReady(ctx, n); err != nil {
 			return err
 		}
+		tellManager("READY=1")
 		failed = then(ctx, n)
 		return failed
 	})
@@ -140,7 +165,7 @@ func serveNode(ctx context.Context, cfg node.Config, then func(context.Context, 
 func untilReady(ctx context.Context, n *node.Node) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for n.Ready(ctx) != nil {
+	for !n.Running() {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"testing"
 	"time"
 
@@ -72,6 +73,8 @@ func runScripts(t *testing.T, dir string, vars ...string) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"certificate": scriptCertificate,
 			"ready":       scriptReady,
+			"stopping":    scriptStopping,
+			"signal":      scriptSignal,
 			"await":       scriptAwait,
 			"exits":       scriptExits,
 			"mode":        scriptMode,
@@ -100,8 +103,18 @@ func poll(every time.Duration, ask func() bool) bool {
 
 // scriptReady waits until the node of a data folder answers: ready .weft
 func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
+	awaitProbe(ts, args, http.StatusOK)
+}
+
+// scriptStopping waits until the node of a data folder takes nothing new:
+// stopping .weft
+func scriptStopping(ts *testscript.TestScript, _ bool, args []string) {
+	awaitProbe(ts, args, http.StatusServiceUnavailable)
+}
+
+func awaitProbe(ts *testscript.TestScript, args []string, status int) {
 	if len(args) != 1 {
-		ts.Fatalf("usage: ready DATA")
+		ts.Fatalf("usage: ready|stopping DATA")
 	}
 	client := &http.Client{Timeout: time.Second}
 	ok := poll(25*time.Millisecond, func() bool {
@@ -115,11 +128,24 @@ func scriptReady(ts *testscript.TestScript, _ bool, args []string) {
 			return false
 		}
 		_ = res.Body.Close()
-		return res.StatusCode < 300
+		return res.StatusCode == status
 	})
 	if !ok {
-		ts.Fatalf("no node answers for %s", args[0])
+		ts.Fatalf("the node of %s never answered /readyz with %d", args[0], status)
 	}
+}
+
+// scriptSignal sends a signal to the node of a data folder: signal TERM .weft
+func scriptSignal(ts *testscript.TestScript, _ bool, args []string) {
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
+	if len(args) != 2 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: signal TERM|HUP|KILL DATA")
+	}
+	b, err := os.ReadFile(filepath.Join(ts.MkAbs(args[1]), "node.json"))
+	ts.Check(err)
+	var at struct{ PID int }
+	ts.Check(json.Unmarshal(b, &at))
+	ts.Check(syscall.Kill(at.PID, signals[args[0]]))
 }
 
 // scriptAwait runs a command until its output matches: await REGEXP CMD ARG…

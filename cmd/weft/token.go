@@ -22,9 +22,10 @@ func (a *app) tokenCreateCommand() *cobra.Command {
 		Long: `Make a token and print it. It is shown this one time and kept nowhere in the
 clear. The scopes are:
 
-  read    ask queries and look at products
-  apply   apply folders and see the status, nothing else: for CI
-  admin   everything
+  read     ask queries and look at products
+  apply    apply folders and see the status, nothing else: for CI
+  metrics  read /metrics, nothing else: for Prometheus
+  admin    everything
 
 Standard output has the token alone, so that it can be sent on to a vault.`,
 		Example: `  weft token create notebook --expires 90d
@@ -32,12 +33,12 @@ Standard output has the token alone, so that it can be sent on to a vault.`,
 		Args: exactly("NAME"),
 	}
 	format := listFormat(c.Flags(), "text", "json")
-	scopes := c.Flags().StringSlice("scope", []string{"read"}, "what it may be used for: read, apply, admin")
+	scopes := c.Flags().StringSlice("scope", []string{"read"}, "what it may be used for: read, apply, metrics, admin")
 	expires := c.Flags().String("expires", "", "when it ends: a date, or a time from now like 12h or 90d (default never)")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		r := serve.TokenRequest{Name: args[0]}
 		for _, s := range *scopes {
-			if err := oneOf(s, "read", "apply", "admin"); err != nil {
+			if err := oneOf(s, "read", "apply", "metrics", "admin"); err != nil {
 				return usage("make the token", args[0], "--scope %s", err)
 			}
 			r.Scopes = append(r.Scopes, serve.Scope(s))

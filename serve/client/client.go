@@ -224,6 +224,10 @@ func readProblem(res *http.Response) error {
 	if err == nil && strings.HasPrefix(ctype, "application/json") && res.StatusCode == http.StatusUnprocessableEntity {
 		return &unprocessable{body: b}
 	}
+	var not serve.Readiness
+	if err == nil && strings.HasPrefix(ctype, "application/json") && json.Unmarshal(b, &not) == nil && len(not.Reasons) > 0 {
+		return not.Err()
+	}
 	return &weft.Error{
 		Op: "ask the node", Subject: res.Request.URL.Host, Kind: serve.KindOfStatus(res.StatusCode),
 		Message: fmt.Sprintf("what answers there is no Weft node: %s", res.Status),
@@ -258,10 +262,14 @@ func get[T any](ctx context.Context, c *Client, k call) (*T, error) {
 	return v, nil
 }
 
-// Ready is nil when the node answers questions. It needs no token.
+// Ready is nil when the node takes questions and loads; else its error says why
+// it does not. It needs no token.
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := get[struct{}](ctx, c, call{method: http.MethodGet, path: "/readyz"})
-	return err
+	r, err := get[serve.Readiness](ctx, c, call{method: http.MethodGet, path: "/readyz"})
+	if err != nil {
+		return err
+	}
+	return r.Err()
 }

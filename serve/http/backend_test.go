@@ -10,6 +10,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"weft"
 	"weft/contract"
 	"weft/serve"
@@ -27,11 +29,12 @@ type memoryNode struct {
 	asked  []weft.Question
 	calls  []string
 	tokens []serve.TokenInfo
-	ready  error
+	faults []contract.Fault // of its configuration
+	ready  []serve.Reason   // why it is not
 }
 
 func (m *memoryNode) backend() serve.Backend {
-	return serve.Backend{Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m}
+	return serve.Backend{Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Metrics: prometheus.NewRegistry()}
 }
 
 func (m *memoryNode) note(call string) {
@@ -161,10 +164,10 @@ func (m *memoryNode) Status(context.Context, weft.Subject) (*serve.NodeStatus, e
 	return &serve.NodeStatus{Name: "test", Version: "0", Products: []serve.ProductSummary{summary()}}, nil
 }
 
-func (m *memoryNode) Ready(context.Context) error {
+func (m *memoryNode) Ready(context.Context) serve.Readiness {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.ready
+	return serve.Readiness{Ready: m.ready == nil, Reasons: m.ready}
 }
 
 func (m *memoryNode) Authenticate(_ context.Context, token string) (*serve.Identity, error) {
@@ -257,4 +260,17 @@ func answerThen(next func() (arrow.RecordBatch, error)) *weft.Answer {
 	a := answer()
 	a.Rows = &rowsThen{next: next}
 	return a
+}
+
+func (m *memoryNode) Backup(_ context.Context, _ weft.Subject, r serve.BackupRequest, on serve.Progress) (*serve.BackupResult, error) {
+	if on != nil {
+		on(serve.Event{Phase: "copy", Product: "sales.orders", Bytes: 5, Total: 10})
+	}
+	return &serve.BackupResult{State: "s1", Products: len(r.Products), Bytes: 10, Copied: 5}, nil
+}
+
+func (m *memoryNode) Reload(context.Context, weft.Subject) (*serve.ReloadResult, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return &serve.ReloadResult{Changed: []string{"log.level"}, Restart: []string{}, Faults: m.faults}, nil
 }

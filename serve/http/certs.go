@@ -23,6 +23,19 @@ type certificates struct {
 	now     func() time.Time
 }
 
+// other reads another pair of files; take makes it the one that is handed out.
+func (c *certificates) other(cert, key string) (take func(), err error) {
+	next := &certificates{cert: cert, key: key}
+	if err := next.load(); err != nil {
+		return nil, err
+	}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.cert, c.key, c.current, c.stamp = next.cert, next.key, next.current, next.stamp
+	}, nil
+}
+
 // lookEvery is how often a handshake looks at the files.
 const lookEvery = time.Second
 

@@ -21,12 +21,14 @@ type Config struct {
 	Hosts    []string // names and addresses, beside Addr's and the loopback's, that requests may be addressed to
 	Version  string   // of the program, for the API's document
 
+	OpenMetrics bool // GET /metrics needs no token
+
 	// Zero fields take the defaults, which serve people and programs alike.
 	HeaderTimeout time.Duration // for a request's header: 10 s
 	BodyTimeout   time.Duration // for a request's body: 60 s
 	WriteTimeout  time.Duration // for a reader that takes nothing: 60 s
 	IdleTimeout   time.Duration // of a kept connection: 120 s
-	Drain         time.Duration // for running requests when the node stops: 25 s
+	Drain         time.Duration // for running requests when the door closes: 3 s
 	Connections   int           // at once: 1,024
 }
 
@@ -40,7 +42,7 @@ func (c Config) withDefaults() Config {
 	def(&c.BodyTimeout, 60*time.Second)
 	def(&c.WriteTimeout, 60*time.Second)
 	def(&c.IdleTimeout, 120*time.Second)
-	def(&c.Drain, 25*time.Second) // the whole node has 30 s
+	def(&c.Drain, 3*time.Second) // the node has waited for questions and loads before
 	if c.Connections == 0 {
 		c.Connections = 1024
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/contract"
 	"weft/run"
 	"weft/serve"
 	"weft/serve/client"
@@ -115,6 +116,16 @@ func TestEveryCallByClient(t *testing.T) {
 	check("tokens", err, len(ts) == 1 && ts[0].Name == "ci")
 	check("revoke", c.RevokeToken(ctx, "ci"), true)
 	check("ready", c.Ready(ctx), true)
+	var seen []serve.Event
+	b, err := c.Backup(ctx, serve.BackupRequest{Dir: "/backup", Products: []weft.Name{orders}}, func(e serve.Event) { seen = append(seen, e) })
+	check("backup", err, b != nil && b.State == "s1" && b.Products == 1 && len(seen) == 1)
+	re, err := c.Reload(ctx)
+	check("reload", err, re != nil && len(re.Changed) == 1 && len(re.Faults) == 0)
+	d.node.mu.Lock()
+	d.node.faults = []contract.Fault{{Message: "a fault"}}
+	d.node.mu.Unlock()
+	re, err = c.Reload(ctx)
+	check("faulty reload", err, re != nil && len(re.Faults) == 1)
 	for _, want := range []string{"pause sales.orders", "rollback sales.orders#2", "delete sales.orders sales.orders"} {
 		if !strings.Contains(strings.Join(d.node.calls, "\n"), want) {
 			t.Errorf("the node was not told to %s: %q", want, d.node.calls)
@@ -131,7 +142,7 @@ func TestErrorsAreRebuilt(t *testing.T) {
 		t.Errorf("%#v", err)
 	}
 	d.node.mu.Lock()
-	d.node.ready = weft.Errorf(weft.KindUnavailable, "answer", "", "the node is starting")
+	d.node.ready = []serve.Reason{{Code: serve.NotReadyStarting, Text: "the node is starting"}}
 	d.node.mu.Unlock()
 	if err := d.client(t, "").Ready(ctx); weft.KindOf(err) != weft.KindUnavailable {
 		t.Errorf("ready: %v", err)

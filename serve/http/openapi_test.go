@@ -64,9 +64,9 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 	want := []string{
 		"DELETE /api/v1/products/{p}", "DELETE /api/v1/tokens/{name}",
 		"GET /api/v1/products", "GET /api/v1/products/{p}", "GET /api/v1/products/{p}/commits", "GET /api/v1/products/{p}/data",
-		"GET /api/v1/products/{p}/quarantine", "GET /api/v1/requests/{id}", "GET /api/v1/status", "GET /api/v1/tokens", "GET /healthz", "GET /readyz",
-		"POST /api/v1/apply", "POST /api/v1/products/{p}/pause", "POST /api/v1/products/{p}/refresh", "POST /api/v1/products/{p}/resume",
-		"POST /api/v1/products/{p}/retire", "POST /api/v1/products/{p}/rollback", "POST /api/v1/query", "POST /api/v1/tokens",
+		"GET /api/v1/products/{p}/quarantine", "GET /api/v1/requests/{id}", "GET /api/v1/status", "GET /api/v1/tokens", "GET /healthz", "GET /metrics", "GET /readyz",
+		"POST /api/v1/apply", "POST /api/v1/backup", "POST /api/v1/products/{p}/pause", "POST /api/v1/products/{p}/refresh", "POST /api/v1/products/{p}/resume",
+		"POST /api/v1/products/{p}/retire", "POST /api/v1/products/{p}/rollback", "POST /api/v1/query", "POST /api/v1/reload", "POST /api/v1/tokens",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the document lists %s", strings.Join(got, "\n"))

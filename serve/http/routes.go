@@ -28,6 +28,7 @@ func (s *Server) routes() error {
 	s.ownerRoutes()
 	s.lifeRoutes()
 	s.nodeRoutes()
+	s.upkeepRoutes()
 	s.mux.HandleFunc("/", s.unknown)
 	return s.serveDocument()
 }

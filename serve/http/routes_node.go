@@ -17,10 +17,6 @@ type requestPath struct {
 	ID string `path:"id" maxLength:"64" doc:"the id from the header Weft-Request"`
 }
 
-type health struct {
-	Status string `json:"status" doc:"ok"`
-}
-
 func (s *Server) nodeRoutes() {
 	node := []string{"node"}
 	status := op("status", http.MethodGet, prefix+"/status", "Show the node and its products", "Life and state of every product, with the one thing to do.", serve.ScopeRead, serve.ScopeApply)
@@ -40,15 +36,7 @@ func (s *Server) nodeRoutes() {
 		return o, nil
 	})
 
-	live := op("healthz", http.MethodGet, "/healthz", "Whether the process lives", "")
-	live.Tags = node
-	register(s, live, func(context.Context, *serve.Identity, *struct{}) (health, error) { return health{"ok"}, nil })
-
-	ready := op("readyz", http.MethodGet, "/readyz", "Whether the node answers questions", "")
-	ready.Tags = node
-	register(s, ready, func(ctx context.Context, _ *serve.Identity, _ *struct{}) (health, error) {
-		return health{"ok"}, s.b.Node.Ready(ctx)
-	})
+	s.probeRoutes()
 	s.tokenRoutes()
 }
 
@@ -68,9 +56,9 @@ func (s *Server) tokenRoutes() {
 	create.Tags, create.DefaultStatus = tags, http.StatusCreated
 	register(s, create, func(ctx context.Context, who *serve.Identity, in *createInput) (*serve.NewToken, error) {
 		for _, sc := range in.Body.Scopes {
-			if !slices.Contains([]serve.Scope{serve.ScopeRead, serve.ScopeApply, serve.ScopeAdmin}, sc) {
+			if !slices.Contains([]serve.Scope{serve.ScopeRead, serve.ScopeApply, serve.ScopeMetrics, serve.ScopeAdmin}, sc) {
 				return nil, weft.Errorf(weft.KindInvalid, "make the token", in.Body.Name, "there is no scope %q", clip(string(sc), 40)).
-					WithHint("take read, apply or admin")
+					WithHint("take read, apply, metrics or admin")
 			}
 		}
 		if e := in.Body.Expires; e != nil && !e.After(s.env.Clock.Now()) {

@@ -9,8 +9,11 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/net/netutil"
 
 	"weft"
@@ -23,7 +26,8 @@ type Server struct {
 	cfg      Config
 	b        serve.Backend
 	env      run.Env
-	hosts    hostList
+	requests *prometheus.CounterVec // by route and status
+	hosts    atomic.Pointer[hostList]
 	mux      *http.ServeMux
 	api      huma.API
 	doc      document
@@ -48,9 +52,15 @@ func New(cfg Config, b serve.Backend, env run.Env) (*Server, error) {
 	}
 	cfg = cfg.withDefaults()
 	s := &Server{
-		cfg: cfg, b: b, env: env.Named("http"), hosts: newHostList(cfg),
+		cfg: cfg, b: b, env: env.Named("http"),
 		mux: http.NewServeMux(), outcomes: newOutcomes(256),
 	}
+	hosts := newHostList(cfg)
+	s.hosts.Store(&hosts)
+	s.env.Log = run.Lined(s.env.Log)
+	s.requests = promauto.With(env.Metrics).NewCounterVec(prometheus.CounterOpts{
+		Name: "weft_http_requests_total", Help: "Requests by route of the API and status.",
+	}, []string{"route", "status"})
 	s.base, s.end = context.WithCancel(context.Background())
 	if cfg.CertFile != "" {
 		s.certs = &certificates{cert: cfg.CertFile, key: cfg.KeyFile, log: s.env.Log, now: s.env.Clock.Now}

@@ -2,10 +2,9 @@ package http
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/run"
 	"weft/serve"
 )
 
@@ -35,12 +35,6 @@ func of(ctx context.Context) *request {
 		return r
 	}
 	return &request{}
-}
-
-func newID() string {
-	var b [10]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
 }
 
 // writer counts what is answered, and breaks off a reader that takes nothing.
@@ -104,13 +98,14 @@ func (s *Server) wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(hw http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		w := &writer{ResponseWriter: hw, rc: http.NewResponseController(hw), timeout: s.cfg.WriteTimeout}
-		q := &request{id: newID(), state: w}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, q))
+		q := &request{id: run.NewID(), state: w}
+		ctx := context.WithValue(r.Context(), requestKey{}, q)
+		r = r.WithContext(run.WithLog(ctx, slog.String("request", q.id)))
 		defer func() {
 			p := recover()
 			if p != nil && p != http.ErrAbortHandler {
 				q.err = weft.Errorf(weft.KindInternal, "answer the request", r.URL.Path, "the program failed: %v", p)
-				s.env.Log.Error("request failed", "request", q.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				s.env.Log.ErrorContext(r.Context(), "request failed", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 				if w.status == 0 {
 					s.fail(w, r, weft.Errorf(weft.KindInternal, "answer the request", r.URL.Path, "the program failed").
 						WithHint("report it with the request's id; the node's log has the details"))
@@ -150,7 +145,7 @@ func (s *Server) admit(r *http.Request) error {
 	if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
 		return nil
 	}
-	if !s.hosts.admits(r.Host) {
+	if !s.hosts.Load().admits(r.Host) {
 		return weft.Errorf(weft.KindDenied, "answer the request", "", "this node is not called %q", clip(r.Host, 80)).
 			WithHint("use one of its names, or add this one to hosts in weft.yaml")
 	}
@@ -201,8 +196,9 @@ const leastRetry = 2
 // access writes one line per request: who asked what and what became of it,
 // never a token, a query string or a body.
 func (s *Server) access(r *http.Request, w *writer, q *request, took time.Duration) {
+	s.count(r, w.status)
 	args := []any{
-		"request", q.id, "method", r.Method, "path", r.URL.Path, "status", w.status,
+		"method", r.Method, "path", r.URL.Path, "status", w.status,
 		"bytes", w.bytes, "ms", float64(took.Microseconds()) / 1000, "remote", r.RemoteAddr,
 	}
 	if q.who != nil {
@@ -216,10 +212,10 @@ func (s *Server) access(r *http.Request, w *writer, q *request, took time.Durati
 	}
 	switch {
 	case w.status >= 500 && q.err != nil:
-		s.env.Log.Error("request", append(args, "error", q.err.Error())...)
-	case r.URL.Path == "/healthz" || r.URL.Path == "/readyz":
-		s.env.Log.Debug("request", args...)
+		s.env.Log.ErrorContext(r.Context(), "request", append(args, "error", q.err.Error())...)
+	case isProbe(r.URL.Path):
+		s.env.Log.DebugContext(r.Context(), "request", args...)
 	default:
-		s.env.Log.Info("request", args...)
+		s.env.Log.InfoContext(r.Context(), "request", args...)
 	}
 }
