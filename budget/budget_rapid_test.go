@@ -3,6 +3,7 @@ package budget
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,7 @@ type taker struct {
 	cancel context.CancelFunc
 	grant  *Grant
 	err    error
-	done   bool
+	done   atomic.Bool
 }
 
 // event is one thing that happens to a budget; the numbers pick what to.
@@ -87,7 +88,7 @@ func (m *model) step(e event) {
 		m.waits = append(m.waits, w)
 		go func() {
 			w.grant, w.err = m.b.Take(ctx, w.ask)
-			w.done = true
+			w.done.Store(true)
 		}()
 	case e.kind < 7 && len(m.held) > 0:
 		i := e.which % len(m.held)
@@ -108,7 +109,7 @@ func (m *model) collect() {
 	var still []*taker
 	for _, w := range m.waits {
 		switch {
-		case !w.done:
+		case !w.done.Load():
 			still = append(still, w)
 		case w.err == nil:
 			m.held = append(m.held, w.grant)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ var one = Amount{Memory: 10, Temp: 10, Threads: 2, Places: 1}
 type bench struct {
 	t     *testing.T
 	b     *Budget
+	mu    sync.Mutex // of what several takers write at one moment
 	held  map[string]*Grant
 	log   []string
 	stops map[string]context.CancelFunc
@@ -48,6 +50,8 @@ func (x *bench) ask(name string, l Lane, a Amount) {
 	go func() {
 		g, err := x.b.Take(ctx, Ask{Who: who, Lane: l, Amount: a})
 		var r *Refusal
+		x.mu.Lock()
+		defer x.mu.Unlock()
 		switch {
 		case errors.As(err, &r):
 			x.log = append(x.log, name+" refused: "+r.Rule)
@@ -66,8 +70,9 @@ func (x *bench) release(name string) {
 	if x.held[name] == nil {
 		x.t.Fatalf("%s holds nothing; so far %v", name, x.log)
 	}
-	x.held[name].Release()
+	g := x.held[name]
 	delete(x.held, name)
+	g.Release()
 	synctest.Wait()
 }
 
@@ -83,10 +88,7 @@ func (x *bench) end() {
 	for _, stop := range x.stops {
 		stop()
 	}
-	for _, g := range x.held {
-		g.Release()
-	}
-	synctest.Wait()
+	synctest.Wait() // nobody waits any more
 	for _, g := range x.held {
 		g.Release()
 	}
@@ -217,7 +219,8 @@ func TestMove(t *testing.T) {
 		x.ask("ann/2", Light, one)
 		x.ask("ann/3", Light, one)
 		x.want("p/load", "p/fold", "ann/1", "ann/2")
-		if !x.held["ann/1"].Move(Heavy, false) {
+		first := x.held["ann/1"]
+		if !first.Move(Heavy, false) {
 			t.Error("there is room among the heavy ones")
 		}
 		synctest.Wait()

@@ -69,6 +69,9 @@ func children(t testing.TB) []string {
 // TestLimitsWithinBudget holds that the limits of all workers that live, idle ones
 // too, are never more than the node's budget, whatever sessions come and go.
 func TestLimitsWithinBudget(t *testing.T) {
+	if raced {
+		t.Skip("the race detector's memory is counted with the worker's")
+	}
 	b, most := testBudget(4)
 	p := NewPool(PoolConfig{Warm: 1, Budget: b, Memory: most}, run.Quiet())
 	g := run.NewGroup(t.Context())
