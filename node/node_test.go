@@ -87,6 +87,12 @@ func (r *rig) start() {
 		r.stop = func() {}
 	}
 	r.t.Cleanup(func() { r.stop() })
+	// What is applied before the node runs is looked at twice.
+	r.eventually("the node runs", func() bool {
+		n.mu.RLock()
+		defer n.mu.RUnlock()
+		return n.running != nil
+	})
 }
 
 func (r *rig) restart() {
