@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"weft"
@@ -40,12 +41,11 @@ func TestCommitsWaitForAFoldThatIsFarBehind(t *testing.T) {
 	slow := &slowSessions{Sessions: cfg.Sessions, wait: make(chan struct{}), began: make(chan struct{})}
 	cfg.Sessions = slow
 	s := mustOpen(t, cfg)
-	next := int64(0)
+	var next atomic.Int64
 	ten := func(ctx context.Context) error {
 		var rows []row
 		for range 10 {
-			rows = append(rows, row{next, "x"})
-			next++
+			rows = append(rows, row{next.Add(1), "x"})
 		}
 		_, err := s.Append(ctx, change1(weft.OpAppend, batch(rows...)))
 		return err
