@@ -51,7 +51,8 @@ func benchSustained(ctx context.Context, o options, r *report) error {
 			backlog = append(backlog, nil)
 		}
 		q := len(backlog) - 1
-		backlog[q] = append(backlog[q], float64(l.s.Waiting()))
+		waiting, _ := l.s.TailSize()
+		backlog[q] = append(backlog[q], float64(waiting))
 	}
 	rate := float64(l.s.Head().Seq-1) * sustainedPart / time.Since(began).Seconds()
 	stop()

@@ -135,7 +135,7 @@ func (c *call) killLater() bool {
 		c.timer = time.AfterFunc(grace, func() {
 			if c.s.busy.Load() == c.id {
 				c.late.Store(true)
-				c.s.proc.kill()
+				c.s.proc.kill(EndDeadline)
 			}
 		})
 	}
@@ -265,7 +265,7 @@ func (c *call) death(err error) error {
 		return errNeverBegun
 	case c.late.Load(), c.id == 0 && c.ctx.Err() != nil:
 		return contextFault(c.ctx, time.Since(c.began))
-	case c.s.proc.over.Load():
+	case c.s.proc.killedFor() == EndSpill:
 		return weft.Errorf(weft.KindLimit, op, "", "it wrote more to its temp folder than it may").
 			WithHint("narrow the question, or raise spill in the node's settings")
 	case memory:
@@ -431,7 +431,13 @@ func (s *session) configure(outer context.Context, set settings) error {
 		c.fail(err)
 		return c.err
 	}
-	c.watch(s.proc.kill)
+	c.watch(func() {
+		if outer.Err() != nil {
+			s.proc.kill(EndClosed)
+			return
+		}
+		s.proc.kill(EndDeadline)
+	})
 	out, err := c.wait()
 	if err != nil && ctx.Err() != nil && outer.Err() == nil {
 		return weft.Errorf(weft.KindUnavailable, "start a worker", "", "it was not ready within %v", startTime).

@@ -98,7 +98,7 @@ func TestLimitsWithinBudget(t *testing.T) {
 					t.Error(got, err)
 				}
 				if k == 2 {
-					s.(*session).proc.kill()
+					s.(*session).proc.kill(EndCrashed)
 				}
 				_ = s.Close()
 			}

@@ -53,6 +53,8 @@ type Pool struct {
 	wake   chan struct{}     // a spare worker was taken
 	done   chan struct{}     // closed with the pool
 	closed bool
+
+	tally tally
 }
 
 type startRequest struct{ answer chan startAnswer }
@@ -160,7 +162,7 @@ func (p *Pool) start() (*process, error) {
 	p.mu.Lock()
 	if p.starts == nil && !p.closed {
 		p.starts = make(chan startRequest)
-		go starter(p.starts, p.done)
+		go starter(p.starts, p.done, &p.tally)
 	}
 	ch := p.starts
 	p.mu.Unlock()
@@ -192,12 +194,15 @@ func (p *Pool) start() (*process, error) {
 // starter starts processes on one thread: workers are killed with the thread
 // that started them, which is right when the node dies and wrong when Go gives
 // up a thread. The thread ends with the pool, and what it started with it.
-func starter(ch <-chan startRequest, done <-chan struct{}) {
+func starter(ch <-chan startRequest, done <-chan struct{}, t *tally) {
 	runtime.LockOSThread()
 	for {
 		select {
 		case r := <-ch:
-			w, err := startProcess()
+			w, err := startProcess(t.end)
+			if err == nil {
+				t.start()
+			}
 			r.answer <- startAnswer{w, err}
 		case <-done:
 			return
@@ -333,7 +338,7 @@ func (p *Pool) giveBack(s *session) {
 	defer s.grant.Release()
 	level := p.level(s.proc)
 	if !s.mu.TryLock() { // a statement runs: it is killed
-		s.proc.kill()
+		s.proc.kill(EndClosed)
 		p.retire(s)
 		return
 	}
@@ -357,7 +362,7 @@ func (p *Pool) retire(s *session) { p.drop(s.proc) }
 
 // drop ends a worker and waits until it is gone.
 func (p *Pool) drop(w *process) {
-	w.kill()
+	w.kill(EndRetired)
 	<-w.gone
 	w.clean() // it may have been told of its folder when it was gone already
 	w.leave.close()
@@ -380,7 +385,7 @@ func (p *Pool) Close() {
 	p.mu.Unlock()
 	p.room.Broadcast()
 	for w := range live {
-		w.kill()
+		w.kill(EndRetired)
 	}
 	for w := range live {
 		<-w.gone

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,19 +20,20 @@ type process struct {
 	stderr *tail
 	gone   chan struct{} // closed when the process has ended
 	leave  *leave        // nil where it opens its files itself
-	over   atomic.Bool   // it was killed for what it had spilled
 	limit  int64         // of its memory; the pool's to count
 	oom    int64         // the kernel's count of processes killed for memory, at the start
 
 	mu    sync.Mutex
 	temp  string // the folder it spills to, its own
 	spill int64  // and the most that may lie there
+	why   Ending // the first reason that it was killed for
 }
 
 // startProcess starts this program again as a worker that knows nothing yet.
 // It must be called on a thread that outlives the worker: the kernel kills the
 // worker with the thread that started it.
-func startProcess() (*process, error) {
+// ended is told how the worker went, before gone is closed.
+func startProcess(ended func(Ending)) (*process, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -63,6 +63,7 @@ func startProcess() (*process, error) {
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in ProcessState
 		p.clean()
+		ended(p.ending())
 		close(p.gone)
 	}()
 	return p, nil
@@ -71,19 +72,51 @@ func startProcess() (*process, error) {
 // workerEnviron is all that a worker sees of its environment.
 var workerEnviron = []string{workerEnv + "=1", "TZ=UTC", "LANG=C.UTF-8"}
 
-// kill ends the process at once. Idempotent.
-func (p *process) kill() {
+// kill ends the process at once. Idempotent: the first reason counts.
+func (p *process) kill(why Ending) {
+	p.mu.Lock()
+	if p.why == "" {
+		p.why = why
+	}
+	p.mu.Unlock()
 	if p.cmd.Process != nil {
 		_ = p.cmd.Process.Kill()
 	}
 	_ = p.wire.conn.Close()
 }
 
+// killedFor is the reason that the worker was killed for, EndCrashed where it went
+// by itself.
+func (p *process) killedFor() Ending {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.why == "" {
+		return EndCrashed
+	}
+	return p.why
+}
+
+// ending says, once the process has ended, why.
+func (p *process) ending() Ending {
+	e := p.killedFor()
+	if e == EndCrashed {
+		if _, memory := p.lastWords(); memory {
+			return EndMemory
+		}
+	}
+	return e
+}
+
 // end waits for the process to be gone and says how it went, and whether it was
-// for memory.
+// for memory. One that nobody has killed before has gone by itself.
 func (p *process) end() (why string, memory bool) {
-	p.kill()
+	p.kill(EndCrashed)
 	<-p.gone
+	return p.lastWords()
+}
+
+// lastWords says what a process that has ended died of, and whether that was memory.
+func (p *process) lastWords() (why string, memory bool) {
 	text := p.stderr.String()
 	for _, w := range []string{"bad_alloc", "out of memory", "cannot allocate memory", "Cannot allocate memory", "pthread_create failed"} {
 		if strings.Contains(text, w) {

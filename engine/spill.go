@@ -71,8 +71,7 @@ func (p *Pool) watchSpill() {
 	p.mu.Unlock()
 	for _, w := range live {
 		if w.spillsOver() {
-			w.over.Store(true)
-			w.kill()
+			w.kill(EndSpill)
 		}
 	}
 }

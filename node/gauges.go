@@ -33,19 +33,25 @@ func gaugeDesc(name, help string, labels ...string) *prometheus.Desc {
 // gaugeDescs describe the gauges; the collector is the only user.
 type gaugeDescs struct {
 	products, workers, running, waiting, work, stored, free, reserve, ready *prometheus.Desc
+	started, ended, tailRows, tailBytes                                     *prometheus.Desc
 }
 
 func newGaugeDescs() gaugeDescs {
 	return gaugeDescs{
 		products: gaugeDesc("weft_products", "Products by state.", "state"),
 		workers:  gaugeDesc("weft_workers", "Worker processes that live, by what they do: busy or idle.", "state"),
-		running:  gaugeDesc("weft_questions_running", "Questions that run."),
-		waiting:  gaugeDesc("weft_questions_waiting", "Questions that wait for a worker."),
-		work:     gaugeDesc("weft_work_running", "Questions, loads and other work that a stop would wait for."),
-		stored:   gaugeDesc("weft_data_bytes", "Size of the data folder, by part: journal, files, books.", "part"),
-		free:     gaugeDesc("weft_disk_free_bytes", "Space left on the data folder's file system."),
-		reserve:  gaugeDesc("weft_disk_reserve_bytes", "Space below which the node is not ready (disk.reserve)."),
-		ready:    gaugeDesc("weft_ready", "1 while the node takes questions and loads."),
+		started:  gaugeDesc("weft_workers_started_total", "Worker processes that were started."),
+		ended: gaugeDesc("weft_workers_ended_total", "Worker processes that are gone, by reason: retired (not needed any more), closed (whoever asked left), "+
+			"deadline (did not stop in time), spill (wrote too much to its temp folder), memory (ran out of it), crashed (by itself, or killed from outside).", "reason"),
+		tailRows:  gaugeDesc("weft_store_tail_rows", "Rows of commits that are in no data file yet and held in memory."),
+		tailBytes: gaugeDesc("weft_store_tail_bytes", "Bytes of these rows."),
+		running:   gaugeDesc("weft_questions_running", "Questions that run."),
+		waiting:   gaugeDesc("weft_questions_waiting", "Questions that wait for a worker."),
+		work:      gaugeDesc("weft_work_running", "Questions, loads and other work that a stop would wait for."),
+		stored:    gaugeDesc("weft_data_bytes", "Size of the data folder, by part: journal, files, books.", "part"),
+		free:      gaugeDesc("weft_disk_free_bytes", "Space left on the data folder's file system."),
+		reserve:   gaugeDesc("weft_disk_reserve_bytes", "Space below which the node is not ready (disk.reserve)."),
+		ready:     gaugeDesc("weft_ready", "1 while the node takes questions and loads."),
 	}
 }
 
@@ -64,6 +70,17 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	live, idle := g.n.pool.Workers()
 	send(d.workers, float64(live-idle), "busy")
 	send(d.workers, float64(idle), "idle")
+	counts := g.n.pool.Counts()
+	total := func(desc *prometheus.Desc, v int64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(v), labels...)
+	}
+	total(d.started, counts.Started)
+	for why, n := range counts.Ended {
+		total(d.ended, n, string(why))
+	}
+	rows, bytes := g.n.tails()
+	send(d.tailRows, float64(rows))
+	send(d.tailBytes, float64(bytes))
 	send(d.running, float64(g.n.reader.Running()))
 	send(d.waiting, float64(g.n.reader.Waiting()))
 	_, running := g.n.work.state()
@@ -122,6 +139,20 @@ func (n *Node) states() map[weft.State]int {
 		out[p.stateNow()]++
 	}
 	return out
+}
+
+// tails adds up what the open stores hold in memory.
+func (n *Node) tails() (rows, bytes int64) {
+	for _, p := range n.all() {
+		p.mu.Lock()
+		s := p.store
+		p.mu.Unlock()
+		if s != nil {
+			r, b := s.TailSize()
+			rows, bytes = rows+r, bytes+b
+		}
+	}
+	return rows, bytes
 }
 
 // stateNow is the product's state as far as the node knows it without a look at

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -255,7 +256,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"outcome", "state", "part", "route", "status", "version", "goversion", "quantile", "why"}
+	allowed := []string{"outcome", "state", "part", "route", "status", "version", "goversion", "quantile", "why", "reason"}
 	for name, f := range families {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
@@ -273,6 +274,8 @@ func TestMetrics(t *testing.T) {
 		`weft_question_duration_seconds`: 3, `weft_question_rows_total`: 3, `weft_loads_total{outcome="committed"}`: 1,
 		`weft_commits_total{outcome="ok"}`: 2, `weft_commit_duration_seconds`: 2, `weft_products{state="fresh"}`: 1,
 		`weft_products{state="source_lost"}`: 0, `weft_ready`: 1, `weft_load_rows_total`: 3, `weft_work_running`: 0,
+		`weft_workers_ended_total{reason="crashed"}`: 0, `weft_workers_ended_total{reason="memory"}`: 0,
+		`weft_store_tail_rows`: 0, `weft_store_tail_bytes`: 0, // the load came as a file
 	} {
 		if got := sampleOf(families, name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
@@ -280,7 +283,7 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, name := range []string{
 		"weft_build_info", "weft_fsync_duration_seconds", `weft_data_bytes{part="journal"}`, `weft_data_bytes{part="books"}`,
-		"weft_disk_free_bytes", "go_goroutines", "process_cpu_seconds_total", `weft_http_requests_total{route="POST /api/v1/query"}`,
+		"weft_disk_free_bytes", "weft_workers_started_total", "go_goroutines", "process_cpu_seconds_total", `weft_http_requests_total{route="POST /api/v1/query"}`,
 	} {
 		if got := sampleOf(families, name); !(got > 0) {
 			t.Errorf("%s is %v, want some", name, got)
@@ -318,6 +321,32 @@ func sampleOf(families map[string]*dto.MetricFamily, sample string) float64 {
 		return -1
 	}
 	return sum
+}
+
+// A worker that is killed from outside is counted as that.
+func TestMetricsCountWorkersThatDie(t *testing.T) {
+	r := newRig(t)
+	r.write(shopFolder)
+	r.apply("shop", serve.OutcomeCommitted)
+	r.want("SELECT count(*) FROM sales.shop", "3")
+	workers := children(t)
+	for _, pid := range workers {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if len(workers) == 0 {
+		t.Fatal("there is no worker to kill")
+	}
+	crashed := func() float64 {
+		_, text, _ := r.get("/metrics")
+		parser := expfmt.NewTextParser(model.UTF8Validation)
+		families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sampleOf(families, `weft_workers_ended_total{reason="crashed"}`)
+	}
+	await(t, "the count of crashes", func() bool { return crashed() >= float64(len(workers)) })
+	r.want("SELECT count(*) FROM sales.shop", "3")
 }
 
 // A node that is told to stop answers what runs to its end, refuses what is new

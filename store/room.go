@@ -55,3 +55,17 @@ func (s *Store) unfolded(times int64) bool {
 	}
 	return rows/times > s.cfg.TailRows || bytes/times > s.cfg.TailBytes
 }
+
+// TailSize is the number of rows and bytes that the store holds in memory because
+// they are in no file yet. Safe for concurrent use.
+func (s *Store) TailSize() (rows, bytes int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.tables {
+		for _, sp := range t.spans {
+			r, b := sp.tailSize()
+			rows, bytes = rows+r, bytes+b
+		}
+	}
+	return rows, bytes
+}

@@ -55,6 +55,9 @@ func TestCommitsWaitForAFoldThatIsFarBehind(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if rows, bytes := s.TailSize(); rows != 200 || bytes <= 0 {
+		t.Fatal("in memory are", rows, "rows of", bytes, "bytes")
+	}
 	folded := make(chan error, 1)
 	go func() { folded <- s.Compact(t.Context(), false) }()
 	<-slow.began
@@ -77,7 +80,7 @@ func TestCommitsWaitForAFoldThatIsFarBehind(t *testing.T) {
 	if err := <-waited; err != nil {
 		t.Fatal(err)
 	}
-	if n := s.Waiting(); n != 10 || s.Head().Seq != 21 {
+	if n, _ := s.TailSize(); n != 10 || s.Head().Seq != 21 {
 		t.Fatal(n, s.Head().Seq)
 	}
 }

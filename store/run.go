@@ -43,20 +43,6 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// Waiting is the number of rows that are in the journal and in no file yet.
-func (s *Store) Waiting() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var n int64
-	for _, t := range s.tables {
-		for _, sp := range t.spans {
-			rows, _ := sp.tailSize()
-			n += rows
-		}
-	}
-	return n
-}
-
 // idle reports whether there is a tail and nothing has come for a while.
 func (s *Store) idle() bool {
 	s.mu.Lock()
