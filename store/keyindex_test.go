@@ -154,44 +154,47 @@ func (w *indexWorld) check() {
 	}
 }
 
-// spoil does to the folder of a closed store's index what a crash or a disk may do.
-func (w *indexWorld) spoil() {
-	dir := w.s.indexPath()
+// spoilIndex does to the folder of a closed store's index what a crash or a disk
+// may do, and says what.
+func spoilIndex(t testing.TB, rnd *rand.Rand, dir string) string {
 	es, err := os.ReadDir(dir)
-	if err != nil {
-		return // there is none yet
+	if err != nil || len(es) == 0 {
+		return "there is no index yet"
 	}
-	switch w.rnd.IntN(5) {
+	switch rnd.IntN(5) {
 	case 0:
 		_ = os.RemoveAll(dir)
+		return "the index is gone"
 	case 4: // the one of an earlier time
 		old := dir + ".old"
 		if _, err := os.Stat(old); err != nil {
 			if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
-				w.t.Fatal(err)
+				t.Fatal(err)
 			}
-			return
+			return "the index is kept for later"
 		}
 		_ = os.RemoveAll(dir)
 		if err := os.Rename(old, dir); err != nil {
-			w.t.Fatal(err)
+			t.Fatal(err)
 		}
+		return "the index is that of an earlier time"
 	case 1: // a file that was lost or cut off
-		path := filepath.Join(dir, es[w.rnd.IntN(len(es))].Name())
-		if st, err := os.Stat(path); err == nil && w.rnd.IntN(2) == 0 {
-			_ = os.Truncate(path, w.rnd.Int64N(st.Size()+1))
-			return
+		path := filepath.Join(dir, es[rnd.IntN(len(es))].Name())
+		if st, err := os.Stat(path); err == nil && rnd.IntN(2) == 0 {
+			_ = os.Truncate(path, rnd.Int64N(st.Size()+1))
+			return "a file of the index is cut off"
 		}
 		_ = os.Remove(path)
-	default: // a bit that turned over
-		path := filepath.Join(dir, es[w.rnd.IntN(len(es))].Name())
-		b, err := os.ReadFile(path)
-		if err != nil || len(b) == 0 {
-			return
-		}
-		b[w.rnd.IntN(len(b))] ^= 1 << w.rnd.IntN(8)
-		_ = os.WriteFile(path, b, 0o600)
+		return "a file of the index is gone"
 	}
+	path := filepath.Join(dir, es[rnd.IntN(len(es))].Name())
+	b, err := os.ReadFile(path)
+	if err != nil || len(b) == 0 {
+		return "the index stays"
+	}
+	b[rnd.IntN(len(b))] ^= 1 << rnd.IntN(8)
+	_ = os.WriteFile(path, b, 0o600)
+	return "a bit of the index turned over"
 }
 
 // TestKeyIndex holds the index against full reads after random histories: written
@@ -225,7 +228,7 @@ func TestKeyIndex(t *testing.T) {
 						t.Fatal(err)
 					}
 					if rnd.IntN(2) == 0 {
-						w.spoil()
+						spoilIndex(t, rnd, w.s.indexPath())
 					}
 					w.s = mustOpen(t, w.cfg)
 				}

@@ -33,12 +33,22 @@ type world struct {
 	faulty bool
 	held   []heldCut
 	holds  map[string]weft.Seq // acknowledged; 0 where a failure left it open
+	// columns is how many columns the table wide has had.
+	columns int
+	// upserted counts the upserts that the key index has answered.
+	upserted int
+	images   []heldImage
+	restored int
 }
+
+// modelTables are the tables of the model.
+var modelTables = []string{"people", "events", "wide"}
 
 // state is the rows of the model's tables, nil where a table does not exist.
 type state struct {
 	people map[int64]string
 	events []row
+	wide   *wideTable
 }
 
 type heldCut struct {
@@ -47,7 +57,7 @@ type heldCut struct {
 }
 
 func (s state) clone() state {
-	c := state{events: slices.Clone(s.events)}
+	c := state{events: slices.Clone(s.events), wide: s.wide.clone()}
 	if s.people != nil {
 		c.people = map[int64]string{}
 		for k, v := range s.people {
@@ -59,6 +69,9 @@ func (s state) clone() state {
 
 func (s state) rows(table string) []string {
 	out := []string{}
+	if table == "wide" {
+		return s.wide.text()
+	}
 	if table == "people" {
 		for k, v := range s.people {
 			out = append(out, fmt.Sprintf("%d|%s", k, v))
@@ -140,6 +153,7 @@ func (w *world) close(lose bool) {
 		_ = h.snap.Close()
 	}
 	w.held = nil
+	w.dropImages()
 	w.fs.mu.Lock()
 	if lose {
 		w.fs.crashed = true
@@ -165,6 +179,9 @@ func (w *world) candidate() (Candidate, state) {
 	}
 	if w.rnd.IntN(3) == 0 {
 		c.Tables = append(c.Tables, w.events(&next))
+	}
+	if w.rnd.IntN(3) == 0 {
+		c.Tables = append(c.Tables, w.wideChange(&next))
 	}
 	return c, next
 }
@@ -288,6 +305,12 @@ func (w *world) fill(td *TableData, rows []opRow) {
 // commit appends a random candidate.
 func (w *world) commit() {
 	c, next := w.candidate()
+	w.append(c, next)
+}
+
+// append commits c, which leads to next.
+func (w *world) append(c Candidate, next state) {
+	w.t.Helper()
 	_, err := w.s.Append(context.Background(), c)
 	w.say("append #%d: %v", len(w.cuts), err)
 	if err == nil {
@@ -312,7 +335,7 @@ func (w *world) commit() {
 func (w *world) check(snap *Snapshot, seq weft.Seq) {
 	w.t.Helper()
 	want := w.cuts[seq]
-	for _, table := range []string{"people", "events"} {
+	for _, table := range modelTables {
 		rel, err := snap.Relation(table)
 		if weft.KindOf(err) == weft.KindNotFound {
 			if len(want.rows(table)) > 0 {
@@ -323,6 +346,9 @@ func (w *world) check(snap *Snapshot, seq weft.Seq) {
 		if err != nil {
 			w.fatal("relation of %s at %s: %v", table, seq, err)
 		}
+		if table == "wide" {
+			w.checkColumns(snap, seq)
+		}
 		got := w.e.rows(w.t, rel)
 		if exp := want.rows(table); !slices.Equal(got, exp) {
 			w.fatal("%s at %s is\n%.500s, want\n%.500s\n%s", table, seq, fmt.Sprint(got), fmt.Sprint(exp), rel.SQL)
@@ -331,6 +357,21 @@ func (w *world) check(snap *Snapshot, seq weft.Seq) {
 			w.fatal("%s at %s has %d rows, the counter says %d", table, seq, len(got), rel.Rows)
 		}
 	}
+}
+
+// checkColumns holds the columns of a cut against the model's.
+func (w *world) checkColumns(snap *Snapshot, seq weft.Seq) {
+	w.t.Helper()
+	for _, info := range snap.Tables() {
+		if info.Table != "wide" {
+			continue
+		}
+		if got, want := columnsText(info.Schema), w.cuts[seq].wide.columns(); got != want {
+			w.fatal("wide at %s has the columns %s, want %s", seq, got, want)
+		}
+		return
+	}
+	w.fatal("wide at %s is in no list of tables", seq)
 }
 
 func (w *world) checkCut(seq weft.Seq) {
@@ -387,9 +428,15 @@ func (w *world) hold() {
 func (w *world) run(n int) {
 	w.open()
 	for range n {
-		switch k := w.rnd.IntN(40); {
+		switch k := w.rnd.IntN(46); {
 		case k < 24:
 			w.commit()
+		case k >= 43 && w.e != nil:
+			w.upsert()
+		case k >= 41 && w.e != nil:
+			w.takeImage()
+		case k >= 40:
+			w.restoreImage()
 		case k < 28 && w.e != nil:
 			err := w.s.Compact(context.Background(), true)
 			w.say("compact: %v (oldest %s)", err, w.s.Oldest())
@@ -401,6 +448,9 @@ func (w *world) run(n int) {
 		case k < 31:
 			w.say("reopen")
 			w.close(false)
+			if w.rnd.IntN(2) == 0 {
+				w.say("  %s", spoilIndex(w.t, w.rnd, w.s.indexPath()))
+			}
 			w.open()
 		case k < 34:
 			fault := faults[w.rnd.IntN(len(faults))]
@@ -424,6 +474,7 @@ func (w *world) run(n int) {
 	for _, h := range w.held {
 		w.check(h.snap, h.seq)
 	}
+	w.restoreImage()
 	w.fs.plan(-1, "")
 	w.close(false)
 	w.open()
@@ -442,7 +493,7 @@ func (w *world) follow() {
 	if from > 0 {
 		return // replaying from the middle needs the rows there; the cuts were compared
 	}
-	got := state{people: map[int64]string{}}
+	got := state{people: map[int64]string{}, wide: &wideTable{rows: map[int64]map[int]string{}}}
 	if len(w.cuts) == 1 {
 		return
 	}
@@ -461,7 +512,7 @@ func (w *world) follow() {
 			continue
 		}
 		seq = c.Commit.Seq
-		for _, table := range []string{"people", "events"} {
+		for _, table := range modelTables {
 			if g, e := got.rows(table), w.cuts[seq].rows(table); !slices.Equal(g, e) {
 				w.fatal("following, %s at %s is %v, want %v", table, seq, g, e)
 			}
@@ -473,6 +524,10 @@ func (w *world) follow() {
 }
 
 func (s *state) apply(tr TableRows) {
+	if tr.Table == "wide" {
+		s.wide.apply(tr)
+		return
+	}
 	if tr.Op == weft.OpReplace && tr.Part == 0 {
 		if tr.Table == "people" {
 			s.people = map[int64]string{}
@@ -518,6 +573,7 @@ func TestModel(t *testing.T) {
 		n = 15
 	}
 	e := newEngine(t, memoryDir(t))
+	upserted, restored := 0, 0
 	for seed, to := seeds(n); seed < to; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(uint64(seed), 1))
@@ -527,7 +583,12 @@ func TestModel(t *testing.T) {
 				w.cfg.KeepBytes = 1
 			}
 			w.run(40)
+			upserted, restored = upserted+w.upserted, restored+w.restored
 		})
+	}
+	t.Logf("%d upserts by the index, %d images restored", upserted, restored)
+	if n := n / 5; *seedCount == 0 && (upserted < n || restored < n) {
+		t.Error("that is so little that the test says nothing of them")
 	}
 }
 
