@@ -37,6 +37,46 @@ func (r *rig) fileOf(name, pattern string) string {
 	return files[len(files)-1]
 }
 
+// TestHistoryNamesADamagedCommit damages the header of one commit under a running
+// node: the others are listed, and that one is told with its number.
+func TestHistoryNamesADamagedCommit(t *testing.T) {
+	r := newRig(t)
+	r.write(shop)
+	r.apply("shop", serve.OutcomeCommitted)
+	r.csv("1,pen,1.50\n2,ink,8.25")
+	r.refresh("sales.shop", serve.OutcomeCommitted)
+	path := r.fileOf("sales.shop", "journal/*.weftj")
+	b, err := os.ReadFile(path)
+	at := strings.Index(string(b), `"seq":2,`)
+	if err != nil || at < 0 {
+		t.Fatal("no header of #2 in the journal", err)
+	}
+	b[at+6] = '5'
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for before, want := range map[weft.Seq]string{0: "3 2! 1", 3: "2! 1", 2: "1"} {
+		list, err := r.node.History(context.Background(), weft.Subject{}, mustName(t, "sales.shop"), before, 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, c := range list {
+			text := strings.TrimPrefix(c.Seq.String(), "#")
+			if c.Damaged != "" {
+				text += "!"
+			}
+			got = append(got, text)
+		}
+		if s := strings.Join(got, " "); s != want {
+			t.Errorf("before %s: %s, want %s", before, s, want)
+		}
+	}
+	if list, err := r.node.History(context.Background(), weft.Subject{}, mustName(t, "sales.shop"), 0, 2); err != nil || len(list) != 2 || list[1].Damaged == "" {
+		t.Errorf("the first two: %+v, %v", list, err)
+	}
+}
+
 // TestDamageIsToldAndNotServed damages a product's files under a node: what needs
 // them is refused by name, the rest of the node answers, and status says so.
 func TestDamageIsToldAndNotServed(t *testing.T) {

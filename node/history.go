@@ -16,7 +16,8 @@ import (
 	"weft/store"
 )
 
-// History gives the commits of a product, newest first.
+// History gives the commits of a product, newest first; one that is damaged is
+// named and takes no other with it.
 func (n *Node) History(ctx context.Context, _ weft.Subject, name weft.Name, before weft.Seq, limit int) ([]serve.CommitInfo, error) {
 	p, err := n.find(name)
 	if err != nil {
@@ -27,18 +28,38 @@ func (n *Node) History(ctx context.Context, _ weft.Subject, name weft.Name, befo
 		return nil, err
 	}
 	defer release()
-	cs, err := p.store.Commits(before, limit)
-	if err != nil {
-		return nil, err
-	}
 	out := []serve.CommitInfo{}
-	oldest := p.store.Oldest()
-	for _, c := range cs {
-		i := commitInfo(c)
-		i.Oldest = c.Seq == oldest
-		out = append(out, *i)
+	if head := p.store.Head().Seq; before == 0 || before > head {
+		before = head + 1
+		if err := p.store.ReadOnly(); err != nil && head == 0 {
+			return nil, err // there were commits, and none can be read
+		}
+	}
+	for len(out) < limit {
+		cs, err := p.store.Commits(before, limit-len(out))
+		for _, c := range cs {
+			out, before = append(out, *commitInfo(c)), c.Seq
+		}
+		if err == nil {
+			break
+		}
+		if weft.KindOf(err) != weft.KindCorrupt || before <= 1 {
+			return nil, err
+		}
+		before--
+		out = append(out, damagedCommit(name, before, err))
+	}
+	for i := range out {
+		out[i].Oldest = out[i].Seq == p.store.Oldest()
 	}
 	return out, nil
+}
+
+// damagedCommit stands for a commit of which nothing but the number is known.
+func damagedCommit(name weft.Name, seq weft.Seq, err error) serve.CommitInfo {
+	var i serve.CommitInfo
+	i.Product, i.Seq, i.Damaged = name, seq, err.Error()
+	return i
 }
 
 // Quarantine gives the rows that a product holds back, with the reasons, for its

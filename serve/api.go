@@ -151,6 +151,8 @@ type CommitInfo struct {
 	weft.Commit
 	Token  string `json:"token" doc:"the cut that reads exactly this commit"`
 	Oldest bool   `json:"oldest,omitempty" doc:"the first one still readable; those before it have passed their retention"`
+	// Damaged is set where the stored bytes are not what was written.
+	Damaged string `json:"damaged,omitempty" doc:"why the commit cannot be read; then nothing but product and seq is known of it"`
 }
 
 // Quarantine is what a product holds back.

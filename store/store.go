@@ -249,7 +249,8 @@ func (s *Store) Commit(seq weft.Seq) (weft.Commit, error) {
 }
 
 // Commits returns up to limit commits, newest first, with Seq below before (0
-// is from the head). It ends at the oldest that is kept.
+// is from the head). It ends at the oldest that is kept. With an error come the
+// commits above the one that cannot be read.
 func (s *Store) Commits(before weft.Seq, limit int) ([]weft.Commit, error) {
 	s.mu.Lock()
 	from, oldest, closed := s.head.Seq, max(s.man.Oldest, 1), s.closed
@@ -264,7 +265,7 @@ func (s *Store) Commits(before weft.Seq, limit int) ([]weft.Commit, error) {
 	for seq := from; seq >= oldest && len(out) < limit; seq-- {
 		c, err := s.journal.commit(seq)
 		if err != nil {
-			return nil, err
+			return out, err
 		}
 		out = append(out, c)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,11 @@ import (
 
 func (a *app) historyCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use:               "history PRODUCT",
-		Short:             "List a product's commits, newest first",
+		Use:   "history PRODUCT",
+		Short: "List a product's commits, newest first",
+		Long: `List a product's commits, newest first.
+
+Exit code 1 means that a commit is damaged: it is named, and the others are listed.`,
 		Args:              exactly("PRODUCT"),
 		ValidArgsFunction: a.completeProducts,
 	}
@@ -44,9 +48,15 @@ func (a *app) historyCommand() *cobra.Command {
 			return err
 		}
 		if format.value == "json" {
-			return a.printJSON(list)
+			if err := a.printJSON(list); err != nil {
+				return err
+			}
+		} else {
+			printHistory(a.out, name, list, time.Now())
 		}
-		printHistory(a.out, name, list, time.Now())
+		if slices.ContainsFunc(list.Commits, func(c serve.CommitInfo) bool { return c.Damaged != "" }) {
+			return no()
+		}
 		return nil
 	}
 	return c
@@ -70,21 +80,57 @@ func printHistory(p *printer, name weft.Name, list *serve.CommitList, now time.T
 		{title: "code", optional: true, spare: true},
 		{title: "hash", spare: true},
 	}}
-	for _, c := range commits {
+	var damaged []serve.CommitInfo
+	for i, c := range commits {
+		if c.Damaged != "" {
+			damaged = append(damaged, c)
+			g.add(styled(bold, c.Seq.String()), cell(""), cell(""), styled(red, "damaged"), cell(""), cell("?"), cell(""), cell(""), cell(""))
+			continue
+		}
 		checks := ""
 		if c.Verdict != nil {
 			checks = verdictWords(c.Verdict)
 		}
 		g.add(styled(bold, c.Seq.String()), cell(stamp(c.Time)), styled(dim, ago(now, c.Time)), cell(string(c.Cause)),
-			cell(changes(c.Commit)), cell(count(rowsAfter(c.Commit))), cell(checks), cell(revision(c.Revision)),
+			cell(changesSince(c.Commit, commits[i+1:])), cell(count(rowsAfter(c.Commit))), cell(checks), cell(revision(c.Revision)),
 			styled(dim, c.Hash.Short()))
 	}
 	g.print(p)
+	for _, c := range damaged {
+		p.indent("✗ ", c.Seq.String()+" cannot be read: "+clip(clean(c.Damaged), maxErrorRunes), red)
+	}
+	if len(damaged) > 0 {
+		p.indent("→ ", "restore the product from a backup; stop the node and weft verify lists all faults", cyan)
+	}
 	if last := commits[len(commits)-1]; last.Oldest && last.Seq > 1 {
 		p.println(p.paint(dim, fmt.Sprintf("%s is the oldest that can still be read", last.Seq)))
 	} else if list.Next > 0 {
 		p.println(p.paint(dim, fmt.Sprintf("more: weft history %s --before %d", name, list.Next)))
 	}
+}
+
+// changesSince is changes, and says where a table has other columns than in the
+// last of the commits before that changed it, which are newest first.
+func changesSince(c weft.Commit, before []serve.CommitInfo) string {
+	w := changes(c)
+	other := func(t weft.TableChange) bool {
+		if t.Hidden || t.Op == weft.OpColumns || t.Schema == (weft.Hash{}) {
+			return false // changes says it already
+		}
+		for _, b := range before {
+			if b.Damaged != "" {
+				return false
+			}
+			if i := slices.IndexFunc(b.Tables, func(o weft.TableChange) bool { return o.Table == t.Table }); i >= 0 {
+				return b.Tables[i].Schema != (weft.Hash{}) && b.Tables[i].Schema != t.Schema
+			}
+		}
+		return false
+	}
+	if slices.ContainsFunc(c.Tables, other) {
+		return strings.TrimSpace(w + " other columns")
+	}
+	return w
 }
 
 // verdictWords sums up a verdict: "22 checks hold", "21 of 22 checks hold, 3

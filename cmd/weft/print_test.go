@@ -317,3 +317,35 @@ func TestChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestHistoryShowsOtherColumnsAndDamage: a commit of rows that also changed the
+// columns says so, and a damaged one is named below the list.
+func TestHistoryShowsOtherColumnsAndDamage(t *testing.T) {
+	commit := func(seq weft.Seq, schema byte, tables ...weft.TableChange) serve.CommitInfo {
+		var c serve.CommitInfo
+		c.Seq, c.Cause, c.Time = seq, weft.CauseLoad, at("2025-03-01T12:00:00Z")
+		for _, t := range tables {
+			t.Table, t.Schema = "orders", weft.Hash{schema}
+			c.Tables = append(c.Tables, t)
+		}
+		return c
+	}
+	plus := weft.TableChange{Op: weft.OpReplace, Inserted: 2, Deleted: 1, Rows: 3}
+	damaged := commit(3, 0)
+	damaged.Damaged = "read the journal: the bytes are not what was written"
+	p, b := paper(120)
+	p.tty = false
+	list := &serve.CommitList{Commits: []serve.CommitInfo{
+		commit(6, 2, plus), commit(5, 2, plus), commit(4, 1, plus), damaged, commit(2, 1, plus), commit(1, 9, plus),
+	}}
+	printHistory(p, weft.Name{Domain: "sales", Product: "orders"}, list, at("2025-03-01T12:00:01Z"))
+	for line, want := range map[string]bool{
+		`#6 .* \+2 −1 +3 `: true, `#5 .* \+2 −1 other columns +3 `: true, `#4 .* \+2 −1 +3 `: true, `#3 +damaged`: true,
+		`#2 .* \+2 −1 other columns +3 `: true, `✗ #3 cannot be read: read the journal: the bytes are not what was written`: true,
+		`→ restore the product from a backup`: true, `0001-01-01`: false,
+	} {
+		if regexp.MustCompile(line).MatchString(b.String()) != want {
+			t.Errorf("%s: want %v in\n%s", line, want, b)
+		}
+	}
+}
