@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -50,8 +51,9 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	st.Memory = int64(m.Sys - m.HeapReleased)
-	if err := n.room("take in data", n.conf().Name); err != nil {
-		st.Todo = err.Error() + ": " + weft.HintOf(err)
+	var full *weft.Error
+	if errors.As(n.room("take in data", n.conf().Name), &full) {
+		st.Todo = "nothing new is taken in: " + full.Message + ": " + full.Hint
 	}
 	return st, nil
 }

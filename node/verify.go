@@ -159,7 +159,7 @@ func (r *Verification) others(dir string) {
 		case e.IsDir() && name == "products":
 		case e.IsDir() && slices.Contains(leftOver, name):
 			if in, err := os.ReadDir(filepath.Join(dir, name)); err == nil && len(in) > 0 {
-				note(fmt.Sprintf("%d entries are left over from an interrupted run", len(in)), "they take space until the node starts next; nothing reads them")
+				note(fmt.Sprintf("something is left over from an interrupted run (entries: %d)", len(in)), "it takes space until the node starts next; nothing reads it")
 			}
 		case e.IsDir() && name == records.SavedDir:
 			note("what an upgrade replaced is kept here", "it takes space until you remove it")
