@@ -40,7 +40,7 @@ type options struct {
 
 func measure() error {
 	var o options
-	out := flag.String("out", "bench/README.md", "the page to write")
+	out := flag.String("out", "", "the page to write; without it bench/README.md, or none where one measurement is made alone")
 	flag.StringVar(&o.bin, "bin", "bin/weft", "the program under test")
 	flag.StringVar(&o.dir, "dir", "bench/out", "folder for generated data")
 	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
@@ -96,5 +96,12 @@ func measure() error {
 			}
 		}
 	}
-	return os.WriteFile(*out, []byte(r.String()), 0o644)
+	page := *out
+	if page == "" {
+		if o.only != "" {
+			return nil // a page of one measurement is not the page
+		}
+		page = "bench/README.md"
+	}
+	return os.WriteFile(page, []byte(r.String()), 0o644)
 }
