@@ -18,7 +18,7 @@ block() {
 cd "$root"
 block python > "$work/notebook.py"
 {
-  echo 'trap '"'"'kill $(jobs -p) 2>/dev/null || true'"'"' EXIT'
+  echo 'trap '"'"'kill $(jobs -p) 2>/dev/null || true; wait'"'"' EXIT' # the node writes while it stops
   block sh
   echo "'$venv/bin/python' '$work/notebook.py'"
 } > "$work/tour.sh"
