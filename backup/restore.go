@@ -37,6 +37,10 @@ type Restored struct {
 // that is there is good.
 func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored, error) {
 	const op = "restore to"
+	st, err := Find(dir, opt.State)
+	if err != nil {
+		return nil, err
+	}
 	es, err := os.ReadDir(to)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, ioError(op, to, err)
@@ -44,10 +48,6 @@ func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored
 	if len(es) > 0 {
 		return nil, weft.Errorf(weft.KindConflict, op, to, "there is data in it").
 			WithHint("move it away first, or restore to another folder with --to; a restore never writes over anything")
-	}
-	st, err := Find(dir, opt.State)
-	if err != nil {
-		return nil, err
 	}
 	tmp := to + ".restoring"
 	if err := os.RemoveAll(tmp); err != nil { // of a restore that broke off

@@ -68,6 +68,10 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 	}
 	defer end()
 	if r.DryRun {
+		if old != nil && old.runs(f, r) {
+			res.Outcome, res.Message = serve.OutcomeUnchanged, sameFolder
+			return res, nil
+		}
 		res.Outcome, res.Message = serve.OutcomePlanned, "nothing was changed: this was a dry run"
 		return res, nil
 	}
@@ -109,6 +113,14 @@ func (n *Node) checkServers(f *contract.Folder, env string) error {
 	return nil
 }
 
+const sameFolder = "the folder is the one that runs already"
+
+// runs reports whether an apply would bring nothing that the product does not run.
+func (p *product) runs(f *contract.Folder, r serve.ApplyRequest) bool {
+	rec := p.record()
+	return rec.Folder == f.Hash && rec.Dir == r.Dir && rec.Env == r.Env && !rec.Retired
+}
+
 // take makes the folder the product's current one.
 func (n *Node) take(ctx context.Context, f *contract.Folder, r serve.ApplyRequest, progress serve.Progress, res *serve.ApplyResult) (*serve.ApplyResult, error) {
 	p, same, err := n.adopt(ctx, f, r)
@@ -121,7 +133,7 @@ func (n *Node) take(ctx context.Context, f *contract.Folder, r serve.ApplyReques
 	}
 	defer release()
 	if same && p.published() {
-		res.Outcome, res.Message = serve.OutcomeUnchanged, "the folder is the one that runs already"
+		res.Outcome, res.Message = serve.OutcomeUnchanged, sameFolder
 		return res, nil
 	}
 	if p.record().Paused {
@@ -159,7 +171,7 @@ func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyReque
 	if known {
 		_, was := p.current()
 		rec.ID, rec.Paused = was.ID, was.Paused
-		if was.Folder == rec.Folder && was.Dir == rec.Dir && was.Env == rec.Env && !was.Retired {
+		if p.runs(f, r) {
 			return p, true, nil
 		}
 	} else {

@@ -28,6 +28,9 @@ func TestBreakingChange(t *testing.T) {
 		return strings.Replace(archive, "status: active", "version: "+v+"\nstatus: active", 1)
 	}
 	apply(version(shop, "1.4.0"), serve.ApplyRequest{})
+	if res := apply(version(shop, "1.4.0"), serve.ApplyRequest{DryRun: true}); res.Outcome != serve.OutcomeUnchanged {
+		t.Errorf("a dry run of what runs already: %+v", res)
+	}
 	for _, dry := range []bool{true, false} {
 		res := apply(version(without, "1.5.0"), serve.ApplyRequest{DryRun: dry})
 		if res.Outcome != serve.OutcomeBreaks || !strings.Contains(res.Message, "version 1.4.0") || len(res.Differences) == 0 {
