@@ -63,9 +63,6 @@ func (t TableName) String() string {
 	return t.Name.String() + "." + t.Table
 }
 
-// MarshalText writes the table's address.
-func (t TableName) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
-
 var (
 	nameRE    = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 	versionRE = regexp.MustCompile(`_v[0-9]+$`)

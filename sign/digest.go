@@ -76,12 +76,3 @@ func DigestReader(r io.Reader) (weft.Hash, int64, error) {
 func Nonce(b []byte) {
 	_, _ = rand.Read(b) // documented never to fail
 }
-
-// Link is one step of a hash chain: what a record says its predecessor is.
-type Link struct {
-	Previous weft.Hash // digest of the record before; zero for the first
-	Digest   weft.Hash // digest of the record itself
-}
-
-// Follows reports whether next is the record directly after l.
-func (l Link) Follows(next Link) bool { return next.Previous == l.Digest }

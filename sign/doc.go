@@ -1,3 +1,3 @@
-// Package sign holds keys, canonical bytes, salted digests and the links of
-// hash chains: what makes a stored or received thing provable.
+// Package sign holds canonical bytes, digests and nonces: what makes a stored
+// thing provable.
 package sign

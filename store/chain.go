@@ -14,7 +14,7 @@ type chain struct {
 	v      *verifier
 	man    *manifest
 	head   weft.Seq
-	link   sign.Link
+	last   weft.Hash // of commit head
 	begun  bool
 	broken bool // the place before is not known, the next commit starts anew
 }
@@ -27,11 +27,11 @@ func (c *chain) segment(seg *segment, acknowledged int64) {
 	if c.man != nil && !c.man.owns(seg.info) {
 		c.v.add(c.rel(seg), fileHeaderSize, "the segment belongs to another product or incarnation", "the commits in it cannot be read, and nothing can be committed")
 	}
-	if c.begun && !c.broken && (seg.info.First != c.head+1 || seg.info.Previous != c.link.Digest) {
+	if c.begun && !c.broken && (seg.info.First != c.head+1 || seg.info.Previous != c.last) {
 		c.v.add(c.rel(seg), fileHeaderSize, fmt.Sprintf("the segment does not follow commit %s", c.head), "the chain is broken here")
 	}
 	if !c.begun || c.broken {
-		c.head, c.link.Digest = seg.info.First-1, seg.info.Previous
+		c.head, c.last = seg.info.First-1, seg.info.Previous
 		c.begun, c.broken = true, false
 	}
 	schemas := map[weft.Hash][]byte{}
@@ -62,20 +62,20 @@ func (c *chain) segment(seg *segment, acknowledged int64) {
 		}
 		// On from the commit after the one that was found: where that one starts
 		// is not known.
-		c.head, c.link.Digest = seq, sign.Digest(fr.Payload)
+		c.head, c.last = seq, sign.Digest(fr.Payload)
 		from = fr.End()
 	}
 }
 
 // commit checks one commit: its place in the chain, its blocks, its rows.
 func (c *chain) commit(seg *segment, s scanned, schemas map[weft.Hash][]byte) {
-	if s.header.Seq != c.head+1 || s.header.Previous != c.link.Digest {
+	if s.header.Seq != c.head+1 || s.header.Previous != c.last {
 		c.v.add(c.rel(seg), s.at, fmt.Sprintf("commit %s does not follow %s", s.header.Seq, c.head), "the chain is broken here")
 	}
 	if c.man != nil && c.man.Checkpoint.Seq == s.header.Seq && c.man.Checkpoint.Hash != s.hash {
 		c.v.add(c.rel(seg), s.at, "the commit is not the one that the manifest names", "nothing can be committed; tables are read from their files")
 	}
-	c.head, c.link.Digest = s.header.Seq, s.hash
+	c.head, c.last = s.header.Seq, s.hash
 	if _, err := changesOf(seg, s, schemas); err != nil {
 		var e *weft.Error
 		if errors.As(err, &e) {
