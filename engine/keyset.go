@@ -276,6 +276,9 @@ func (k *KeySet) Copy(capacity int, room uint64) (*KeySet, error) {
 	return big, nil
 }
 
+// Clone returns a copy of k, which must not grow meanwhile.
+func (k *KeySet) Clone() (*KeySet, error) { return k.Copy(k.count, uint64(k.used)) }
+
 // Bytes is the set as it is kept in a file, with its checksum and a word that
 // says what it is of. The set must not grow meanwhile.
 func (k *KeySet) Bytes(of uint64) []byte {
@@ -283,6 +286,48 @@ func (k *KeySet) Bytes(of uint64) []byte {
 	binary.LittleEndian.PutUint64(b[72:], of)
 	binary.LittleEndian.PutUint32(b[64:], crc32.Checksum(b, crcTable()))
 	return b
+}
+
+// OpenKeySet reads a set that Bytes has written; it keeps b and must not be added to.
+func OpenKeySet(b []byte, of uint64) (*KeySet, error) {
+	count, err := CheckKeySet(b, of)
+	if err != nil {
+		return nil, err
+	}
+	s, err := readShape(b)
+	if err != nil {
+		return nil, err
+	}
+	k := &KeySet{mem: b, count: count}
+	k.lay(s)
+	k.used = count * k.width
+	for _, end := range k.ends[:min(count, len(k.ends))] {
+		if end < uint64(k.used) || end > s.room {
+			return nil, fmt.Errorf("a set of keys whose keys do not lie one behind the other")
+		}
+		k.used = int(end)
+	}
+	return k, nil
+}
+
+// JoinKeySets returns a new set with the keys of all sets, which are of one width.
+// None of them may grow meanwhile.
+func JoinKeySets(width int, seed uint64, sets ...*KeySet) (*KeySet, error) {
+	var count, room int
+	for _, o := range sets {
+		if o.width != width {
+			return nil, fmt.Errorf("a set of keys of %d bytes among sets of keys of %d", o.width, width)
+		}
+		count, room = count+o.count, room+o.used
+	}
+	k, err := NewKeySet(width, seed).Copy(count, uint64(room))
+	for _, o := range sets {
+		for i := 0; i < o.count && err == nil; i++ {
+			k, _, _, err = k.Add(o.key(i), o.numbers[i])
+		}
+	}
+	runtime.KeepAlive(sets) // a set's memory goes with it
+	return k, err
 }
 
 func crcTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }

@@ -315,3 +315,54 @@ func TestSharedRowsAndMarks(t *testing.T) {
 func sessionOf(t *testing.T, cfg SessionConfig) Session {
 	return testSession(t, func(c *SessionConfig) { c.Read, c.Ordered = cfg.Read, cfg.Ordered })
 }
+
+// Sets that were joined say of every key what a set of all keys would say.
+func TestJoinKeySets(t *testing.T) {
+	for _, width := range []int{0, 8} {
+		all := NewKeySet(width, 7)
+		var sets []*KeySet
+		var keys [][]byte
+		add := func(k *KeySet, key []byte, number int64) *KeySet {
+			k, _, _, err := k.Add(key, number)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k
+		}
+		for i, n := range []int{3000, 1, 0, 500} {
+			set := NewKeySet(width, 7)
+			for j := range n {
+				key := fmt.Appendf(nil, "%08d", j*(i+1)%2000)
+				if width == 0 {
+					key = append(key, strings.Repeat("x", j%5)...)
+				}
+				number := int64(1000*(4-i) + j)
+				set, all = add(set, key, number), add(all, key, number)
+				keys = append(keys, key)
+			}
+			var err error
+			if i%2 == 0 { // one that was a file
+				set, err = OpenKeySet(set.Bytes(5), 5)
+			} else {
+				set, err = set.Clone()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			sets = append(sets, set)
+		}
+		one, err := JoinKeySets(width, 7, sets...)
+		if err != nil || one.Len() != all.Len() {
+			t.Fatal(err, one.Len(), all.Len())
+		}
+		for _, key := range keys {
+			a, b := one.Find(key), all.Find(key)
+			if a < 0 || one.numbers[a] != all.numbers[b] {
+				t.Fatalf("%q: %d at %d, wanted %d", key, one.numbers[a], a, all.numbers[b])
+			}
+		}
+		if _, err := JoinKeySets(width+4, 7, sets...); err == nil {
+			t.Fatal("sets of another width were joined")
+		}
+	}
+}

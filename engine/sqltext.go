@@ -33,14 +33,19 @@ func CopyParquet(query, file string) string {
 	return "COPY (" + query + ") TO " + QuoteLiteral(file) + " (FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION v2)"
 }
 
-// CopyParquetIDs is CopyParquet with ids of the columns in the file.
-func CopyParquetIDs(query, file string, ids map[string]int) string {
+// CopyParquetIDs is CopyParquet with ids of the columns in the file, and groups of
+// so many rows; 0 leaves that to the engine.
+func CopyParquetIDs(query, file string, ids map[string]int, group int) string {
 	var w []string
 	for _, n := range slices.Sorted(maps.Keys(ids)) {
 		w = append(w, QuoteIdent(n)+": "+strconv.Itoa(ids[n]))
 	}
 	sql := CopyParquet(query, file)
-	return strings.TrimSuffix(sql, ")") + ", FIELD_IDS {" + strings.Join(w, ", ") + "})"
+	sql = strings.TrimSuffix(sql, ")") + ", FIELD_IDS {" + strings.Join(w, ", ") + "}"
+	if group > 0 {
+		sql += ", ROW_GROUP_SIZE " + strconv.Itoa(group)
+	}
+	return sql + ")"
 }
 
 // Field is one value of a small result, as text.

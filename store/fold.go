@@ -35,7 +35,7 @@ func (s *Store) Compact(ctx context.Context, force bool) (failed error) {
 	defer s.endFold(p)
 	defer s.folded(time.Now(), &failed)
 	if s.work(p) {
-		sess, err := s.session(ctx, "compact", max(1, runtime.NumCPU()/2))
+		sess, err := s.session(ctx, "compact", runtime.NumCPU())
 		if err != nil {
 			return err
 		}
@@ -346,10 +346,22 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 	}
 	sql := fmt.Sprintf("FROM (SELECT %s, %s, %s AS %s, %s FROM (%s))%s ORDER BY %s",
 		cols, ColumnSeq, to, columnSeqTo, ColumnOp, all, where, order)
-	if err := s.writeFile(ctx, sess, p, d, sql, r.rel.Sources); err != nil || d.Merges == 0 {
-		return d, err
+	// The keys are put together while the engine writes the rows.
+	joined := make(chan *engine.KeySet, 1)
+	if d.Merges != 0 {
+		go func() { joined <- s.joinKeys(f, levels) }()
+	} else {
+		close(joined)
 	}
-	return d, s.writeKeys(ctx, sess, f, d)
+	err := s.writeFile(ctx, sess, p, d, sql, r.rel.Sources)
+	set := <-joined
+	switch {
+	case err != nil || d.Merges == 0:
+		return d, err
+	case set == nil:
+		return d, s.writeKeys(ctx, sess, f, d)
+	}
+	return d, s.putKeys(d, set)
 }
 
 // bounds are the commits that a level's rows are of, and the first that is no
@@ -423,12 +435,23 @@ func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan,
 	return d, nil
 }
 
+// changeGroup is the rows of a group in a change file: a range or a point reads a
+// group of each, and there are several files.
+const changeGroup = 16 << 10
+
+func rowGroup(d *dataFile) int {
+	if d.Form == formChange && d.Merges != 0 {
+		return changeGroup
+	}
+	return 0
+}
+
 // writeFile runs a COPY into a new file of the store and makes it durable.
 func (s *Store) writeFile(ctx context.Context, sess engine.Session, p *foldPlan, d *dataFile, sql string, sources []engine.Source) error {
 	path := s.filePath(d.Name)
 	p.made = append(p.made, d)
 	rows, err := sess.Exec(ctx, engine.Statement{
-		SQL:     engine.CopyParquetIDs(sql, path, fieldIDs(d.schema)),
+		SQL:     engine.CopyParquetIDs(sql, path, fieldIDs(d.schema), rowGroup(d)),
 		Sources: sources,
 	})
 	if err != nil {

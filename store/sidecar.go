@@ -91,8 +91,66 @@ func (s *Store) keyless(f *spanFold) []*dataFile {
 	return out
 }
 
-// writeKeys makes the file with the keys of a change file.
+// joinKeys unites the keys of levels that become one change file; nil where one of
+// them has its keys in no set, or where that fails: then the file is read for them.
+func (s *Store) joinKeys(f *spanFold, levels []levelView) *engine.KeySet {
+	var sets []*engine.KeySet
+	for _, l := range levels {
+		if l.file == nil {
+			set, err := l.tail.keySetNow(s.keySeed)
+			if err != nil {
+				return nil
+			}
+			sets = append(sets, set)
+			continue
+		}
+		path := ""
+		if l.file.hasKeys() {
+			path = s.keysPath(l.file)
+		}
+		if path == "" {
+			return nil
+		}
+		b, err := readWhole(s.fs, path, maxKeysFile)
+		if err != nil {
+			return nil
+		}
+		set, err := engine.OpenKeySet(b, l.file.owner())
+		if err != nil {
+			return nil
+		}
+		sets = append(sets, set)
+	}
+	set, err := engine.JoinKeySets(f.keyWidth(), s.keySeed, sets...)
+	if err != nil {
+		return nil
+	}
+	return set
+}
+
+// writeKeys makes the file with the keys of a change file that has lost it.
 func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold, d *dataFile) error {
+	set, err := s.readKeys(ctx, sess, f, d)
+	if err != nil {
+		return err
+	}
+	return s.putKeys(d, set)
+}
+
+// putKeys writes the keys of a change file beside it.
+func (s *Store) putKeys(d *dataFile, set *engine.KeySet) error {
+	path := s.filePath(d.Name + keysSuffix)
+	if err := writeWhole(s.fs, path, set.Bytes(d.owner())); err != nil {
+		return ioError("write the keys of a file", path, err)
+	}
+	s.mu.Lock()
+	d.keys = keysThere
+	s.mu.Unlock()
+	return nil
+}
+
+// readKeys reads a change file for its keys.
+func (s *Store) readKeys(ctx context.Context, sess engine.Session, f *spanFold, d *dataFile) (*engine.KeySet, error) {
 	var names []string
 	var keys []int
 	for i, k := range f.view.keys {
@@ -104,38 +162,37 @@ func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold,
 	rows, err := sess.Query(ctx, engine.Statement{SQL: fmt.Sprintf("SELECT %s, %s FROM read_parquet(%s, hive_partitioning = false)",
 		strings.Join(names, ", "), ColumnSeq, engine.QuoteLiteral(s.filePath(d.Name)))})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Release()
 	schema := f.keySchema()
 	set := engine.NewKeySet(keyWidth(schema, keys), s.keySeed)
 	if set, err = set.Copy(int(d.Rows), 0); err != nil {
-		return err
+		return nil, err
 	}
 	for rows.Next() {
 		rec := rows.RecordBatch()
 		encoded, err := keysOf(schema, keys, rec)
 		if err != nil {
-			return weft.Errorf(weft.KindCorrupt, "compact", s.filePath(d.Name), "%w", err)
+			return nil, weft.Errorf(weft.KindCorrupt, "compact", s.filePath(d.Name), "%w", err)
 		}
 		seq := bigints(rec.Column(len(keys)))
 		for i := range encoded.len() {
 			if set, _, _, err = set.Add(encoded.key(i), seq(i)); err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	if rows.Err() != nil {
-		return rows.Err()
+	return set, rows.Err()
+}
+
+// keyWidth is the length of every encoded key of the span, 0 where they differ.
+func (f *spanFold) keyWidth() int {
+	all := make([]int, len(f.view.keys))
+	for i := range all {
+		all[i] = i
 	}
-	path := s.filePath(d.Name + keysSuffix)
-	if err := writeWhole(s.fs, path, set.Bytes(d.owner())); err != nil {
-		return ioError("write the keys of a file", path, err)
-	}
-	s.mu.Lock()
-	d.keys = keysThere
-	s.mu.Unlock()
-	return nil
+	return keyWidth(f.keySchema(), all)
 }
 
 // keySchema is the table's key columns alone.

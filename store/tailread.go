@@ -78,6 +78,15 @@ func (v tailView) keySet(seed uint64) *engine.KeySet {
 	return r.keys
 }
 
+// keySetNow is a copy of keySet that does not grow.
+func (v tailView) keySetNow(seed uint64) (*engine.KeySet, error) {
+	v.keySet(seed)
+	r := &v.of.read
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.keys.Clone()
+}
+
 // source gives the view's rows; live, where it is not nil, becomes a column.
 func (v tailView) source(name string, live []byte) engine.Source {
 	src := engine.Source{Name: name, Schema: v.of.schema, Rows: int64(v.rows)}
