@@ -137,7 +137,7 @@ func Sanitize(err error) string {
 // cancellation and a limit keep their kind; anything else is what is wrong with
 // the source.
 func Fault(err error, where, place string) error {
-	switch k := weft.KindOf(err); k {
+	switch k := kindOf(err); k {
 	case weft.KindUnavailable, weft.KindCancelled, weft.KindLimit, weft.KindDenied:
 		e := weft.Errorf(k, "read the source", where, "%s: %s", place, Sanitize(err))
 		e.Hint = weft.HintOf(err)
@@ -150,9 +150,18 @@ func Fault(err error, where, place string) error {
 // Retry reports whether a statement failed for a value, so that another way of
 // reading may do, and not because the engine or the reader went away.
 func Retry(err error) bool {
-	switch weft.KindOf(err) {
+	switch kindOf(err) {
 	case weft.KindUnavailable, weft.KindCancelled, weft.KindLimit, weft.KindDenied:
 		return false
 	}
 	return true
+}
+
+// kindOf is weft.KindOf, where the context's own errors have their kind too.
+func kindOf(err error) weft.Kind {
+	var e *weft.Error
+	if !errors.As(err, &e) && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return weft.KindCancelled
+	}
+	return weft.KindOf(err)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"weft"
 	"weft/contract"
 	"weft/engine"
 	"weft/ingest"
@@ -28,7 +29,7 @@ func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
 	}
 	if g.long {
 		if err = l.copyCSV(ctx, g); err == nil || !ingest.Retry(err) {
-			return err
+			return l.failed(err, g)
 		}
 	}
 	if g.blanks, err = l.quotedBlanks(ctx, g); err != nil {
@@ -36,7 +37,7 @@ func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
 	}
 	if g.blanks {
 		if err = l.copyCSV(ctx, g); err == nil || !ingest.Retry(err) {
-			return err
+			return l.failed(err, g)
 		}
 	}
 	another := func(err error) bool {
@@ -48,6 +49,11 @@ func (l *load) stageCSV(ctx context.Context, g *group, last bool) error {
 	if another(err) {
 		err = l.evenCSV(ctx, g, last, err)
 	}
+	return l.failed(err, g)
+}
+
+// failed names the group in an error, where it does not say all already.
+func (l *load) failed(err error, g *group) error {
 	if err == nil || errors.Is(err, errReinfer) || isRejection(err) {
 		return err
 	}
@@ -96,7 +102,9 @@ func (l *load) evenCSV(ctx context.Context, g *group, last bool, before error) e
 	return l.sortCSV(ctx, e, last, sorted)
 }
 
-// rejection carries an error of Rejects through retry.
+// rejection carries an error through what would try another way: one of Rejects,
+// or one that came when rows were taken already, which the other way would take
+// once more.
 type rejection struct{ error }
 
 func (r rejection) Unwrap() error { return r.error }
@@ -169,23 +177,47 @@ func (l *load) sortCSV(ctx context.Context, g *group, last bool, c care) error {
 	if wrong > 0 && c == sorted {
 		return l.sortCSV(ctx, g, last, exactly)
 	}
-	if err := l.collect(ctx, g, last, errs, scans); err != nil {
-		return err
-	}
 	if wrong > ingest.MaxRejects {
 		return rejection{l.rejects.TooMany()}
 	}
+	rows, rejects := l.out.Rows, l.rejects.Count()
+	if err = l.collect(ctx, g, last, errs, scans); err == nil {
+		err = l.take(ctx, g, look, "SELECT "+cols+" FROM "+g.reader(read, "store_rejects=true")+" WHERE NOT ("+bad+")", read)
+	}
+	if l.out.Rows > rows || l.rejects.Count() > rejects {
+		return l.final(err, g)
+	}
+	return err
+}
+
+// take copies the rows that fit, as many as the look counted, and collects those
+// that do not.
+func (l *load) take(ctx context.Context, g *group, look, sql string, read []string) error {
 	before := l.out.Rows
-	if err := l.copyPart(ctx, "SELECT "+cols+" FROM "+g.reader(read, "store_rejects=true")+" WHERE NOT ("+bad+")"); err != nil {
+	if err := l.copyPart(ctx, sql); err != nil {
 		return err
 	}
-	if fit, err := l.count(ctx, "sum(n - bad)", look); err != nil || int64(fit) != l.out.Rows-before {
-		return fmt.Errorf("%d rows fit, but %d were loaded (%v)", fit, l.out.Rows-before, err)
+	fit, err := l.count(ctx, "sum(n - bad)", look)
+	if err != nil {
+		return err
 	}
-	if wrong == 0 {
-		return nil
+	if got := l.out.Rows - before; int64(fit) != got {
+		return rejection{weft.Errorf(weft.KindInternal, "read the source", l.r.Where(), "%s: %d rows fit, but %d were loaded", g.place(), fit, got).
+			WithHint("nothing was staged; read it again")}
+	}
+	wrong, err := l.count(ctx, "sum(bad)", look)
+	if err != nil || wrong == 0 {
+		return err
 	}
 	return l.collectUnfit(ctx, g, read)
+}
+
+// final makes an error one that no other way of reading is tried after.
+func (l *load) final(err error, g *group) error {
+	if err = l.failed(err, g); err == nil || errors.Is(err, errReinfer) {
+		return err
+	}
+	return rejection{err}
 }
 
 // touch is an aggregate that makes the engine convert every bound column, and so

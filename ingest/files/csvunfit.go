@@ -55,7 +55,7 @@ func (l *load) collectUnfit(ctx context.Context, g *group, read []string) error 
 		found, err := l.findUnfit(ctx, g, f, w)
 		switch {
 		case ctx.Err() != nil:
-			return err
+			return ctx.Err() // what was found is not all
 		case err != nil || int64(len(found)) != w.rows:
 			err = l.unfitWithoutLine(ctx, g.one(f), read)
 		default:
