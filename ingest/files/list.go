@@ -1,12 +1,14 @@
 package files
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"weft"
@@ -31,6 +33,7 @@ type table struct {
 type file struct {
 	path        string
 	root        string // the folder that it may not lead out of; empty is its own
+	private     func(path string) bool
 	label       string // how people know it
 	size        int64
 	time        time.Time
@@ -103,7 +106,7 @@ func listTable(r ingest.Request, w ingest.Want, pattern string) (table, error) {
 		if !st.Mode().IsRegular() {
 			continue
 		}
-		f := &file{path: name, root: root, label: r.Label(name), size: st.Size(), time: st.ModTime(), begun: now(r), table: w.Table.Name}
+		f := &file{path: name, root: root, private: r.Private, label: r.Label(name), size: st.Size(), time: st.ModTime(), begun: now(r), table: w.Table.Name}
 		if err := f.recognise(r.Server.Format); err != nil {
 			return t, err
 		}
@@ -128,23 +131,58 @@ func private(name string, private func(string) bool) bool {
 }
 
 // openRaw opens the file's bytes. Whoever can write to a source's folder can lay a
-// link in it, or put one in the place of a file between two looks: what leads out
-// of the folder is not opened.
+// link in it, or put one, a pipe or a device in the place of a file between two
+// looks: what leads out of the folder, is the node's own or is no file is not read.
 func (f *file) openRaw() (*os.File, error) {
-	root := f.root
-	if root == "" {
-		root = filepath.Dir(f.path)
+	dir := f.root
+	if dir == "" {
+		dir = filepath.Dir(f.path)
 	}
-	rel, err := filepath.Rel(root, f.path)
+	rel, err := filepath.Rel(dir, f.path)
 	if err != nil {
 		return nil, err
 	}
-	h, err := os.OpenInRoot(root, rel)
-	if err != nil && strings.Contains(err.Error(), "escapes") { // the library's error has no name
-		return nil, weft.Errorf(weft.KindDenied, "read the source", f.path, "it is a link that leads out of %s", root).
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	h, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
+	if err != nil && strings.Contains(err.Error(), "escapes") {     // the library's error has no name
+		return nil, weft.Errorf(weft.KindDenied, "read the source", f.path, "it is a link that leads out of %s", dir).
 			WithHint("declare the place where the file really is")
 	}
-	return h, err
+	if err != nil {
+		return nil, err
+	}
+	if err := f.opened(h); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// opened judges what was opened, whatever its name leads to by now.
+func (f *file) opened(h *os.File) error {
+	st, err := h.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return weft.Errorf(weft.KindDenied, "read the source", f.path, "it is no file any more")
+	}
+	if f.private == nil {
+		return nil
+	}
+	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", h.Fd()))
+	if err != nil {
+		return weft.Errorf(weft.KindUnavailable, "read the source", f.path, "where it really is cannot be told: %s", plain(err)).
+			WithHint("the node needs /proc")
+	}
+	if f.private(real) {
+		return weft.Errorf(weft.KindDenied, "read the source", f.path, "it is a link to a file of the node itself")
+	}
+	return nil
 }
 
 // plain is a file system's error without the path, which is said already.
