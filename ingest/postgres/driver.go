@@ -3,7 +3,7 @@
 //
 // Types go to the closed table of docs/types.md; numeric without a precision is
 // decimal(38,9), json, enums and everything that has no type there is text. A
-// value that its type cannot hold (an infinite date, a tenth decimal) rejects
+// value that its type cannot hold (NaN in a decimal, a tenth decimal) rejects
 // its row.
 package postgres
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/zeebo/xxh3"
@@ -20,6 +21,13 @@ type edge struct {
 	Columns string   `json:"columns"`        // of what the hashes are
 	Digest  string   `json:"digest"`         // over all of the rows, in any order
 	Rows    []string `json:"rows,omitempty"` // the hash of each; missing where they are more than maxEdge
+}
+
+// count is the number of rows, with which the digest begins.
+func (e *edge) count() int64 {
+	text, _, _ := strings.Cut(e.Digest, ":")
+	n, _ := strconv.ParseInt(text, 10, 64) // 0 in one that is not ours: then nothing is said
+	return n
 }
 
 // edgeColumns tells hashes of other columns apart.
@@ -59,23 +67,27 @@ func (t *read) edgeOf(ctx context.Context, col, value string) (*edge, error) {
 // lateRows is a SELECT of the rows that have the cursor's last value and were not
 // read with it; empty where there are none. An upsert may read a row twice, an
 // append must not.
-func (t *read) lateRows(ctx context.Context, col string, old tablePosition, within []string) (string, error) {
+func (t *read) lateRows(ctx context.Context, col string, old tablePosition) (string, error) {
 	if old.Edge == nil {
 		return "", nil // a position of before edges were kept
 	}
-	here := whereOf(append(within[:len(within):len(within)], col+" = "+literal(old.Cursor)))
+	here := whereOf([]string{col + " = " + literal(old.Cursor)})
 	again := "SELECT " + strings.Join(t.exprs(), ", ") + " FROM " + t.name + here
 	upsert := t.r.Mode() == contract.ModeUpsert
-	if old.Edge.Columns != t.edgeColumns() { // read by another contract: the hashes say nothing
-		if upsert {
-			return again, nil
-		}
-		return "", nil
+	other := old.Edge.Columns != t.edgeColumns() // read by another contract: the hashes say nothing, their number does
+	if other && upsert {
+		return again, nil
 	}
 	now, err := t.edgeOf(ctx, col, old.Cursor)
 	switch {
 	case err != nil || now.Digest == old.Edge.Digest:
 		return "", err
+	case other:
+		if more := now.count() - old.Edge.count(); more > 0 {
+			t.notes = append(t.notes, fmt.Sprintf("%s: %d rows came later with the cursor's last value %s; since the columns have changed they cannot be told from those that were read and are left out (use a finer weftCursor, or mode upsert)",
+				t.out.Table, more, old.Cursor))
+		}
+		return "", nil
 	case len(old.Edge.Rows) == 0 && upsert:
 		return again, nil
 	case len(old.Edge.Rows) == 0:

@@ -217,6 +217,42 @@ func TestLateRows(t *testing.T) {
 	}
 }
 
+// TestLateRowsBeforeTheWindow: an append with a window reads late rows of the
+// cursor's last value also where the window begins behind it; nothing would come
+// back to them.
+func TestLateRowsBeforeTheWindow(t *testing.T) {
+	p := port(t, `CREATE TABLE a (id int, day date); INSERT INTO a VALUES (1, '2024-01-01'), (2, '2024-01-02')`, ingesttest.Table("a", "id", "day"))
+	p.Server.Mode, p.Server.Cursor = contract.ModeAppend, "day"
+	g := p.Must(nil)
+	server.s.Exec(t, p.Server.Database, "INSERT INTO a VALUES (3, '2024-01-02'), (4, '2024-01-03'), (5, '2024-01-05')")
+	p.Window = &ingest.Window{From: time.Date(2024, 1, 3, 0, 0, 0, 0, time.UTC), To: time.Date(2024, 1, 4, 0, 0, 0, 0, time.UTC)}
+	g = p.Must(g.Position)
+	if got, want := g.Rows("a"), "id INTEGER, day DATE\n3|2024-01-02\n4|2024-01-03\n"; got != want {
+		t.Errorf("with the window: %s", got)
+	}
+	p.Window = nil
+	if got, want := p.Must(g.Position).Rows("a"), "id INTEGER, day DATE\n5|2024-01-05\n"; got != want {
+		t.Errorf("after it: %s", got)
+	}
+}
+
+// TestLateRowsOfOtherColumns: an append that cannot tell late rows, since other
+// columns are read now, says how many it leaves out.
+func TestLateRowsOfOtherColumns(t *testing.T) {
+	p := port(t, `CREATE TABLE a (id int, day date, more int); INSERT INTO a VALUES (1, '2024-01-02')`, ingesttest.Table("a", "id", "day"))
+	p.Server.Mode, p.Server.Cursor = contract.ModeAppend, "day"
+	first := p.Must(nil)
+	p.Tables[0] = ingesttest.Table("a", "id", "day", "more")
+	server.s.Exec(t, p.Server.Database, "INSERT INTO a VALUES (2, '2024-01-03', 7)")
+	if g := p.Must(first.Position); len(g.Notes) != 0 || g.Tables[0].Rows != 1 {
+		t.Errorf("nothing was late: %d rows, %v", g.Tables[0].Rows, g.Notes)
+	}
+	server.s.Exec(t, p.Server.Database, "INSERT INTO a VALUES (3, '2024-01-02', 7), (4, '2024-01-02', 8)")
+	if g := p.Must(first.Position); len(g.Notes) != 1 || !strings.Contains(g.Notes[0], "2 rows came later") || g.Tables[0].Rows != 1 {
+		t.Errorf("two were late: %d rows, %v", g.Tables[0].Rows, g.Notes)
+	}
+}
+
 // TestManyAtTheCursor: more rows with one value than are remembered.
 func TestManyAtTheCursor(t *testing.T) {
 	for _, mode := range []contract.Mode{contract.ModeAppend, contract.ModeUpsert} {

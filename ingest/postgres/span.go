@@ -15,8 +15,8 @@ import (
 
 // span sets what an append or upsert read takes: rows beyond the last value of
 // the cursor (or within the window) up to the largest that there is now, and rows
-// that came later with the last value itself. False means that there is nothing
-// new.
+// that came later with the last value itself: those also from before the window,
+// since an append never comes back to them. False means that there is nothing new.
 func (t *read) span(ctx context.Context, old tablePosition) (bool, error) {
 	t.at.Cursor, t.at.Edge = old.Cursor, old.Edge
 	cur, err := t.cursor()
@@ -30,10 +30,10 @@ func (t *read) span(ctx context.Context, old tablePosition) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	conds := within
+	conds := slices.Clip(within)
 	if old.Cursor != "" && onward {
-		conds = append(slices.Clone(within), col+" > "+literal(old.Cursor))
-		if t.late, err = t.lateRows(ctx, col, old, within); err != nil {
+		conds = append(conds, col+" > "+literal(old.Cursor))
+		if t.late, err = t.lateRows(ctx, col, old); err != nil {
 			return false, fault(ctx, t.r, "look for new rows in "+t.name, err)
 		}
 	}
