@@ -23,9 +23,10 @@ const grace = time.Second
 type session struct {
 	pool *Pool
 	cfg  SessionConfig
-	key  string // of the settings, empty where the worker cannot be used again
-	proc *process
+	key  string   // of the settings, empty where the worker cannot be used again
+	proc *process // changes under mu and the pool's lock: either is enough to read it
 	prot *Protection
+	slow bool // of a heavy question; the pool's lock guards it
 	// grant is what the node's budget gave; nil where there is none.
 	grant *budget.Grant
 
@@ -44,6 +45,7 @@ type session struct {
 // call is one job on its way.
 type call struct {
 	s     *session
+	proc  *process
 	ctx   context.Context
 	id    uint64
 	began time.Time
@@ -85,7 +87,7 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 			return nil, weft.Errorf(weft.KindUnavailable, "hand data to the engine", "", "%w", err)
 		}
 	}
-	c := &call{s: s, ctx: ctx, id: j.ID, began: time.Now(), begun: !j.Say}
+	c := &call{s: s, proc: s.proc, ctx: ctx, id: j.ID, began: time.Now(), begun: !j.Say}
 	s.share.Store(math.Float64bits(-1))
 	s.asked.Store(false)
 	s.busy.Store(j.ID)
@@ -135,7 +137,7 @@ func (c *call) killLater() bool {
 		c.timer = time.AfterFunc(grace, func() {
 			if c.s.busy.Load() == c.id {
 				c.late.Store(true)
-				c.s.proc.kill(EndDeadline)
+				c.proc.kill(EndDeadline)
 			}
 		})
 	}
@@ -145,7 +147,7 @@ func (c *call) killLater() bool {
 // interrupt asks the worker to stop and kills it when it does not.
 func (c *call) interrupt() {
 	if c.killLater() && !c.asked.Swap(true) {
-		_ = c.s.proc.wire.sendJSON(frameInterrupt, nil, c.id)
+		_ = c.proc.wire.sendJSON(frameInterrupt, nil, c.id)
 	}
 }
 
@@ -166,7 +168,7 @@ func (c *call) skip(n int) error {
 	var junk [32 << 10]byte
 	for n > 0 {
 		k := min(n, len(junk))
-		if err := c.s.proc.wire.full(junk[:k]); err != nil {
+		if err := c.proc.wire.full(junk[:k]); err != nil {
 			return err
 		}
 		n -= k
@@ -178,13 +180,13 @@ func (c *call) skip(n int) error {
 // frames. Not ok means that the job has ended: out or err is set.
 func (c *call) frame() (kind byte, n int, ok bool) {
 	for c.out == nil && c.err == nil {
-		kind, n, err := c.s.proc.wire.header()
+		kind, n, err := c.proc.wire.header()
 		if err == nil && (kind == frameSchema || kind == frameBatch) {
 			return kind, n, true
 		}
 		var b []byte
 		if err == nil {
-			b, err = c.s.proc.wire.payload(n)
+			b, err = c.proc.wire.payload(n)
 		}
 		if err == nil {
 			err = c.control(kind, b)
@@ -239,7 +241,7 @@ func (c *call) finish() {
 		c.timer.Stop()
 	}
 	c.mu.Unlock()
-	c.s.proc.leave.allow(nil)
+	c.proc.leave.allow(nil)
 	c.s.busy.Store(0)
 	c.s.mu.Unlock()
 }
@@ -256,7 +258,7 @@ func (c *call) fail(err error) {
 
 // death says why a worker is gone.
 func (c *call) death(err error) error {
-	why, memory := c.s.proc.end()
+	why, memory := c.proc.end()
 	const op = "run the statement"
 	switch {
 	case c.s.closed.Load():
@@ -265,14 +267,14 @@ func (c *call) death(err error) error {
 		return errNeverBegun
 	case c.late.Load(), c.id == 0 && c.ctx.Err() != nil:
 		return contextFault(c.ctx, time.Since(c.began))
-	case c.s.proc.killedFor() == EndSpill:
+	case c.proc.killedFor() == EndSpill:
 		return weft.Errorf(weft.KindLimit, op, "", "it wrote more to its temp folder than it may").
 			WithHint("narrow the question, or raise spill in the node's settings")
 	case memory:
 		return weft.Errorf(weft.KindLimit, op, "", "it needs more memory than it may use (the worker was lost: %s)", why).
 			WithHint("narrow the question, or raise the limit")
 	}
-	c.s.pool.env.Log.Warn("a worker died", "session", c.s.cfg.Name, "error", err, "why", why, "stderr", c.s.proc.stderr.String())
+	c.s.pool.env.Log.Warn("a worker died", "session", c.s.cfg.Name, "error", err, "why", why, "stderr", c.proc.stderr.String())
 	return weft.Errorf(weft.KindUnavailable, op, "", "the engine's worker died (%s)", why).
 		WithHint("ask again; the node is well")
 }
@@ -314,20 +316,23 @@ var errNeverBegun = weft.Errorf(weft.KindUnavailable, "run the statement", "", "
 	WithHint("ask again; the node is well")
 
 // revive gives the session another worker where its own had died before it began
-// with the job, and reports whether the job can be asked again.
-func (s *session) revive(ctx context.Context, err error) bool {
-	if err != errNeverBegun || s.closed.Load() {
-		return false
-	}
+// with the job, which can then be asked again.
+func (s *session) revive(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.pool.env.Log.Warn("a worker died while it waited for work", "session", s.cfg.Name, "stderr", s.proc.stderr.String())
-	s.pool.retire(s)
+	s.pool.drop(s.proc)
 	fresh, err := s.pool.fresh(ctx, s.cfg, s.key)
 	if err != nil {
-		return false
+		return err
 	}
-	s.proc, s.prot, s.rested = fresh.proc, fresh.prot, false
+	if !s.pool.adopt(s, fresh) {
+		s.pool.drop(fresh.proc)
+		return weft.Errorf(weft.KindCancelled, "run the statement", "", "the session was closed")
+	}
+	s.rested = false
 	s.broken.Store(false)
-	return true
+	return nil
 }
 
 func (s *session) simple(ctx context.Context, do, text string, st *Statement) (*outcome, error) {
@@ -336,8 +341,10 @@ func (s *session) simple(ctx context.Context, do, text string, st *Statement) (*
 	if err == nil {
 		out, err = c.wait()
 	}
-	if s.revive(ctx, err) {
-		return s.simple(ctx, do, text, st)
+	if err == errNeverBegun {
+		if err = s.revive(ctx); err == nil {
+			return s.simple(ctx, do, text, st)
+		}
 	}
 	return out, err
 }
@@ -376,8 +383,10 @@ func (s *session) Query(ctx context.Context, st Statement) (array.RecordReader, 
 	if err == nil {
 		r, err = newRows(c)
 	}
-	if s.revive(ctx, err) {
-		return s.Query(ctx, st)
+	if err == errNeverBegun {
+		if err = s.revive(ctx); err == nil {
+			return s.Query(ctx, st)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -392,7 +401,7 @@ func (s *session) Progress() float64 {
 		return -1
 	}
 	if !s.asked.Swap(true) {
-		_ = s.proc.wire.send(frameProgress, nil)
+		_ = s.pool.workerOf(s).wire.send(frameProgress, nil)
 	}
 	return math.Float64frombits(s.share.Load())
 }
@@ -425,7 +434,7 @@ func (s *session) configure(outer context.Context, set settings) error {
 	ctx, cancel := context.WithTimeout(outer, startTime)
 	defer cancel()
 	s.mu.Lock()
-	c := &call{s: s, ctx: ctx, began: time.Now()}
+	c := &call{s: s, proc: s.proc, ctx: ctx, began: time.Now()}
 	s.proc.wire.files = true // this one answer comes with a file
 	if err := s.proc.wire.sendJSON(frameConfigure, nil, set); err != nil {
 		c.fail(err)

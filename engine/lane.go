@@ -118,15 +118,22 @@ func Demote(s Session, force bool) bool {
 	if !c.grant.Move(budget.Heavy, force) {
 		return false
 	}
-	if c.closed.Load() {
-		return true
-	}
-	c.pool.mu.Lock()
-	if _, ok := c.pool.slow[c.proc]; !ok {
-		c.pool.slow[c.proc] = false
-	}
-	c.pool.mu.Unlock()
+	c.pool.markSlow(c)
 	return true
+}
+
+// markSlow notes that a session is of a heavy question, in whatever worker. One that
+// is closed has given its worker back, which may be another's by now.
+func (p *Pool) markSlow(s *session) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.closed.Load() {
+		return
+	}
+	s.slow = true
+	if _, ok := p.slow[s.proc]; !ok && p.live[s.proc] {
+		p.slow[s.proc] = false
+	}
 }
 
 // niceness is what a heavy question's worker is put back by when a light one is
@@ -139,7 +146,7 @@ func (p *Pool) giveWay() {
 	defer p.mu.Unlock()
 	for w, behind := range p.slow {
 		if !behind {
-			p.slow[w] = unix.Setpriority(unix.PRIO_PGRP, w.cmd.Process.Pid, min(ownLevel()+niceness, 19)) == nil
+			p.slow[w] = w.setLevel(min(ownLevel()+niceness, 19))
 		}
 	}
 }
@@ -160,5 +167,16 @@ func (p *Pool) level(w *process) bool {
 	behind := p.slow[w]
 	delete(p.slow, w)
 	p.mu.Unlock()
-	return !behind || unix.Setpriority(unix.PRIO_PGRP, w.cmd.Process.Pid, ownLevel()) == nil
+	return !behind || w.setLevel(ownLevel())
+}
+
+// setLevel reports whether it has put the worker on a level; one that is gone has
+// none, and its number may be another's.
+func (p *process) setLevel(level int) bool {
+	select {
+	case <-p.gone:
+		return false
+	default:
+		return unix.Setpriority(unix.PRIO_PGRP, p.cmd.Process.Pid, level) == nil
+	}
 }

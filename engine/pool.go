@@ -336,10 +336,11 @@ func (p *Pool) takeSpare() (*process, error) {
 // or ends it.
 func (p *Pool) giveBack(s *session) {
 	defer s.grant.Release()
-	level := p.level(s.proc)
+	w := p.workerOf(s)
+	level := p.level(w)
 	if !s.mu.TryLock() { // a statement runs: it is killed
-		s.proc.kill(EndClosed)
-		p.retire(s)
+		w.kill(EndClosed)
+		p.drop(w)
 		return
 	}
 	defer s.mu.Unlock()
@@ -357,19 +358,47 @@ func (p *Pool) giveBack(s *session) {
 	p.retire(s)
 }
 
-// retire ends a session's worker.
+// retire ends the worker of a session that nobody has in hand.
 func (p *Pool) retire(s *session) { p.drop(s.proc) }
 
-// drop ends a worker and waits until it is gone.
+// drop ends a worker and waits until it is gone. Idempotent: its memory is counted
+// off once.
 func (p *Pool) drop(w *process) {
 	w.kill(EndRetired)
 	<-w.gone
 	w.clean() // it may have been told of its folder when it was gone already
 	w.leave.close()
 	p.mu.Lock()
+	counted := p.live[w]
 	delete(p.live, w)
+	delete(p.slow, w)
 	p.mu.Unlock()
-	p.freeRoom(w.limit)
+	if counted {
+		p.freeRoom(w.limit)
+	}
+}
+
+// workerOf is the worker that a session has now.
+func (p *Pool) workerOf(s *session) *process {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.proc
+}
+
+// adopt gives a session the worker of another, and reports whether it did: one that
+// was closed meanwhile has given back what it had, and gets nothing more. The
+// session's own lock is held.
+func (p *Pool) adopt(s, fresh *session) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.closed.Load() {
+		return false
+	}
+	s.proc, s.prot = fresh.proc, fresh.prot
+	if s.slow {
+		p.slow[s.proc] = false
+	}
+	return true
 }
 
 // Close ends all workers. Idempotent.
@@ -381,7 +410,7 @@ func (p *Pool) Close() {
 	}
 	p.closed = true
 	live := p.live
-	p.live, p.spare, p.idle = map[*process]bool{}, nil, map[string][]*session{}
+	p.live, p.slow, p.spare, p.idle = map[*process]bool{}, map[*process]bool{}, nil, map[string][]*session{}
 	p.mu.Unlock()
 	p.room.Broadcast()
 	for w := range live {

@@ -51,7 +51,7 @@ func (q *rows) frame(kind byte) ([]byte, error) {
 		q.c.fail(fmt.Errorf("frame %q where %q is due", got, kind))
 		return nil, q.c.err
 	}
-	b, err := q.c.s.proc.wire.payload(n)
+	b, err := q.c.proc.wire.payload(n)
 	if err != nil {
 		q.c.fail(err)
 		return nil, q.c.err
