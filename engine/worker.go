@@ -220,18 +220,24 @@ func (k *worker) do(r request) (out outcome) {
 		err = k.job(j, &out)
 	}
 	got.close()
-	if k.stop.Load() == j.ID && err != nil {
-		out.Fault = &fault{Kind: "cancelled", Message: "stopped"}
-	} else if err != nil {
-		out.Fault = faultOf(err, k.cfg)
-		// What ran out of memory may hold on to it, and a fault of the engine
-		// leaves who knows what: neither serves another session.
-		if out.Fault.Kind == weft.KindLimit {
-			C.weft_give_back()
-		}
-		out.Dirty = out.Dirty || out.Fault.Kind == weft.KindLimit || out.Fault.Kind == weft.KindInternal
+	if err != nil {
+		k.faulty(j.ID, err, &out)
 	}
 	return out
+}
+
+// faulty says how a job has failed. What ran out of memory may hold on to it, and a
+// fault of the engine leaves who knows what: neither serves another session, also
+// where the job was to stop and nobody hears of it.
+func (k *worker) faulty(id uint64, err error, out *outcome) {
+	out.Fault = faultOf(err, k.cfg)
+	if out.Fault.Kind == weft.KindLimit {
+		C.weft_give_back()
+	}
+	out.Dirty = out.Dirty || out.Fault.Kind == weft.KindLimit || out.Fault.Kind == weft.KindInternal
+	if k.stop.Load() == id {
+		out.Fault = &fault{Kind: weft.KindCancelled, Message: "stopped"}
+	}
 }
 
 // job runs the statement of j within a transaction that takes its views away
