@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"golang.org/x/sys/unix"
 
 	"weft"
 	"weft/budget"
@@ -448,23 +449,34 @@ func (s *session) configure(outer context.Context, set settings) error {
 		s.proc.kill(EndDeadline)
 	})
 	out, err := c.wait()
+	fds := s.proc.wire.takeFDs()
+	s.proc.wire.files = false
+	if err == nil {
+		s.prot = out.Ready
+		err = s.byLeave(&fds)
+	}
+	for _, fd := range fds { // that nobody has taken
+		_ = unix.Close(fd)
+	}
 	if err != nil && ctx.Err() != nil && outer.Err() == nil {
 		return weft.Errorf(weft.KindUnavailable, "start a worker", "", "it was not ready within %v", startTime).
 			WithHint("the machine is very busy; try again")
 	}
-	if err != nil {
-		return err
-	}
-	fds := s.proc.wire.takeFDs()
-	s.proc.wire.files = false
-	s.prot = out.Ready
+	return err
+}
+
+// byLeave begins to answer the wishes of a worker that reads by leave, from the
+// descriptor that came with its answer, which it takes.
+func (s *session) byLeave(fds *[]int) (err error) {
 	if s.prot == nil || !s.prot.Leave {
 		return nil
 	}
-	if len(fds) != 1 {
+	if len(*fds) != 1 {
 		return weft.Errorf(weft.KindInternal, "start a worker", "", "it did not say how to give it files")
 	}
-	if s.proc.leave, err = newLeave(fds[0], s.pool.cfg.seen); err != nil {
+	fd := (*fds)[0]
+	*fds = nil
+	if s.proc.leave, err = newLeave(fd, s.pool.cfg.seen); err != nil {
 		return weft.Errorf(weft.KindInternal, "start a worker", "", "%w", err)
 	}
 	go s.proc.leave.serve()

@@ -18,8 +18,9 @@ import (
 	"weft/run"
 )
 
-// puppet is a session whose worker says what the test says, and then nothing.
-func puppet(t testing.TB, says []byte) *session {
+// puppet is a session whose worker says what the test says, with files along with
+// it, and then nothing.
+func puppet(t testing.TB, says []byte, files ...int) *session {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -36,6 +37,13 @@ func puppet(t testing.TB, says []byte) *session {
 		ends[i] = c.(*net.UnixConn)
 	}
 	go func() {
+		if len(files) > 0 {
+			_, _, _ = ends[1].WriteMsgUnix(says[:1], unix.UnixRights(files...), nil)
+			for _, fd := range files {
+				_ = unix.Close(fd)
+			}
+			says = says[1:]
+		}
 		_, _ = ends[1].Write(says)
 		_ = ends[1].CloseWrite()
 	}()
@@ -104,6 +112,40 @@ func TestTornAnswer(t *testing.T) {
 		if _, err := hear(t, all[:i]); weft.KindOf(err) != weft.KindUnavailable {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
+	}
+}
+
+// TestFilesNobodyTakes holds that files which come with an answer that is not
+// used are closed.
+func TestFilesNobodyTakes(t *testing.T) {
+	for name, says := range map[string]string{
+		"a fault":               `{"fault":{"kind":"internal","message":"x"}}`,
+		"one where none is due": `{"ready":{"leave":false}}`,
+		"two where one is due":  `{"ready":{"leave":true}}`,
+		"no answer":             `{`,
+	} {
+		var pipe [2]int
+		if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			t.Fatal(err)
+		}
+		send := []int{pipe[1]}
+		if strings.HasPrefix(name, "two") {
+			other, err := unix.Dup(pipe[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			send = append(send, other)
+		}
+		s := puppet(t, frame(frameEnd, []byte(says)), send...)
+		err := s.configure(t.Context(), settings{})
+		if (err == nil) != strings.HasPrefix(name, "one") {
+			t.Errorf("%s: %v", name, err)
+		}
+		// The end of the pipe is seen when nobody holds the other one.
+		if n, err := unix.Read(pipe[0], make([]byte, 1)); n != 0 || err != nil {
+			t.Errorf("%s: the files that came are still open: %d %v", name, n, err)
+		}
+		unix.Close(pipe[0])
 	}
 }
 
