@@ -243,6 +243,24 @@ func TestMove(t *testing.T) {
 	})
 }
 
+// TestMoveChargesOnce holds that each lane counts the time that was spent in it.
+func TestMoveChargesOnce(t *testing.T) {
+	scenario(t, small(), func(x *bench) {
+		x.ask("ann/light", Light, one)
+		x.ask("ann/stays", Light, one)
+		x.ask("ann/heavy", Heavy, one)
+		time.Sleep(8 * time.Second)
+		moved := x.held["ann/light"]
+		moved.Move(Heavy, true)
+		time.Sleep(2 * time.Second)
+		moved.Release()
+		light, heavy := x.b.askers[Light]["ann"].spent, x.b.askers[Heavy]["ann"].spent
+		if light != 8*time.Second || heavy != 2*time.Second {
+			t.Errorf("%v are counted as light and %v as heavy", light, heavy)
+		}
+	})
+}
+
 func TestGoneBeforeItsTurn(t *testing.T) {
 	scenario(t, small(), func(x *bench) {
 		ctx, cancel := context.WithCancel(context.Background())

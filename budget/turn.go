@@ -147,8 +147,10 @@ func (g *Grant) Move(to Lane, force bool) bool {
 		return false
 	}
 	from := b.askers[g.ask.Lane][g.ask.Who]
+	now := b.now()
 	from.running--
-	from.spent += b.now().Sub(g.began)
+	from.spent += now.Sub(g.began)
+	g.began = now // what follows is the other lane's
 	b.forget(g.ask)
 	used[to] = used[to].plus(moved.Amount)
 	b.used = used
