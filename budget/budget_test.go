@@ -296,6 +296,9 @@ func TestWhenToComeBack(t *testing.T) {
 		if !errors.As(err, &r) || r.After < 10*time.Second || r.After > 13*time.Second {
 			t.Errorf("%+v", r) // three wait, two run: about twelve seconds
 		}
+		if after := x.b.After(Heavy); after < r.After || after > r.After+5*time.Second {
+			t.Errorf("one who comes now is told to wait %v", after) // behind the three
+		}
 	})
 }
 

@@ -181,6 +181,13 @@ const (
 	mostAfter  = time.Minute
 )
 
+// After guesses when an ask of the lane that comes now will have had its turn.
+func (b *Budget) After(l Lane) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.after(l, b.waiting[l]+1)
+}
+
 // after guesses when n asks of the lane will have had their turn.
 func (b *Budget) after(l Lane, n int) time.Duration {
 	running := 0

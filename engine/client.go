@@ -266,8 +266,10 @@ func (c *call) death(err error) error {
 		return weft.Errorf(weft.KindCancelled, op, "", "the session was closed")
 	case !c.begun && c.ctx.Err() == nil:
 		return errNeverBegun
-	case c.late.Load(), c.id == 0 && c.ctx.Err() != nil:
+	case c.late.Load():
 		return contextFault(c.ctx, time.Since(c.began))
+	case c.id == 0 && c.ctx.Err() != nil:
+		return contextFault(c.ctx, 0)
 	case c.proc.killedFor() == EndSpill:
 		return weft.Errorf(weft.KindLimit, op, "", "it wrote more to its temp folder than it may").
 			WithHint("narrow the question, or raise spill in the node's settings")
@@ -288,9 +290,14 @@ func (c *call) fault(f *fault) error {
 	return &weft.Error{Op: "run the statement", Kind: f.Kind, Message: f.Message, Hint: f.Hint}
 }
 
-// contextFault is the error of a statement whose context has ended.
-func contextFault(ctx context.Context, after time.Duration) error {
+// contextFault is the error of a statement whose context has ended, after it has run
+// for so long; 0 is not at all.
+func contextFault(ctx context.Context, after time.Duration) *weft.Error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if after == 0 {
+			return weft.Errorf(weft.KindLimit, "run the statement", "", "its deadline passed before it could begin").
+				WithHint("ask with a longer deadline")
+		}
 		return weft.Errorf(weft.KindLimit, "run the statement", "", "it ran longer than it may (stopped after %.1f s)", after.Seconds()).
 			WithHint("narrow the question, or ask with a longer deadline")
 	}

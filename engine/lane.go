@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -60,7 +61,12 @@ func (p *Pool) admit(ctx context.Context, cfg SessionConfig, set settings) (*bud
 		}
 		return nil, e.WithHint("ask for less, or raise memory, threads or temp in the node's settings")
 	}
-	return nil, contextFault(ctx, 0)
+	e := contextFault(ctx, 0)
+	if e.Kind == weft.KindLimit {
+		e.Op, e.After = "wait for a turn", p.cfg.Budget.After(budgetLanes[cfg.Lane])
+		e.Hint = fmt.Sprintf("ask again in %d s, or with a longer deadline", int(e.After.Seconds()))
+	}
+	return nil, e
 }
 
 // makeRoom adds n to the limits of the workers that live, and ends sessions that

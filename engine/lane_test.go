@@ -156,6 +156,9 @@ func TestRefusedForWantOfRoom(t *testing.T) {
 	cfg.Who = "bob"
 	_, err = p.Session(short, cfg)
 	wantKind(t, err, weft.KindLimit) // the deadline passed in the queue
+	if weft.AfterOf(err) < time.Second || !strings.Contains(err.Error(), "before it could begin") || !strings.Contains(weft.HintOf(err), "ask again in") {
+		t.Errorf("%v, %s, after %v", err, weft.HintOf(err), weft.AfterOf(err))
+	}
 	cancel()
 	wg.Wait()
 }
