@@ -73,5 +73,8 @@ func (c Config) checkDivision() error {
 		errs = append(errs, bad("temp", "%d MB for all workers to spill is less than two questions may take", c.AllTemp>>20).
 			WithHint("raise temp, or lower spill"))
 	}
+	if err := d.Validate(); err != nil && len(errs) == 0 { // what none of these has said
+		errs = append(errs, bad("concurrency", "%w", err))
+	}
 	return errors.Join(errs...)
 }
