@@ -19,6 +19,10 @@ type Subject struct {
 	Purpose    string            `json:"purpose,omitempty"`
 }
 
+// Key tells subjects apart: the kind and the id. Two of one key share what one may
+// have.
+func (s Subject) Key() string { return string(s.Kind) + " " + s.ID }
+
 // ProductSubject is the subject that a product reads its inputs as.
 func ProductSubject(n Name) Subject {
 	return Subject{Kind: SubjectProduct, ID: n.String(), Purpose: "derive"}

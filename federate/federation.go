@@ -96,7 +96,7 @@ func (f *Federation) session(ctx context.Context, q weft.Question, lane engine.L
 	defer f.waiting.Add(-1)
 	cfg := f.cfg.Load()
 	return f.sessions.Session(ctx, engine.SessionConfig{
-		Name: "query", Lane: lane, Who: string(q.Subject.Kind) + " " + q.Subject.ID,
+		Name: "query", Lane: lane, Who: q.Subject.Key(),
 		Read: []string{cfg.Data}, Leave: true, Memory: lowered(cfg.Memory, q.Limits.Memory), Threads: threads(cfg.Threads, q.Limits.Threads),
 		Temp: cfg.Temp, TempBytes: cfg.TempBytes, Ordered: true,
 	})

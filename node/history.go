@@ -62,9 +62,12 @@ func damagedCommit(name weft.Name, seq weft.Seq, err error) serve.CommitInfo {
 	return i
 }
 
+// heldLight is how many rows held back are looked through in no time.
+const heldLight = 100_000
+
 // Quarantine gives the rows that a product holds back, with the reasons, for its
 // owner.
-func (n *Node) Quarantine(ctx context.Context, _ weft.Subject, name weft.Name, limit int, at weft.At) (*serve.Quarantine, error) {
+func (n *Node) Quarantine(ctx context.Context, who weft.Subject, name weft.Name, limit int, at weft.At) (*serve.Quarantine, error) {
 	p, err := n.find(name)
 	if err != nil {
 		return nil, err
@@ -91,8 +94,13 @@ func (n *Node) Quarantine(ctx context.Context, _ weft.Subject, name weft.Name, l
 	if err != nil {
 		return nil, err
 	}
+	lane := engine.LaneLight
+	if r.Rows > heldLight {
+		lane = engine.LaneHeavy
+	}
 	s, err := n.pool.Session(ctx, engine.SessionConfig{
 		Name: "quarantine", Read: []string{n.cfg.productDir(p.record().ID)}, Memory: n.conf().Memory, Threads: 1,
+		Lane: lane, Who: who.Key(),
 	})
 	if err != nil {
 		return nil, err
