@@ -78,7 +78,7 @@ func (h *handover) source(src Source) (sp sourceSpan, err error) {
 func (h *handover) keys(src Source) error {
 	ks := keysSpan{Name: src.Name}
 	for _, s := range src.Sets {
-		sp := setSpan{Path: s.Path, UpTo: s.UpTo}
+		sp := setSpan{Path: s.Path, From: s.From, UpTo: s.UpTo}
 		if s.Set != nil {
 			var err error
 			if sp.At, err = h.place(s.Set.file, int64(len(s.Set.mem)), s.Set.mem); err != nil {

@@ -1,6 +1,7 @@
-// The scalar function weft_unchanged('name', key, …), which stands in the place of
-// an anti join: nothing is built for a query, and what it filters can still be
-// found by the zone maps of its files.
+// The scalar function weft_unchanged('name', since, key, …), which stands in the
+// place of an anti join: nothing is built for a query, and what it filters can still
+// be found by the zone maps of its files. A row asks only the sets of what came
+// after it, so that rows of several levels can be asked by one call.
 //
 // Keys are compared byte by byte in the one encoding that the store has for
 // them; a small filter that stays in the processor's cache answers for nearly
@@ -137,7 +138,7 @@ static void bind(void *info) {
   pthread_mutex_unlock(&lock);
   if (name) duckdb_free(name);
   uint64_t n = duckdb_scalar_function_bind_get_argument_count(info);
-  if (!k || n < 2 || n > MAX_COLUMNS) {
+  if (!k || n < 3 || n - 2 > MAX_COLUMNS) {
     duckdb_scalar_function_bind_set_error(info, "no such set of keys");
     return;
   }
@@ -147,10 +148,10 @@ static void bind(void *info) {
     return;
   }
   c->sets = k;
-  c->columns = n - 1;
+  c->columns = n - 2;
   bool text = false;
   for (uint64_t i = 0; i < c->columns; i++) {
-    void *e = duckdb_scalar_function_bind_get_argument(info, i + 1), *type = duckdb_expression_return_type(e);
+    void *e = duckdb_scalar_function_bind_get_argument(info, i + 2), *type = duckdb_expression_return_type(e);
     c->types[i] = weft_key_physical(type);
     duckdb_destroy_logical_type(&type);
     duckdb_destroy_expression(&e);
@@ -236,6 +237,8 @@ struct chunk {
   const struct call *call;
   struct keys keys;
   uint64_t n;
+  const int64_t *since;
+  int64_t least; // of since
   uint8_t *null;
   uint64_t *hashes;
   uint32_t *maybe; // rows that the filter of a set lets through
@@ -263,7 +266,7 @@ static void probe(struct chunk *c, const struct weft_keyset *s) {
   uint64_t m = 0;
   for (uint64_t i = 0; i < c->n; i++) {
     c->maybe[m] = (uint32_t)i;
-    m += may_have(s, c->hashes[i]);
+    m += may_have(s, c->hashes[i]) & (c->since[i] < s->from);
   }
   for (uint64_t j = 0; j < m; j++) {
     c->slots[j] = (c->hashes[c->maybe[j]] * 0x9e3779b97f4a7c15ull) >> s->slot_shift;
@@ -285,8 +288,11 @@ static void unchanged(void *info, void *vectors, void *output) {
   c.null = calloc(c.n + 1, 1);
   c.hashes = malloc((c.n + 1) * (2 * sizeof(uint64_t) + sizeof(uint32_t)));
   bool ok = c.null && c.hashes;
+  c.since = duckdb_vector_get_data(duckdb_data_chunk_get_vector(vectors, 1)); // never null
+  c.least = INT64_MAX;
+  for (uint64_t i = 0; i < c.n; i++) c.least = c.since[i] < c.least ? c.since[i] : c.least;
   for (uint64_t i = 0; ok && i < c.call->columns; i++) {
-    void *v = duckdb_data_chunk_get_vector(vectors, i + 1);
+    void *v = duckdb_data_chunk_get_vector(vectors, i + 2);
     data[i] = duckdb_vector_get_data(v);
     uint64_t *valid = duckdb_vector_get_validity(v);
     for (uint64_t r = 0; valid && r < c.n; r++) c.null[r] |= !(valid[r / 64] >> (r % 64) & 1);
@@ -296,9 +302,12 @@ static void unchanged(void *info, void *vectors, void *output) {
     c.slots = c.hashes + c.n + 1;
     c.maybe = (uint32_t *)(c.slots + c.n + 1);
     const struct weft_keysets *k = c.call->sets;
-    for (uint64_t j = 0; j < k->n; j++) {
-      if (j == 0 || k->sets[j].seed != k->sets[j - 1].seed) hash_all(&c, k->sets[j].seed); // mostly all have one
-      probe(&c, &k->sets[j]);
+    const struct weft_keyset *hashed = NULL;
+    for (const struct weft_keyset *s = k->sets; s < k->sets + k->n; s++) {
+      if (c.least >= s->from) continue;
+      if (!hashed || s->seed != hashed->seed) hash_all(&c, s->seed); // mostly all have one
+      hashed = s;
+      probe(&c, s);
     }
   } else {
     duckdb_scalar_function_set_error(info, "out of memory");
@@ -311,9 +320,10 @@ static void unchanged(void *info, void *vectors, void *output) {
 
 int weft_keysets_register(void *connection) {
   void *f = duckdb_create_scalar_function(), *text = duckdb_create_logical_type(T_VARCHAR),
-       *any = duckdb_create_logical_type(T_ANY), *boolean = duckdb_create_logical_type(T_BOOLEAN);
+       *number = duckdb_create_logical_type(T_BIGINT), *any = duckdb_create_logical_type(T_ANY), *boolean = duckdb_create_logical_type(T_BOOLEAN);
   duckdb_scalar_function_set_name(f, "weft_unchanged");
   duckdb_scalar_function_add_parameter(f, text);
+  duckdb_scalar_function_add_parameter(f, number);
   duckdb_scalar_function_set_varargs(f, any);
   duckdb_scalar_function_set_return_type(f, boolean);
   duckdb_scalar_function_set_special_handling(f); // a null is no key: true
@@ -321,6 +331,7 @@ int weft_keysets_register(void *connection) {
   duckdb_scalar_function_set_function(f, unchanged);
   int state = duckdb_register_scalar_function(connection, f);
   duckdb_destroy_logical_type(&text);
+  duckdb_destroy_logical_type(&number);
   duckdb_destroy_logical_type(&any);
   duckdb_destroy_logical_type(&boolean);
   duckdb_destroy_scalar_function(&f);

@@ -14,7 +14,7 @@ import (
 )
 
 // KeySet is a set of keys, each with a number, laid out so that a worker can ask
-// it without building anything: weft_unchanged('name', key, …) in SQL. It only
+// it without building anything: weft_unchanged('name', since, key, …) in SQL. It only
 // grows, by one goroutine at a time; workers read it meanwhile, and so may other
 // goroutines what was in it before.
 //
@@ -273,6 +273,7 @@ func (k *KeySet) Copy(capacity int, room uint64) (*KeySet, error) {
 	}
 	big.count = k.count
 	binary.LittleEndian.PutUint64(big.mem[16:], uint64(big.count))
+	runtime.KeepAlive(k)
 	return big, nil
 }
 
@@ -283,6 +284,7 @@ func (k *KeySet) Clone() (*KeySet, error) { return k.Copy(k.count, uint64(k.used
 // says what it is of. The set must not grow meanwhile.
 func (k *KeySet) Bytes(of uint64) []byte {
 	b := append([]byte(nil), k.mem...)
+	runtime.KeepAlive(k) // its memory goes with it
 	binary.LittleEndian.PutUint64(b[72:], of)
 	binary.LittleEndian.PutUint32(b[64:], crc32.Checksum(b, crcTable()))
 	return b

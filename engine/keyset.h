@@ -1,5 +1,6 @@
-// The scalar function weft_unchanged('name', key, …): is the key in none of the
-// named sets, with a number up to the one that the name gives for that set?
+// The scalar function weft_unchanged('name', since, key, …): is the key in none of
+// the named sets whose numbers begin after since, with a number up to the one that
+// the name gives for that set?
 #ifndef WEFT_ENGINE_KEYSET_H
 #define WEFT_ENGINE_KEYSET_H
 
@@ -16,6 +17,7 @@ struct weft_keyset {
   uint64_t width; // 0 where keys differ in length
   uint64_t capacity, slot_mask, bloom_mask, room, seed;
   unsigned slot_shift;
+  int64_t from; // no number is less
   int64_t upto; // a key counts where its number is at most this
 };
 

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -140,13 +141,13 @@ func TestChanged(t *testing.T) {
 				sets []KeysUpTo
 				n    int64
 			}{
-				{[]KeysUpTo{{Set: small, UpTo: 100}}, 100},
-				{[]KeysUpTo{{Set: large, UpTo: 100}}, 3000},
-				{[]KeysUpTo{{Path: path, UpTo: 100}}, 3000},
-				{[]KeysUpTo{{Set: small, UpTo: 100}, {Path: path, UpTo: 100}, {Set: large, UpTo: 100}}, 3000},
-				{[]KeysUpTo{{Set: small, UpTo: 100}, {Path: path, UpTo: 0}}, 100},
+				{[]KeysUpTo{{Set: small, From: 1, UpTo: 100}}, 100},
+				{[]KeysUpTo{{Set: large, From: 1, UpTo: 100}}, 3000},
+				{[]KeysUpTo{{Path: path, From: 1, UpTo: 100}}, 3000},
+				{[]KeysUpTo{{Set: small, From: 1, UpTo: 100}, {Path: path, From: 1, UpTo: 100}, {Set: large, From: 1, UpTo: 100}}, 3000},
+				{[]KeysUpTo{{Set: small, From: 1, UpTo: 100}, {Path: path, From: 1, UpTo: 0}}, 100},
 			} {
-				sql := fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', %s) IS DISTINCT FROM (i >= 0 AND i < %d AND i %% 2 = 0)) FROM range(%d, 3000) t(i)", c.key, q.n, c.least)
+				sql := fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', 0, %s) IS DISTINCT FROM (i >= 0 AND i < %d AND i %% 2 = 0)) FROM range(%d, 3000) t(i)", c.key, q.n, c.least)
 				if strings.Contains(c.key, "TINYINT") {
 					sql = strings.Replace(sql, fmt.Sprintf("i < %d", q.n), "true", 1)
 					sql = strings.Replace(sql, "i >= 0", "i % 100 >= 0", 1)
@@ -156,10 +157,16 @@ func TestChanged(t *testing.T) {
 					t.Errorf("%v rows are answered wrongly (%d sets)", got, len(q.sets))
 				}
 			}
-			sql := fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', %s)) FROM range(0, 3000) t(i)", c.key)
-			got := numbersOf(t, s, Statement{SQL: sql, Sources: []Source{{Name: "k", Sets: []KeysUpTo{{Set: large, UpTo: 10}}}}})
+			sql := fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', 0, %s)) FROM range(0, 3000) t(i)", c.key)
+			got := numbersOf(t, s, Statement{SQL: sql, Sources: []Source{{Name: "k", Sets: []KeysUpTo{{Set: large, From: 1, UpTo: 10}}}}})
 			if !strings.Contains(c.key, "TINYINT") && fmt.Sprint(got) != "[750]" {
 				t.Error("up to a number", got)
+			}
+			// Each row asks the sets that begin after its own number.
+			sql = fmt.Sprintf("SELECT count(*) FILTER (NOT weft_unchanged('k', i %% 3, %s) IS DISTINCT FROM (i %% 2 = 0 AND (i < 100 AND i %% 3 < 1 OR i %% 3 < 2))) FROM range(0, 3000) t(i)", c.key)
+			got = numbersOf(t, s, Statement{SQL: sql, Sources: []Source{{Name: "k", Sets: []KeysUpTo{{Set: small, From: 1, UpTo: 100}, {Path: path, From: 2, UpTo: 100}}}}})
+			if !strings.Contains(c.key, "TINYINT") && fmt.Sprint(got) != "[0]" {
+				t.Error("since a number", got)
 			}
 		})
 	}
@@ -187,8 +194,8 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 	dir := t.TempDir()
 	s := sessionOf(t, SessionConfig{Read: []string{dir}})
 	k, _, _, _ := NewKeySet(8, 1).Add(keyNumber(0), 1)
-	src := []Source{{Name: "k", Sets: []KeysUpTo{{Set: k, UpTo: 9}}}}
-	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM (VALUES (NULL::BIGINT), (0), (1)) t(i) WHERE weft_unchanged('k', i) ORDER BY i NULLS FIRST", Sources: src}); len(got) != 2 {
+	src := []Source{{Name: "k", Sets: []KeysUpTo{{Set: k, From: 1, UpTo: 9}}}}
+	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM (VALUES (NULL::BIGINT), (0), (1)) t(i) WHERE weft_unchanged('k', 0, i) ORDER BY i NULLS FIRST", Sources: src}); len(got) != 2 {
 		t.Error("a null is no key:", got)
 	}
 	bad := k.Bytes(3)
@@ -206,13 +213,13 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 		src []Source
 	}{
 		{"SELECT weft_unchanged('other', 1::BIGINT)", src},
-		{"SELECT weft_unchanged('k', 'text')", src},
-		{"SELECT weft_unchanged('k', 1.5::DOUBLE)", src},
+		{"SELECT weft_unchanged('k', 0, 'text')", src},
+		{"SELECT weft_unchanged('k', 0, 1.5::DOUBLE)", src},
 		{"SELECT weft_unchanged('k')", src},
-		{"SELECT weft_unchanged(i, 1::BIGINT) FROM (VALUES ('k')) t(i)", src},
-		{"SELECT weft_unchanged('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: file}}}}},
-		{"SELECT weft_unchanged('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: filepath.Join(dir, "none")}}}}},
-		{"SELECT weft_unchanged('k', 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: outside}}}}},
+		{"SELECT weft_unchanged(i, 0, 1::BIGINT) FROM (VALUES ('k')) t(i)", src},
+		{"SELECT weft_unchanged('k', 0, 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: file}}}}},
+		{"SELECT weft_unchanged('k', 0, 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: filepath.Join(dir, "none")}}}}},
+		{"SELECT weft_unchanged('k', 0, 1::BIGINT)", []Source{{Name: "k", Sets: []KeysUpTo{{Path: outside}}}}},
 	} {
 		r, err := s.Query(context.Background(), Statement{SQL: c.sql, Sources: c.src})
 		if err == nil {
@@ -220,7 +227,7 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 			t.Error("no error:", c.sql)
 		}
 	}
-	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM range(3) t(i) WHERE weft_unchanged('k', i) ORDER BY i", Sources: src}); len(got) != 2 {
+	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM range(3) t(i) WHERE weft_unchanged('k', 0, i) ORDER BY i", Sources: src}); len(got) != 2 {
 		t.Error("the session is not well afterwards:", got)
 	}
 }
@@ -228,7 +235,7 @@ func TestChangedOfNullsAndFaults(t *testing.T) {
 // TestNobodyElseCallsChanged proves that the gate lets no query name it.
 func TestNobodyElseCallsChanged(t *testing.T) {
 	s := sessionOf(t, SessionConfig{})
-	for _, sql := range []string{"SELECT weft_unchanged('k', 1)", "SELECT main.weft_unchanged('k', 1)", "SELECT system.main.WEFT_UNCHANGED('k', 1)", "SELECT * FROM arrow_source('k')"} {
+	for _, sql := range []string{"SELECT weft_unchanged('k', 0, 1)", "SELECT main.weft_unchanged('k', 0, 1)", "SELECT system.main.WEFT_UNCHANGED('k', 1)", "SELECT * FROM arrow_source('k')"} {
 		for _, owner := range []bool{false, true} {
 			if _, err := Bind(context.Background(), s, sql, Rules{Owner: owner}); weft.KindOf(err) != weft.KindInvalid {
 				t.Error(sql, err)
@@ -258,8 +265,8 @@ func FuzzKeySet(f *testing.F) {
 		if err := os.WriteFile(path, b, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		src := []Source{{Name: "k", Sets: []KeysUpTo{{Path: path, UpTo: 1 << 60}}}}
-		for _, sql := range []string{"SELECT count(*) FROM range(100) t(i) WHERE weft_unchanged('k', i)", "SELECT count(*) FROM range(100) t(i) WHERE weft_unchanged('k', 'five' || i)"} {
+		src := []Source{{Name: "k", Sets: []KeysUpTo{{Path: path, From: 1, UpTo: 1 << 60}}}}
+		for _, sql := range []string{"SELECT count(*) FROM range(100) t(i) WHERE weft_unchanged('k', 0, i)", "SELECT count(*) FROM range(100) t(i) WHERE weft_unchanged('k', 0, 'five' || i)"} {
 			r, err := d.Query(context.Background(), Statement{SQL: sql, Sources: src})
 			if err != nil {
 				continue
@@ -365,4 +372,33 @@ func TestJoinKeySets(t *testing.T) {
 			t.Fatal("sets of another width were joined")
 		}
 	}
+}
+
+// A set's memory is unmapped when nobody has the set any more, and not while it
+// is read for the last time.
+func TestKeySetsAreKeptWhileRead(t *testing.T) {
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.GC()
+			}
+		}
+	}()
+	for range 8 {
+		set, err := NewKeySet(8, 1).Copy(1<<20, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := CheckKeySet(set.Bytes(1), 1); err != nil || n != 0 {
+			t.Fatal(n, err)
+		}
+	}
+	close(stop)
+	<-done
 }

@@ -71,6 +71,7 @@ type keysSpan struct {
 type setSpan struct {
 	Path string `json:"path,omitempty"` // of a file; otherwise At says where
 	At   piece  `json:"at"`
+	From int64  `json:"from"`
 	UpTo int64  `json:"upto"`
 }
 

@@ -158,7 +158,7 @@ func (r *received) keysets(k keysSpan, files [][]byte) error {
 		if err != nil {
 			return classed("INTERNAL", "keys %s: %v", k.Name, err)
 		}
-		sets[i] = lowered(shape, b, sp.UpTo)
+		sets[i] = lowered(shape, b, sp.From, sp.UpTo)
 	}
 	name := C.CString(k.Name)
 	defer C.free(unsafe.Pointer(name))
@@ -171,7 +171,7 @@ func (r *received) keysets(k keysSpan, files [][]byte) error {
 }
 
 // lowered is a set as the engine's side knows it. The shape was held against b.
-func lowered(s keySetShape, b []byte, upto int64) C.struct_weft_keyset {
+func lowered(s keySetShape, b []byte, from, upto int64) C.struct_weft_keyset {
 	k := KeySet{mem: b}
 	k.lay(s)
 	c := C.struct_weft_keyset{
@@ -179,7 +179,7 @@ func lowered(s keySetShape, b []byte, upto int64) C.struct_weft_keyset {
 		numbers: (*C.int64_t)(unsafe.SliceData(k.numbers)), ends: (*C.uint64_t)(unsafe.SliceData(k.ends)),
 		bytes: (*C.uint8_t)(unsafe.SliceData(k.keys)), width: C.uint64_t(s.width), capacity: C.uint64_t(s.capacity),
 		slot_mask: C.uint64_t(s.slots - 1), bloom_mask: C.uint64_t(s.bloom - 1), room: C.uint64_t(s.room),
-		seed: C.uint64_t(s.seed), slot_shift: C.uint(k.shift), upto: C.int64_t(upto),
+		seed: C.uint64_t(s.seed), slot_shift: C.uint(k.shift), from: C.int64_t(from), upto: C.int64_t(upto),
 	}
 	return c
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -19,8 +20,9 @@ import (
 //
 // Whether a later level has changed a key is asked of sets that are there
 // already: the question's own conditions then still find their rows by the zone
-// maps of the files, and nothing is built for it. A level without a set is
-// joined, which gives the same rows.
+// maps of the files, and nothing is built for it. All levels ask one list of sets,
+// each row of those that begin after it; so one scan reads all change files. A
+// level without a set is joined, which gives the same rows.
 func (s *Store) relation(v *tableView, name string) Relation {
 	r := &relationWriter{store: s, view: v, name: name}
 	r.rel.Rows = v.rows
@@ -28,21 +30,41 @@ func (s *Store) relation(v *tableView, name string) Relation {
 	for n < len(v.levels) && !v.levels[n].merges {
 		n++
 	}
-	base, changes := v.levels[:n], v.levels[n:]
-	if len(changes) == 0 {
-		r.rel.SQL, r.rel.Plain = r.base(base, nil)
+	base := v.levels[:n]
+	if n == len(v.levels) {
+		r.rel.SQL, r.rel.Plain = r.base(base)
 		return r.rel
 	}
+	r.changes = v.levels[n:]
+	r.addSets()
 	var parts []string
 	if len(base) > 0 {
-		q, _ := r.base(base, changes)
+		q, _ := r.base(base)
 		parts = append(parts, q)
 	}
-	for i, l := range changes {
-		parts = append(parts, r.live(l, changes[i+1:]))
+	for from := 0; from < len(r.changes); {
+		to := r.together(from)
+		parts = append(parts, r.live(from, to))
+		from = to
 	}
 	r.rel.SQL = strings.Join(parts, "\nUNION ALL\n")
 	return r.rel
+}
+
+// together is the end of the levels from one on that one scan can read: change files
+// of the same columns, where no later level has to be joined.
+func (r *relationWriter) together(from int) (to int) {
+	to = from + 1
+	if slices.Contains(r.asked, false) {
+		return to
+	}
+	is := func(l levelView) bool {
+		return l.file != nil && l.file.Form == formChange && l.file.schema == r.changes[from].file.schema
+	}
+	for is(r.changes[from]) && to < len(r.changes) && is(r.changes[to]) {
+		to++
+	}
+	return to
 }
 
 type relationWriter struct {
@@ -51,6 +73,9 @@ type relationWriter struct {
 	name    string
 	rel     Relation
 	sources map[*tail]string // the names of the tails' rows
+	changes []levelView      // the levels of changes
+	sets    string           // the name of their sets, empty where there are none
+	asked   []bool           // which of them have one
 }
 
 // read is the scan of files that have the same form.
@@ -75,12 +100,12 @@ func (r *relationWriter) addFile(path string) {
 
 // base puts the levels of a base together, less the rows whose key is in later
 // levels. It is plain where one scan of files gives all of it.
-func (r *relationWriter) base(levels, later []levelView) (sql string, plain bool) {
+func (r *relationWriter) base(levels []levelView) (sql string, plain bool) {
 	if len(levels) == 0 {
 		return r.empty(), false
 	}
 	var parts []string
-	without := r.without(later)
+	without := r.without("0", 0)
 	part := func(have *arrow.Schema, from string) {
 		parts = append(parts, "SELECT "+columnsOf(r.view.schema, have, "r.")+" FROM "+from+" AS r"+without)
 	}
@@ -91,7 +116,7 @@ func (r *relationWriter) base(levels, later []levelView) (sql string, plain bool
 		}
 		whole = nil
 	}
-	plain = len(later) == 0
+	plain = len(r.changes) == 0
 	for _, l := range levels {
 		switch {
 		case l.file == nil:
@@ -121,14 +146,12 @@ func (r *relationWriter) empty() string {
 	return "SELECT " + strings.Join(parts, ", ") + " WHERE false"
 }
 
-// without is the clause that leaves out rows whose key is in later levels.
-func (r *relationWriter) without(later []levelView) string {
+// without is the clause that leaves out rows whose key is in levels of changes from
+// one on; since is the commit that a row is of, as SQL, or any before those.
+func (r *relationWriter) without(since string, from int) string {
 	var joined []levelView
-	src := engine.Source{}
-	for _, l := range later {
-		if set, ok := r.set(l); ok {
-			src.Sets = append(src.Sets, set)
-		} else {
+	for i, l := range r.changes[from:] {
+		if !r.asked[from+i] {
 			joined = append(joined, l)
 		}
 	}
@@ -143,18 +166,33 @@ func (r *relationWriter) without(later []levelView) string {
 	if len(joined) > 0 {
 		clause = " ANTI JOIN (" + r.keysOf(joined) + ") AS k ON " + strings.Join(on, " AND ")
 	}
-	if len(src.Sets) > 0 {
-		src.Name = fmt.Sprintf("%s/%d", r.name, len(r.rel.Sources))
-		r.rel.Sources = append(r.rel.Sources, src)
-		clause += " WHERE weft_unchanged(" + engine.QuoteLiteral(src.Name) + ", " + strings.Join(keys, ", ") + ")"
+	if len(r.changes)-from > len(joined) {
+		clause += " WHERE weft_unchanged(" + engine.QuoteLiteral(r.sets) + ", " + since + ", " + strings.Join(keys, ", ") + ")"
 	}
 	return clause
+}
+
+// addSets hands over the sets of the levels of changes that have one.
+func (r *relationWriter) addSets() {
+	src := engine.Source{Name: fmt.Sprintf("%s/%d", r.name, len(r.rel.Sources))}
+	r.asked = make([]bool, len(r.changes))
+	for i, l := range r.changes {
+		if set, ok := r.set(l); ok {
+			src.Sets = append(src.Sets, set)
+			r.asked[i] = true
+		}
+	}
+	if len(src.Sets) > 0 {
+		r.rel.Sources = append(r.rel.Sources, src)
+		r.sets = src.Name
+	}
 }
 
 // set is the set of the keys that a level of changes has changed, false where
 // there is none.
 func (r *relationWriter) set(l levelView) (engine.KeysUpTo, bool) {
-	set := engine.KeysUpTo{UpTo: int64(r.view.cut)}
+	first, _, _ := l.bounds()
+	set := engine.KeysUpTo{From: int64(first), UpTo: int64(r.view.cut)}
 	switch {
 	case l.file == nil:
 		set.Set = l.tail.keySet(r.store.keySeed)
@@ -193,23 +231,33 @@ func (r *relationWriter) changed(l levelView) string {
 	return r.read(l.file)
 }
 
-// live selects the rows of a level of changes that are their key's last in it at
+// live selects the rows of levels of changes that are their key's last in them at
 // the cut, are no delete, and whose key is in no later level.
-func (r *relationWriter) live(l levelView, later []levelView) string {
-	var from string
+func (r *relationWriter) live(from, to int) string {
+	l := r.changes[from]
+	_, last, _ := l.bounds()
+	since := fmt.Sprint(uint64(last))
+	var rows string
 	switch {
 	case l.file == nil:
-		from = fmt.Sprintf("(FROM arrow_source(%s) WHERE %s)", engine.QuoteLiteral(r.tail(l.tail, true)), columnLive)
+		rows = fmt.Sprintf("(FROM arrow_source(%s) WHERE %s)", engine.QuoteLiteral(r.tail(l.tail, true)), columnLive)
 	case l.file.Form == formRows:
-		from = r.read(l.file)
+		rows = r.read(l.file)
 	case l.file.Form == formMerge:
-		from = fmt.Sprintf("(FROM %s WHERE %s IN ('i', 'u'))", r.read(l.file), ColumnOp)
-	case l.file.Last > r.view.cut:
-		from = fmt.Sprintf("(FROM %s WHERE %s <= %d AND %s > %d AND %s <> 'd')", r.read(l.file), ColumnSeq, r.view.cut, columnSeqTo, r.view.cut, ColumnOp)
+		rows = fmt.Sprintf("(FROM %s WHERE %s IN ('i', 'u'))", r.read(l.file), ColumnOp)
 	default:
-		from = fmt.Sprintf("(FROM %s WHERE %s > %d AND %s <> 'd')", r.read(l.file), columnSeqTo, r.view.cut, ColumnOp)
+		var files []*dataFile
+		for _, c := range r.changes[from:to] {
+			files = append(files, c.file)
+		}
+		cut := ""
+		if files[len(files)-1].Last > r.view.cut {
+			cut = fmt.Sprintf("%s <= %d AND ", ColumnSeq, r.view.cut)
+		}
+		rows = fmt.Sprintf("(FROM %s WHERE %s%s > %d AND %s <> 'd')", r.read(files...), cut, columnSeqTo, r.view.cut, ColumnOp)
+		since = "r." + ColumnSeq
 	}
-	return "SELECT " + columnsOf(r.view.schema, l.columns(), "r.") + " FROM " + from + " AS r" + r.without(later)
+	return "SELECT " + columnsOf(r.view.schema, l.columns(), "r.") + " FROM " + rows + " AS r" + r.without(since, from+1)
 }
 
 // tail makes the Arrow source of a piece of the tail, once; as changes its rows
