@@ -282,6 +282,9 @@ func (p *Pool) prepare(ctx context.Context, cfg SessionConfig, key string) (*ses
 		p.retire(s)
 		return nil, err
 	}
+	if cfg.Background {
+		w.stepBack()
+	}
 	return s, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,6 +68,24 @@ func startProcess(ended func(Ending)) (*process, error) {
 		close(p.gone)
 	}()
 	return p, nil
+}
+
+// background is the niceness of a worker whose work can wait: it gets a quarter of
+// a core for which another thread competes.
+const background = 5
+
+// stepBack lowers the priority of all threads of the process, for good. Threads
+// that it starts later have it from those that start them.
+func (p *process) stepBack() {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
+	if err != nil {
+		return // it has ended
+	}
+	for _, t := range tasks {
+		if id, err := strconv.Atoi(t.Name()); err == nil {
+			_ = unix.Setpriority(unix.PRIO_PROCESS, id, background) // a thread may have ended
+		}
+	}
 }
 
 // workerEnviron is all that a worker sees of its environment.

@@ -22,16 +22,18 @@ type Source struct {
 	Mark  string
 	Marks []byte
 	// Sets, where there are any, make the source something to ask and not rows:
-	// weft_unchanged('Name', key, …) is true where none of them has the key. The
-	// types of the columns decide how a key is encoded: see the store's keys.
+	// weft_unchanged('Name', since, key, …) is true where none of those has the key
+	// whose numbers begin after since. The types of the columns decide how a key is
+	// encoded: see the store's keys.
 	Sets []KeysUpTo
 }
 
-// KeysUpTo is a set as it was when its numbers went up to a number: keys that
-// came later do not count.
+// KeysUpTo is a set as it was when its numbers went up to UpTo: keys that came later
+// do not count.
 type KeysUpTo struct {
 	Set  *KeySet // or, where it is nil,
 	Path string  // the file that holds one, which the session may read
+	From int64   // no key has a lesser number
 	UpTo int64
 }
 
@@ -68,6 +70,8 @@ type SessionConfig struct {
 	TempBytes int64  // most that may be spilled
 	// Ordered keeps the order of rows through COPY; it costs memory and time.
 	Ordered bool
+	// Background lets everything else on the machine's cores go first.
+	Background bool
 
 	// Lane is the queue that the session waits in for its turn; the zero value
 	// is the node's own work.

@@ -17,7 +17,7 @@ import (
 // When a fold does what.
 const (
 	rebaseShare   = 0.2 // changed rows over rows of the base above which a new base is written
-	levelGrowth   = 2   // a change file up to this many times what comes after it is folded with it
+	levelGrowth   = 1   // a change file up to this many times what comes after it is folded with it
 	maxSmallFiles = 8   // files of bulk appends that could be one above which they are joined
 )
 

@@ -276,7 +276,7 @@ func (s *Store) session(ctx context.Context, what string, threads int) (engine.S
 	}
 	return s.cfg.Sessions.Session(ctx, engine.SessionConfig{
 		Name: what + " " + s.cfg.Product.String(), Read: []string{s.filesDir()}, Write: s.filesDir(),
-		Memory: foldMemory, Threads: threads, Temp: s.cfg.Temp, TempBytes: foldTemp, Ordered: true,
+		Memory: foldMemory, Threads: threads, Temp: s.cfg.Temp, TempBytes: foldTemp, Ordered: true, Background: true,
 	})
 }
 
