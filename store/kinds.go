@@ -27,6 +27,7 @@ var kinds = []kind{
 	{pattern: "holds.tmp", what: "list of holds", left: "a list of holds that was being written"},
 	{pattern: "journal/*.weftj", what: "journal segment", magic: journalMagic},
 	{pattern: "journal/mark", what: "mark", magic: markMagic},
+	{pattern: "journal/mark.tmp", what: "mark", left: "a mark that was being made"},
 	{pattern: "files/*.parquet", what: "data file", magic: "PAR1", left: "a data file that no commit names"},
 	{pattern: "files/*.parquet" + keysSuffix, what: "file of keys", magic: "WEFTKEYS", left: "keys of a data file that no commit names"},
 	{pattern: indexDir + "/*", what: "key index"},

@@ -28,27 +28,21 @@ const (
 // openMark opens or makes the mark and returns the place it names; segment 0 is
 // none.
 func openMark(fsys fileSystem, path string) (*mark, uint32, int64, error) {
-	f, err := fsys.Open(path, os.O_RDWR|os.O_CREATE)
+	b := make([]byte, markSize)
+	f, n, err := readMarkFile(fsys, path, b)
+	if err == nil && n < markSize { // there is none, or an older program crashed while it made one
+		if f != nil {
+			err = f.Close()
+		}
+		if err = errors.Join(err, makeMark(fsys, path)); err == nil {
+			f, n, err = readMarkFile(fsys, path, b)
+		}
+	}
 	if err != nil {
 		return nil, 0, 0, ioError("open the mark", path, err)
 	}
 	m := &mark{path: path, f: f}
-	b := make([]byte, markSize)
-	n, err := f.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
-		return nil, 0, 0, errors.Join(ioError("read the mark", path, err), f.Close())
-	}
-	if n < markSize { // new, or a crash while it was made
-		_, err := f.WriteAt(append(appendFileHeader(nil, markMagic), make([]byte, 2*markSlot)...), 0)
-		if err == nil {
-			err = f.Sync() // a slot may reach the disk before what was written here
-		}
-		if err != nil {
-			return nil, 0, 0, errors.Join(ioError("make the mark", path, err), f.Close())
-		}
-		return m, 0, 0, nil
-	}
-	version, err := checkFileHeader(path, markMagic, b)
+	version, err := checkFileHeader(path, markMagic, b[:n])
 	if err != nil {
 		return nil, 0, 0, errors.Join(err, f.Close())
 	}
@@ -56,6 +50,34 @@ func openMark(fsys fileSystem, path string) (*mark, uint32, int64, error) {
 	counter, segment, length := readMark(b)
 	m.next = int64(counter)
 	return m, segment, length, nil
+}
+
+// readMarkFile opens the mark and reads it into b; no file is no bytes.
+func readMarkFile(fsys fileSystem, path string, b []byte) (file, int, error) {
+	f, err := fsys.Open(path, os.O_RDWR)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	n, err := f.ReadAt(b, 0)
+	if err != nil && err != io.EOF {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, n, nil
+}
+
+// makeMark makes a mark without a place. It has its name only when all of it is
+// on the disk: a head that was written and not synced would be read as if it
+// were there, and slots be written behind it, until the power goes. Where its name
+// may not be on the disk it is taken back, since nobody would sync it later.
+func makeMark(fsys fileSystem, path string) error {
+	err := writeWhole(fsys, path, append(appendFileHeader(nil, markMagic), make([]byte, 2*markSlot)...))
+	if err != nil {
+		_ = fsys.Remove(path) // best effort; it is made again
+	}
+	return err
 }
 
 // readMark returns the newest whole slot of a mark's bytes.
