@@ -55,21 +55,14 @@ func (p *plan) byIndex(ctx context.Context) (*store.TableData, bool, error) {
 		p.Prior.Rows < indexRows, p.Staged.Rows > blockRows, p.Staged.Rows*indexShare > p.Prior.Rows:
 		return nil, false, nil
 	}
-	r, err := p.session.Query(ctx, engine.Statement{SQL: p.latest()})
-	if err != nil {
+	if ok, err := p.Index.Indexed(ctx, p.session, p.Table); !ok || err != nil {
 		return nil, false, err
 	}
-	defer r.Release()
-	in := store.Rows{Table: p.Table, Schema: r.Schema()}
-	for r.Next() {
-		b := r.RecordBatch()
-		b.Retain()
-		in.Batches = append(in.Batches, b)
-	}
-	if err := r.Err(); err != nil {
+	rows, ok, err := p.latestRows(ctx)
+	if !ok || err != nil {
 		return nil, false, err
 	}
-	d, ok, err := p.Index.Upsert(ctx, in)
+	d, ok, err := p.Index.Upsert(ctx, p.session, rows)
 	if err != nil || !ok {
 		return nil, false, err
 	}
@@ -78,6 +71,27 @@ func (p *plan) byIndex(ctx context.Context) (*store.TableData, bool, error) {
 	}
 	d.Hidden = p.Hidden
 	return &d, true, nil
+}
+
+// latestRows reads the last staged row of each key; false where they are too many
+// bytes to be held in memory.
+func (p *plan) latestRows(ctx context.Context) (rows store.Rows, ok bool, err error) {
+	r, err := p.session.Query(ctx, engine.Statement{SQL: p.latest()})
+	if err != nil {
+		return rows, false, err
+	}
+	defer r.Release()
+	rows = store.Rows{Table: p.Table, Schema: r.Schema()}
+	var size int64
+	for r.Next() {
+		b := r.RecordBatch()
+		if size += batchBytes(b); size > p.heldBytes {
+			return store.Rows{}, false, nil
+		}
+		b.Retain()
+		rows.Batches = append(rows.Batches, b)
+	}
+	return rows, r.Err() == nil, r.Err()
 }
 
 // diff writes the changes from the prior state to the new rows as _op and the

@@ -52,7 +52,8 @@ type Default struct {
 
 // Index finds out what rows by key change, as store.Store does.
 type Index interface {
-	Upsert(ctx context.Context, r store.Rows) (store.TableData, bool, error)
+	Indexed(ctx context.Context, s engine.Session, table string) (bool, error)
+	Upsert(ctx context.Context, s engine.Session, r store.Rows) (store.TableData, bool, error)
 }
 
 // A change of at most this size becomes blocks of the journal; a larger one
@@ -93,8 +94,11 @@ const passRows = 12_000_000
 //   - New rows (append): an append.
 //   - Rows by key (upsert): inserts and updates; the last row of a key counts.
 func Plan(ctx context.Context, s engine.Session, r Request) (*store.TableData, error) {
-	p := &plan{Request: r, session: s, passRows: passRows}
-	return p.compute(ctx)
+	return newPlan(s, r).compute(ctx)
+}
+
+func newPlan(s engine.Session, r Request) *plan {
+	return &plan{Request: r, session: s, passRows: passRows, heldBytes: maxBlockBytes}
 }
 
 func (p *plan) compute(ctx context.Context) (*store.TableData, error) {
@@ -158,6 +162,7 @@ type plan struct {
 	Request
 	session     engine.Session
 	passRows    int64
+	heldBytes   int64 // of rows that are held in memory, at most
 	schema      *arrow.Schema
 	priorSchema *arrow.Schema
 	before      string            // a SELECT of the state before, in the new columns and types

@@ -93,7 +93,8 @@ func TestChangeLeadsToNew(t *testing.T) {
 			prior := b.Relation(old)
 			staged := b.Staged(true, new)
 			want := b.Lines("SELECT * FROM " + engine.ScanParquet(staged.Files...))
-			p := &plan{Request: Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.Stage}, session: b.Session, passRows: passRows}
+			p := newPlan(b.Session, Request{Table: "t", Key: key, Staged: staged, Prior: prior, Stage: b.Stage})
+			p.passRows = passRows
 			if rapid.Bool().Draw(rt, "many passes") {
 				p.passRows = 5
 			}

@@ -8,10 +8,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"weft"
+	"weft/budget"
 	"weft/contract"
 	"weft/engine"
 	"weft/run"
@@ -28,7 +30,10 @@ type house struct {
 func newHouse(t testing.TB) *house {
 	t.Helper()
 	dir := t.TempDir()
-	pool := engine.NewPool(engine.PoolConfig{}, run.Quiet())
+	// The node's own work has room for one load and nothing else, as on a small
+	// machine: who waits for a second turn while it holds one waits for ever.
+	room := budget.Config{Total: budget.Amount{Memory: engine.ProcessMemory(1<<30, 2), Temp: 1 << 30, Threads: 2, Places: 1}}
+	pool := engine.NewPool(engine.PoolConfig{Budget: budget.New(room, time.Now), Memory: room.Total.Memory + engine.SpareMemory}, run.Quiet())
 	t.Cleanup(func() { pool.Close() })
 	st, err := store.Open(context.Background(), store.Config{
 		Dir: filepath.Join(dir, "store"), ID: "test", Product: weft.Name{Domain: "sales", Product: "orders"}, Sessions: pool, Env: run.Quiet(),

@@ -151,7 +151,7 @@ func (p *plan) deliver(ctx context.Context, d *store.TableData, file string, row
 	var got, size int64
 	for r.Next() {
 		b := r.RecordBatch()
-		if size += batchBytes(b); size > maxBlockBytes { // a file that is small may hold much
+		if size += batchBytes(b); size > p.heldBytes { // a file that is small may hold much
 			for _, b := range d.Batches {
 				b.Release()
 			}

@@ -28,7 +28,7 @@ func (s *Store) Follow(ctx context.Context, from weft.Seq) iter.Seq2[Change, err
 				}
 				return
 			}
-			more, err := s.changeAt(ctx, seq, func(c Change) bool { return yield(c, nil) })
+			more, err := s.changeAt(ctx, nil, seq, func(c Change) bool { return yield(c, nil) })
 			if err != nil && s.isClosed() {
 				err = closedError()
 			}
@@ -93,8 +93,9 @@ func (s *Store) await(ctx context.Context, seq weft.Seq) error {
 }
 
 // changeAt gives one commit in as many Changes as it needs; false when the
-// receiver wants no more.
-func (s *Store) changeAt(ctx context.Context, seq weft.Seq, yield func(Change) bool) (bool, error) {
+// receiver wants no more. Files are read with sess; with one of the store's own
+// where it is nil.
+func (s *Store) changeAt(ctx context.Context, sess engine.Session, seq weft.Seq, yield func(Change) bool) (bool, error) {
 	seg, at, err := s.journal.find(seq)
 	if err != nil {
 		return false, err
@@ -130,7 +131,7 @@ func (s *Store) changeAt(ctx context.Context, seq weft.Seq, yield func(Change) b
 			}
 			for _, f := range ch.info.Files {
 				p.table(ch)
-				if err := s.fileRows(ctx, ch, f, func(b arrow.RecordBatch) error { return p.add(ch, b) }); err != nil {
+				if err := s.fileRows(ctx, sess, ch, f, func(b arrow.RecordBatch) error { return p.add(ch, b) }); err != nil {
 					return err
 				}
 			}
@@ -197,7 +198,7 @@ func withInserts(s *arrow.Schema, b arrow.RecordBatch) arrow.RecordBatch {
 }
 
 // fileRows streams the rows of a bulk commit's file with _op first.
-func (s *Store) fileRows(ctx context.Context, ch *change, f weft.File, each func(arrow.RecordBatch) error) error {
+func (s *Store) fileRows(ctx context.Context, sess engine.Session, ch *change, f weft.File, each func(arrow.RecordBatch) error) error {
 	hold, err := s.holdFile(f.Name)
 	if err != nil {
 		return err
@@ -210,11 +211,12 @@ func (s *Store) fileRows(ctx context.Context, ch *change, f weft.File, each func
 	if ch.info.Op == weft.OpMerge {
 		op = engine.QuoteIdent(ColumnOp)
 	}
-	sess, err := s.session(ctx, "follow", 1)
-	if err != nil {
-		return err
+	if sess == nil {
+		if sess, err = s.session(ctx, "follow", 1); err != nil {
+			return err
+		}
+		defer func() { _ = sess.Close() }()
 	}
-	defer func() { _ = sess.Close() }()
 	rd, err := sess.Query(ctx, engine.Statement{SQL: fmt.Sprintf("SELECT %s::VARCHAR AS %s, %s FROM read_parquet([%s], hive_partitioning = false) AS r",
 		op, engine.QuoteIdent(ColumnOp), columns(ch.schema, "r."), engine.QuoteLiteral(s.filePath(f.Name)))})
 	if err != nil {

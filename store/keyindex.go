@@ -3,12 +3,15 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -19,35 +22,45 @@ import (
 
 	"weft"
 	"weft/engine"
+	"weft/sign"
 )
 
 // keyIndex finds the last row of a key. It is derived: it says for each table up
 // to which commit it is current, catches up from the journal, and is made again
 // from the table where it is missing, of another chain, too far behind or damaged.
-// Nothing of it is synced. Every byte of it is under a checksum, so that what a
-// crash or a disk does to it is an error and never another answer.
+// Every byte of it is under a checksum, so that what a disk does to it is an error
+// and never another answer. Nothing of it is synced: after a power cut whole files
+// may be gone that no checksum misses, so that it is believed only as long as the
+// machine that wrote it has not been started anew.
 //
 // A commit does not touch it: tables that nobody asks by key have none.
 type keyIndex struct {
-	store *Store
-	dir   string
+	store  *Store
+	dir    string
+	commit int // see indexCommit
+	change int // see indexChange
 
-	mu  sync.Mutex // one user at a time; guards what follows
-	db  *leveldb.DB
-	saw map[string]int64 // rows that were read for want of an index, by table
+	mu     sync.Mutex // one user at a time; guards what follows
+	db     *leveldb.DB
+	saw    map[string]int64 // rows that were read for want of an index, by table
+	boot   string
+	closed bool // for good: the folder may be another's by now
 }
 
 const (
 	indexDir     = "index"
-	indexFormat  = 1
-	indexBatch   = 1 << 20 // bytes written at once
-	indexCatchUp = 200_000 // changed rows above which the table is read instead
-	indexPatient = 8       // times a table is read by key before it gets an index
+	indexFormat  = 2
+	indexBatch   = 1 << 20   // bytes written at once
+	indexCommit  = 64 << 20  // bytes of one commit's rows above which the table is read instead
+	indexChange  = 128 << 20 // bytes of an upsert's rows, those before too, above which the table is read instead
+	indexCatchUp = 200_000   // changed rows above which the table is read instead
+	indexPatient = 8         // times a table is read by key before it gets an index
 )
 
 // indexState says up to which commit a table's rows in the index are current.
 type indexState struct {
 	Format      int       `json:"format"`
+	Boot        string    `json:"boot"` // of the machine: what it wrote may be lost with the power
 	ID          string    `json:"id"`
 	Incarnation uint32    `json:"incarnation"`
 	Seq         weft.Seq  `json:"seq"`
@@ -67,6 +80,22 @@ type indexed struct {
 	head   weft.Point
 }
 
+func newKeyIndex(s *Store) *keyIndex {
+	return &keyIndex{store: s, dir: s.indexPath(), commit: indexCommit, change: indexChange, boot: bootID(), saw: map[string]int64{}}
+}
+
+// bootID names the run of the machine's kernel. Where there is none, no index is
+// believed by another process.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err == nil && len(b) > 0 {
+		return strings.TrimSpace(string(b))
+	}
+	var nonce [sign.NonceSize]byte
+	sign.Nonce(nonce[:])
+	return hex.EncodeToString(nonce[:])
+}
+
 // table describes a table at the head; nil where it does not exist or has no key.
 func (x *keyIndex) table(name string) *indexed {
 	s := x.store
@@ -82,6 +111,9 @@ func (x *keyIndex) table(name string) *indexed {
 
 // open opens the database; one that is damaged is removed.
 func (x *keyIndex) open() error {
+	if x.closed {
+		return closedError()
+	}
 	if x.db != nil {
 		return nil
 	}
@@ -93,9 +125,11 @@ func (x *keyIndex) open() error {
 	if x.db, err = leveldb.OpenFile(x.dir, o); err == nil {
 		return nil
 	}
-	if err := os.RemoveAll(x.dir); err != nil {
-		return ioError("remove the key index", x.dir, err)
+	x.db = nil
+	if !spoiled(err) {
+		return ioError("open the key index", x.dir, err)
 	}
+	x.drop(err)
 	if x.db, err = leveldb.OpenFile(x.dir, o); err != nil {
 		x.db = nil
 		return ioError("make the key index", x.dir, err)
@@ -103,12 +137,58 @@ func (x *keyIndex) open() error {
 	return nil
 }
 
+// indexError is an error of the index itself, and not of what it is made from.
+type indexError struct{ error }
+
+func (e indexError) Unwrap() error { return e.error }
+
+func ofIndex(err error) error {
+	if err == nil {
+		return nil
+	}
+	return indexError{err}
+}
+
+// spoiled reports whether an error of the index comes from what it holds, or from
+// a disk that cannot read it; not from what the system has no room for or does
+// not let it do.
+func spoiled(err error) bool {
+	var no syscall.Errno
+	return !errors.As(err, &no) || no == syscall.ENOENT || no == syscall.EIO
+}
+
+// failed takes an error: the index is dropped where it is spoiled, and opened anew
+// where it could not be written. Nobody's work ends for it, since whoever asks can
+// read the table; what ends is what the context ends, or the store.
+func (x *keyIndex) failed(ctx context.Context, err error) error {
+	if x.closed {
+		return closedError()
+	}
+	if ctx.Err() != nil {
+		return weft.Errorf(weft.KindCancelled, "use the key index", x.store.cfg.Product.String(), "%w", ctx.Err())
+	}
+	var own indexError
+	switch {
+	case !errors.As(err, &own):
+		x.warn("the key index could not be brought up to date", err)
+	case spoiled(err):
+		x.drop(err)
+	default:
+		x.warn("the key index could not be read or written", errors.Join(err, x.shut()))
+	}
+	return nil
+}
+
+func (x *keyIndex) warn(what string, err error) {
+	x.store.cfg.Env.Log.Warn(what, "product", x.store.cfg.Product.String(), "error", err)
+}
+
 // drop removes an index that cannot be trusted.
 func (x *keyIndex) drop(why error) {
-	x.store.cfg.Env.Log.Warn("the key index cannot be used and will be made again", "product", x.store.cfg.Product.String(), "error", why)
+	x.warn("the key index cannot be used and will be made again", why)
 	_ = x.shut() // it goes anyway
 	if err := os.RemoveAll(x.dir); err != nil {
-		x.store.cfg.Env.Log.Warn("remove the key index", "folder", x.dir, "error", err)
+		x.warn("the key index could not be removed", err)
 	}
 }
 
@@ -124,6 +204,7 @@ func (x *keyIndex) shut() error {
 func (x *keyIndex) close() error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.closed = true
 	return x.shut()
 }
 
@@ -143,12 +224,12 @@ func (x *keyIndex) state(t *indexed) (indexState, bool, error) {
 		return st, false, nil
 	}
 	if err != nil {
-		return st, false, err
+		return st, false, ofIndex(err)
 	}
 	if err := json.Unmarshal(b, &st); err != nil {
-		return st, false, err
+		return st, false, ofIndex(err)
 	}
-	if st.Format != indexFormat || st.ID != t.head.ID || st.Incarnation != t.head.Incarnation || st.Schema != t.id ||
+	if st.Format != indexFormat || st.Boot != x.boot || st.ID != t.head.ID || st.Incarnation != t.head.Incarnation || st.Schema != t.id ||
 		!slices.Equal(st.Key, t.key) || st.Seq > t.head.Seq {
 		return st, false, nil
 	}
@@ -161,7 +242,7 @@ func (x *keyIndex) state(t *indexed) (indexState, bool, error) {
 
 // ready brings a table's part of the index up to the head. Where it would have to
 // be made from the table and was not missed often enough yet, it is false.
-func (x *keyIndex) ready(ctx context.Context, t *indexed, must bool) (bool, error) {
+func (x *keyIndex) ready(ctx context.Context, sess engine.Session, t *indexed) (bool, error) {
 	if err := x.open(); err != nil {
 		return false, err
 	}
@@ -173,15 +254,15 @@ func (x *keyIndex) ready(ctx context.Context, t *indexed, must bool) (bool, erro
 		return true, nil
 	}
 	if ok {
-		if caught, err := x.catchUp(ctx, t, st); caught || err != nil {
+		if caught, err := x.catchUp(ctx, sess, t, st); caught || err != nil {
 			return caught, err
 		}
 	}
-	if x.saw[t.name] += t.rows; !must && x.saw[t.name] < indexPatient*t.rows {
+	if x.saw[t.name] += t.rows; x.saw[t.name] < indexPatient*t.rows {
 		return false, nil
 	}
 	delete(x.saw, t.name)
-	err = x.build(ctx, t)
+	err = x.build(ctx, sess, t)
 	if errors.Is(err, errKeys) {
 		x.saw[t.name] = -1 << 40 // nobody misses it again soon
 		return false, x.clear(t.name)
@@ -195,7 +276,7 @@ var errKeys = errors.New("the table's keys are not unique")
 
 // catchUp applies the commits behind what the index knows; false where it is less
 // work to read the table.
-func (x *keyIndex) catchUp(ctx context.Context, t *indexed, st indexState) (bool, error) {
+func (x *keyIndex) catchUp(ctx context.Context, sess engine.Session, t *indexed, st indexState) (bool, error) {
 	var rows int64
 	var seqs []weft.Seq
 	for seq := st.Seq + 1; seq <= t.head.Seq; seq++ {
@@ -221,16 +302,19 @@ func (x *keyIndex) catchUp(ctx context.Context, t *indexed, st indexState) (bool
 		w := x.writer(t)
 		w.check = true
 		var failed error
-		_, err := x.store.changeAt(ctx, seq, func(c Change) bool {
+		_, err := x.store.changeAt(ctx, sess, seq, func(c Change) bool {
 			w.at = c.Commit
 			for _, tr := range c.Tables {
 				if tr.Table == t.name {
 					failed = errors.Join(failed, w.change(tr))
 				}
 			}
+			if failed == nil && w.bytes > x.commit {
+				failed = errMuch
+			}
 			return failed == nil
 		})
-		if errors.Is(failed, errKeys) {
+		if errors.Is(failed, errKeys) || errors.Is(failed, errMuch) {
 			return false, nil
 		}
 		if err = errors.Join(err, failed); err != nil {
@@ -246,7 +330,7 @@ func (x *keyIndex) catchUp(ctx context.Context, t *indexed, st indexState) (bool
 
 // build makes a table's part of the index from the table, through the engine and
 // in bounded memory.
-func (x *keyIndex) build(ctx context.Context, t *indexed) error {
+func (x *keyIndex) build(ctx context.Context, sess engine.Session, t *indexed) error {
 	if err := x.clear(t.name); err != nil {
 		return err
 	}
@@ -259,11 +343,6 @@ func (x *keyIndex) build(ctx context.Context, t *indexed) error {
 	if err != nil {
 		return err
 	}
-	sess, err := x.store.session(ctx, "index", 1)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = sess.Close() }()
 	rd, err := sess.Query(ctx, rel.statement(rel.SQL))
 	if err != nil {
 		return err
@@ -303,18 +382,18 @@ func (x *keyIndex) count(table string) (n int64, err error) {
 	for it.Next() {
 		n++
 	}
-	return n, it.Error()
+	return n, ofIndex(it.Error())
 }
 
 // statement is a statement over the relation's rows.
 func (r Relation) statement(sql string) engine.Statement {
-	return engine.Statement{SQL: sql, Sources: r.Sources}
+	return engine.Statement{SQL: sql, Sources: r.Sources, Files: r.Files}
 }
 
 // clear forgets a table, what it is current to first.
 func (x *keyIndex) clear(table string) error {
 	if err := x.db.Delete(stateKey(table), nil); err != nil {
-		return err
+		return ofIndex(err)
 	}
 	it := x.db.NewIterator(util.BytesPrefix(rowPrefix(table)), nil)
 	defer it.Release()
@@ -323,15 +402,15 @@ func (x *keyIndex) clear(table string) error {
 		b.Delete(it.Key())
 		if b.Len() >= 10_000 {
 			if err := x.db.Write(b, nil); err != nil {
-				return err
+				return ofIndex(err)
 			}
 			b.Reset()
 		}
 	}
 	if err := it.Error(); err != nil {
-		return err
+		return ofIndex(err)
 	}
-	return x.db.Write(b, nil)
+	return ofIndex(x.db.Write(b, nil))
 }
 
 // indexWriter collects what is to be written of a table.
@@ -368,7 +447,7 @@ func (w *indexWriter) rows(b arrow.RecordBatch, op func(int) string) error {
 		if w.check && kind != "b" {
 			there, err := w.x.db.Has(w.key, nil)
 			if err != nil {
-				return err
+				return ofIndex(err)
 			}
 			if there == (kind == "i") {
 				return errKeys
@@ -412,13 +491,13 @@ func (w *indexWriter) flush(limit int) error {
 	err := w.x.db.Write(w.batch, nil)
 	w.batch.Reset()
 	w.bytes = 0
-	return err
+	return ofIndex(err)
 }
 
 // end writes the rest, and with it what the table's part is current to.
 func (w *indexWriter) end() error {
 	t := w.t
-	st := indexState{Format: indexFormat, ID: t.head.ID, Incarnation: t.head.Incarnation, Seq: t.head.Seq, Hash: t.head.Hash, Schema: t.id, Key: t.key}
+	st := indexState{Format: indexFormat, Boot: w.x.boot, ID: t.head.ID, Incarnation: t.head.Incarnation, Seq: t.head.Seq, Hash: t.head.Hash, Schema: t.id, Key: t.key}
 	if w.at.Seq > 0 {
 		st.Seq, st.Hash = w.at.Seq, w.at.Hash
 	}
@@ -427,7 +506,7 @@ func (w *indexWriter) end() error {
 		return err
 	}
 	w.batch.Put(stateKey(t.name), b)
-	return w.x.db.Write(w.batch, nil)
+	return ofIndex(w.x.db.Write(w.batch, nil))
 }
 
 func (s *Store) indexPath() string { return filepath.Join(s.cfg.Dir, indexDir) }

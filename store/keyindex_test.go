@@ -2,12 +2,16 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -15,6 +19,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"weft"
+	"weft/engine"
 )
 
 // indexWorld is a store whose table people is written by key and read both ways.
@@ -37,7 +42,7 @@ func (w *indexWorld) upsert() {
 	for range 1 + w.rnd.IntN(8) {
 		in = append(in, row{w.rnd.Int64N(indexKeys), string(rune('a' + w.rnd.IntN(3)))})
 	}
-	td, ok, err := w.s.Upsert(context.Background(), Rows{Table: "people", Schema: people, Batches: []arrow.RecordBatch{batch(in...)}})
+	td, ok, err := w.s.Upsert(context.Background(), w.e.session(w.t), Rows{Table: "people", Schema: people, Batches: []arrow.RecordBatch{batch(in...)}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -140,7 +145,7 @@ func (w *indexWorld) check() {
 		}
 	}
 	keys := array.NewRecordBatch(arrow.NewSchema(people.Fields()[:1], nil), []arrow.Array{b.NewArray()}, indexKeys)
-	rec, err := w.s.Lookup(context.Background(), "people", keys)
+	rec, err := lookup(w.s, w.e.session(w.t), "people", keys)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -152,6 +157,49 @@ func (w *indexWorld) check() {
 	if !slices.Equal(full, want) {
 		w.t.Fatalf("the table is %v, want %v", full, want)
 	}
+}
+
+// lookup gives the rows of keys as the index has them, in the order of the keys;
+// a table that has no index yet gets one, and one that is spoiled another.
+func lookup(s *Store, sess engine.Session, table string, keys arrow.RecordBatch) (arrow.RecordBatch, error) {
+	x := s.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	err := errors.New("the index is of no use")
+	for range 2 {
+		x.saw[table] = math.MaxInt64 / 2
+		t, usable := x.use(context.Background(), sess, table)
+		if t == nil || usable != nil {
+			err = errors.Join(err, usable)
+			continue
+		}
+		var rec arrow.RecordBatch
+		if rec, err = x.rowsOf(t, keys); err == nil {
+			return rec, nil
+		}
+		if err := x.failed(context.Background(), err); err != nil {
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+func (x *keyIndex) rowsOf(t *indexed, keys arrow.RecordBatch) (arrow.RecordBatch, error) {
+	set, err := encodeKeys(keyFields(t.schema, t.keys), keys.Columns())
+	if err != nil {
+		return nil, err
+	}
+	out := array.NewRecordBuilder(memory.DefaultAllocator, t.schema)
+	for i := range set.len() {
+		row, err := x.row(t, set.key(i))
+		if err == nil && row != nil {
+			err = ofIndex(readRow(row, out.Fields()))
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return out.NewRecordBatch(), nil
 }
 
 // spoilIndex does to the folder of a closed store's index what a crash or a disk
@@ -274,7 +322,7 @@ func TestUpsertOfEveryType(t *testing.T) {
 	td.Tables[0].Schema = schema
 	mustAppend(t, s, td)
 	keys := array.NewRecordBatch(arrow.NewSchema(schema.Fields()[:1], nil), recs[0].Columns()[:1], recs[0].NumRows())
-	got, err := s.Lookup(context.Background(), "people", keys)
+	got, err := lookup(s, e.session(t), "people", keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -282,12 +330,12 @@ func TestUpsertOfEveryType(t *testing.T) {
 		t.Fatalf("the index gives\n%v\nthe table is\n%v", texts(got), want)
 	}
 	same, _ := read("SELECT * REPLACE (CASE k WHEN 1 THEN 0.0::DOUBLE ELSE d END AS d) FROM (" + sql + ")")
-	up, ok, err := s.Upsert(context.Background(), Rows{Table: "people", Schema: schema, Batches: same})
+	up, ok, err := s.Upsert(context.Background(), e.session(t), Rows{Table: "people", Schema: schema, Batches: same})
 	if err != nil || !ok || len(up.Batches) > 0 {
 		t.Fatalf("equal rows are a change: %+v, %v, %v", up, ok, err)
 	}
 	other, _ := read("SELECT * REPLACE (CASE k WHEN 7 THEN [1::BIGINT] ELSE l END AS l) FROM (" + sql + ")")
-	up, ok, err = s.Upsert(context.Background(), Rows{Table: "people", Schema: schema, Batches: other})
+	up, ok, err = s.Upsert(context.Background(), e.session(t), Rows{Table: "people", Schema: schema, Batches: other})
 	if err != nil || !ok || up.Updated != 1 || up.Inserted != 0 || up.Batches[0].NumRows() != 2 {
 		t.Fatalf("one other row is %+v, %v, %v", up, ok, err)
 	}
@@ -302,8 +350,183 @@ func TestTableOfDoubleKeysHasNoIndex(t *testing.T) {
 	mustAppend(t, s, change1(weft.OpReplace, batch(row{1, "a"}, row{2, "b"})))
 	mustAppend(t, s, change1(weft.OpAppend, batch(row{2, "c"})))
 	for range 20 {
-		if _, ok, err := s.Upsert(context.Background(), Rows{Table: "people", Schema: people, Batches: []arrow.RecordBatch{batch(row{2, "d"})}}); ok || err != nil {
+		if _, ok, err := s.Upsert(context.Background(), e.session(t), Rows{Table: "people", Schema: people, Batches: []arrow.RecordBatch{batch(row{2, "d"})}}); ok || err != nil {
 			t.Fatal(ok, err)
+		}
+	}
+}
+
+// built is a store whose table people has an index, and rows 1 to 20.
+func built(t *testing.T, e *testEngine, dir string) (*Store, Config) {
+	t.Helper()
+	cfg := testConfig(filepath.Join(e.dir, dir), e)
+	s := mustOpen(t, cfg)
+	var rows []row
+	for i := range int64(20) {
+		rows = append(rows, row{i, strings.Repeat("n", 100)})
+	}
+	mustAppend(t, s, change1(weft.OpReplace, batch(rows...)))
+	for i := 0; ; i++ {
+		if _, ok := one(t, e, s, "x"); ok {
+			return s, cfg
+		}
+		if i > 20 {
+			t.Fatal("there is no index")
+		}
+	}
+}
+
+// one upserts row 1.
+func one(t *testing.T, e *testEngine, s *Store, name string) (TableData, bool) {
+	t.Helper()
+	td, ok, err := s.Upsert(context.Background(), e.session(t), Rows{Table: "people", Schema: people, Batches: []arrow.RecordBatch{batch(row{1, name})}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return td, ok
+}
+
+// TestIndexIsBounded holds that neither large rows of a commit nor large rows
+// before an update are held in memory: the table is read instead.
+func TestIndexIsBounded(t *testing.T) {
+	e := newEngine(t, t.TempDir())
+	s, _ := built(t, e, "bounded")
+	s.index.change = 100 // the row before has 100 bytes and a key
+	if td, ok := one(t, e, s, "x"); ok {
+		t.Errorf("an upsert beyond the bound is %+v", td)
+	}
+	s.index.change, s.index.commit = 1000, 100
+	td, ok := one(t, e, s, strings.Repeat("y", 50))
+	if !ok {
+		t.Fatal("the index is gone")
+	}
+	mustAppend(t, s, Candidate{Cause: weft.CauseLoad, Tables: []TableData{td}})
+	td, ok = one(t, e, s, strings.Repeat("z", 120))
+	if !ok || td.Updated != 1 {
+		t.Fatalf("a small commit was not taken in: %+v", td)
+	}
+	mustAppend(t, s, Candidate{Cause: weft.CauseLoad, Tables: []TableData{td}})
+	if td, ok := one(t, e, s, "x"); ok {
+		t.Errorf("a commit beyond the bound was taken in: %+v", td)
+	}
+}
+
+// TestIndexOfAnotherBootIsNotBelieved holds that an index that was written before
+// the machine was started anew is made again: whole files of it may be lost, and
+// no checksum misses them.
+func TestIndexOfAnotherBootIsNotBelieved(t *testing.T) {
+	e := newEngine(t, t.TempDir())
+	s, cfg := built(t, e, "boot")
+	// What such a loss may look like: a row is not there, all else is.
+	key := append(rowPrefix("people"), mustKey(t, 1)...)
+	if err := s.index.db.Delete(key, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, cfg)
+	s.index.boot = "another"
+	for i := 0; ; i++ {
+		if i > 20 {
+			t.Fatal("the index was not made again")
+		}
+		td, ok := one(t, e, s, "other")
+		if ok && (td.Inserted != 0 || td.Updated != 1) {
+			t.Fatalf("a row that is there is %+v", td)
+		}
+		if ok {
+			break
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, cfg)
+	s.index.boot = "another"
+	if td, ok := one(t, e, s, "other"); !ok || td.Updated != 1 {
+		t.Errorf("the index of the same boot is not believed: %+v, %v", td, ok)
+	}
+	if a, b := bootID(), bootID(); a != b || len(a) < 32 {
+		t.Errorf("the boot is %q, then %q", a, b)
+	}
+}
+
+func mustKey(t *testing.T, id int64) []byte {
+	t.Helper()
+	set, err := keysOf(people, []int{0}, batch(row{id, ""}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set.key(0)
+}
+
+// TestIndexOfAClosedStoreStaysClosed asks an index of a store that was closed
+// meanwhile, as when a product is deleted during its load.
+func TestIndexOfAClosedStoreStaysClosed(t *testing.T) {
+	e := newEngine(t, t.TempDir())
+	s, cfg := built(t, e, "closed")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(cfg.Dir); err != nil {
+		t.Fatal(err)
+	}
+	_, ok, err := s.Upsert(context.Background(), e.session(t), Rows{Table: "people", Schema: people, Batches: []arrow.RecordBatch{batch(row{1, "z"})}})
+	if ok || err == nil {
+		t.Errorf("a closed store answers: %v, %v", ok, err)
+	}
+	if _, err := os.Stat(cfg.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is there again: %v", err)
+	}
+}
+
+// failing is a session whose questions fail.
+type failing struct{ engine.Session }
+
+func (failing) Query(context.Context, engine.Statement) (array.RecordReader, error) {
+	return nil, weft.Errorf(weft.KindLimit, "run the statement", "", "no memory")
+}
+
+// TestIndexOutlivesOthersErrors holds that the parts of other tables stay where one
+// cannot be made, for a reason that has nothing to do with the index.
+func TestIndexOutlivesOthersErrors(t *testing.T) {
+	e := newEngine(t, t.TempDir())
+	s, _ := built(t, e, "outlives")
+	other := change1(weft.OpReplace, batch(row{1, "a"}))
+	other.Tables[0].Table = "others"
+	mustAppend(t, s, other)
+	rows := Rows{Table: "others", Schema: people, Batches: []arrow.RecordBatch{batch(row{1, "b"})}}
+	for range 20 {
+		if _, ok, err := s.Upsert(context.Background(), failing{}, rows); ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if _, ok := one(t, e, s, "y"); !ok {
+		t.Error("the index of a table is gone because another one could not be made")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	rows.Table = "people"
+	mustAppend(t, s, change1(weft.OpAppend, batch(row{50, "b"})))
+	if _, ok, err := s.Upsert(ctx, e.session(t), rows); !ok && weft.KindOf(err) != weft.KindCancelled {
+		t.Fatal(ok, err)
+	}
+	if _, ok := one(t, e, s, "y"); !ok {
+		t.Error("the index is gone because a load was cancelled")
+	}
+	if err := s.index.db.Close(); err != nil { // whatever is asked of it fails now
+		t.Fatal(err)
+	}
+	if _, ok := one(t, e, s, "y"); ok {
+		t.Error("an index that cannot be read answers")
+	}
+	for i := 0; ; i++ {
+		if _, ok := one(t, e, s, "y"); ok {
+			return
+		}
+		if i > 20 {
+			t.Fatal("there is no index any more")
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (w *world) upsert() {
 	if len(want) > 0 {
 		td.Batches = []arrow.RecordBatch{t.batch(want)}
 	}
-	got, ok, err := w.s.Upsert(ctx, Rows{Table: "wide", Schema: t.schema(), Batches: []arrow.RecordBatch{t.batch(in)}})
+	got, ok, err := w.s.Upsert(ctx, w.e.session(w.t), Rows{Table: "wide", Schema: t.schema(), Batches: []arrow.RecordBatch{t.batch(in)}})
 	w.say("upsert of %d rows: by the index %v, %v", len(in), ok, err)
 	if err != nil {
 		w.fatal("upsert: %v", err)
@@ -107,7 +107,7 @@ func (w *world) lookup(t *wideTable) {
 		}
 	}
 	key := arrow.NewSchema([]arrow.Field{{Name: "id", Type: arrow.PrimitiveTypes.Int64, Nullable: true}}, nil)
-	rec, err := w.s.Lookup(context.Background(), "wide", array.NewRecordBatch(key, []arrow.Array{b.NewArray()}, 40))
+	rec, err := lookup(w.s, w.e.session(w.t), "wide", array.NewRecordBatch(key, []arrow.Array{b.NewArray()}, 40))
 	w.say("lookup: %v", err)
 	if err != nil {
 		if !w.fs.hit {

@@ -124,7 +124,7 @@ func open(ctx context.Context, cfg Config, fsys fileSystem) (*Store, error) {
 		moved: make(chan struct{}), due: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.guard = newGuard(fsys, s.filesDir(), s.done, s.fileDamage)
-	s.index = &keyIndex{store: s, dir: s.indexPath(), saw: map[string]int64{}}
+	s.index = newKeyIndex(s)
 	for _, d := range []string{cfg.Dir, s.journalDir(), s.filesDir()} {
 		if err := makeFolder(fsys, d); err != nil {
 			return nil, ioError("make the folder", d, err)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -11,6 +12,7 @@ import (
 	"github.com/syndtr/goleveldb/leveldb"
 
 	"weft"
+	"weft/engine"
 )
 
 // Rows are rows by key for a table: each is an insert, an update or no change at
@@ -21,18 +23,32 @@ type Rows struct {
 	Batches []arrow.RecordBatch
 }
 
-// Upsert finds out from the key index what rows by key change: it returns the
-// change to commit, with the row before of each update, and no batches where all
-// rows are there already. A key that comes twice counts with its last row. It is
-// false where the index is of no use: the table has no key or other columns, or has
-// none yet and is not worth one so far; then whoever asks compares with the table
-// itself. The head must be the one that the change is committed on (Candidate.Expect).
-func (s *Store) Upsert(ctx context.Context, r Rows) (TableData, bool, error) {
+// Indexed reports whether Upsert can answer for a table, whose index it brings up
+// to the head. It is false where the index is of no use: the table has no key, or
+// has no index yet and is not worth one so far. The session reads the table's
+// files where that is needed; it must be one that may, with no reader open, and is
+// the caller's: one that waited for a turn of its own would wait for the caller.
+func (s *Store) Indexed(ctx context.Context, sess engine.Session, table string) (bool, error) {
 	x := s.index
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	t, ok, err := x.use(ctx, r.Table, false)
-	if !ok || err != nil {
+	t, err := x.use(ctx, sess, table)
+	return t != nil, err
+}
+
+// Upsert finds out from the key index what rows by key change: it returns the
+// change to commit, with the row before of each update, and no batches where all
+// rows are there already. A key that comes twice counts with its last row. It is
+// false where Indexed is, where the table has other columns, and where the change
+// is too large to be held in memory; then whoever asks compares with the table
+// itself. The session is as Indexed has it. The head must be the one that the
+// change is committed on (Candidate.Expect).
+func (s *Store) Upsert(ctx context.Context, sess engine.Session, r Rows) (TableData, bool, error) {
+	x := s.index
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	t, err := x.use(ctx, sess, r.Table)
+	if t == nil || err != nil {
 		return TableData{}, false, err
 	}
 	if sameColumns(t.schema, r.Schema) != nil {
@@ -40,81 +56,44 @@ func (s *Store) Upsert(ctx context.Context, r Rows) (TableData, bool, error) {
 	}
 	u := &upsert{t: t, x: x, alike: slices.ContainsFunc(t.schema.Fields(), func(f arrow.Field) bool { return hasFloats(f.Type) })}
 	td, err := u.run(r)
-	if err != nil && weft.KindOf(err) != weft.KindInvalid {
-		x.drop(err)
+	switch {
+	case err == nil:
+		return td, true, nil
+	case errors.Is(err, errMuch):
 		return TableData{}, false, nil
+	case weft.KindOf(err) == weft.KindInvalid:
+		return TableData{}, false, err
 	}
-	return td, err == nil, err
+	return TableData{}, false, x.failed(ctx, err)
 }
 
-// Lookup returns the rows of the keys in a batch of the table's key columns, as the
-// table is at the head and in the order of the keys; keys that are not there are
-// left out. A table that has no index yet gets one. Safe for concurrent use.
-func (s *Store) Lookup(ctx context.Context, table string, keys arrow.RecordBatch) (arrow.RecordBatch, error) {
-	x := s.index
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for range 2 {
-		t, ok, err := x.use(ctx, table, true)
-		if err != nil {
-			return nil, err
-		}
-		if !ok {
-			return nil, weft.Errorf(weft.KindConflict, "look up rows", table, "the table has no key, or its keys are not unique")
-		}
-		set, err := encodeKeys(keyFields(t.schema, t.keys), keys.Columns())
-		if err != nil {
-			return nil, invalid(table, "%v", err)
-		}
-		out := array.NewRecordBuilder(memory.DefaultAllocator, t.schema)
-		for i := range set.len() {
-			var row []byte
-			if row, err = x.row(t, set.key(i)); err == nil && row != nil {
-				err = readRow(row, out.Fields())
-			}
-			if err != nil {
-				break
-			}
-		}
-		if err == nil {
-			return out.NewRecordBatch(), nil
-		}
-		x.drop(err)
-	}
-	return nil, weft.Errorf(weft.KindUnavailable, "look up rows", table, "the key index cannot be made")
-}
-
-// use makes a table's part of the index ready. An index that cannot be read is
-// dropped and is as one that is not there.
-func (x *keyIndex) use(ctx context.Context, table string, must bool) (*indexed, bool, error) {
+// use makes a table's part of the index ready; nil where the index is of no use.
+func (x *keyIndex) use(ctx context.Context, sess engine.Session, table string) (*indexed, error) {
 	t := x.table(table)
 	if t == nil {
-		return nil, false, nil
+		return nil, nil
 	}
-	for try := range 2 {
-		ok, err := x.ready(ctx, t, must)
-		if err == nil {
-			return t, ok, nil
-		}
-		if ctx.Err() != nil || try > 0 && must {
-			return nil, false, err
-		}
-		x.drop(err)
-		if !must {
-			break
-		}
+	ok, err := x.ready(ctx, sess, t)
+	if err != nil {
+		return nil, x.failed(ctx, err)
 	}
-	return nil, false, nil
+	if !ok {
+		return nil, nil
+	}
+	return t, nil
 }
 
 // row is the row of a key, nil where there is none.
 func (x *keyIndex) row(t *indexed, key []byte) ([]byte, error) {
 	b, err := x.db.Get(append(rowPrefix(t.name), key...), nil)
-	if err == leveldb.ErrNotFound { //nolint:errorlint // it is returned as it is
+	if errors.Is(err, leveldb.ErrNotFound) {
 		return nil, nil
 	}
-	return b, err
+	return b, ofIndex(err)
 }
+
+// errMuch says that a change is too large to be held in memory.
+var errMuch = errors.New("the change is too large for the key index")
 
 // upsert is one call of Upsert.
 type upsert struct {
@@ -122,6 +101,7 @@ type upsert struct {
 	t     *indexed
 	alike bool
 	out   *array.RecordBuilder
+	bytes int
 	td    TableData
 }
 
@@ -181,7 +161,7 @@ func (u *upsert) row(b arrow.RecordBatch, i int, key []byte) error {
 	if u.alike {
 		was := array.NewRecordBuilder(memory.DefaultAllocator, u.t.schema)
 		if err := readRow(old, was.Fields()); err != nil {
-			return err
+			return ofIndex(err)
 		}
 		if bytes.Equal(appendRow(nil, was.NewRecordBatch().Columns(), 0, true), appendRow(nil, b.Columns(), i, true)) {
 			return nil
@@ -195,6 +175,9 @@ func (u *upsert) row(b arrow.RecordBatch, i int, key []byte) error {
 }
 
 func (u *upsert) put(op string, row []byte) error {
+	if u.bytes += len(row); u.bytes > u.x.change {
+		return errMuch
+	}
 	u.out.Field(0).(*array.StringBuilder).Append(op)
-	return readRow(row, u.out.Fields()[1:])
+	return ofIndex(readRow(row, u.out.Fields()[1:]))
 }

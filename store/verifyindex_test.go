@@ -23,7 +23,7 @@ func TestVerifyLooksIntoTheKeyIndex(t *testing.T) {
 	mustAppend(t, s, change1(weft.OpReplace, batch(row{1, "Ada"}, row{2, "Bob"})))
 	keys := batch(row{1, "Ada"})
 	keys = withColumns(keys, 1)
-	if _, err := s.Lookup(context.Background(), "people", keys); err != nil {
+	if _, err := lookup(s, e.session(t), "people", keys); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
