@@ -3,8 +3,10 @@ package records
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -99,6 +101,9 @@ func Open(ctx context.Context, path string) (*Books, error) {
 		}
 		return nil, wrap("open the node's books", err)
 	}
+	if v, err := versionOf(path); err == nil && v > version {
+		return nil, newer(path, v)
+	}
 	if err := breakSeal(path); err != nil {
 		return nil, wrap("open the node's books", err)
 	}
@@ -146,8 +151,7 @@ func (b *Books) upgrade(ctx context.Context, path string) error {
 	case v == version:
 		return nil
 	case v > version:
-		return weft.Errorf(weft.KindConflict, "open the node's books", "", "they were written by a newer Weft (format %d, this one knows %d)", v, version).
-			WithHint("run the newer program, or another data folder")
+		return newer(path, v)
 	}
 	steps := []string{schema, fmt.Sprintf("PRAGMA application_id=%d", magic)}
 	if v > 0 {
@@ -171,6 +175,29 @@ func (b *Books) upgrade(ctx context.Context, path string) error {
 	}
 	return wrap("make the node's books", tx.Commit())
 }
+
+// newer refuses books, or their seal, of a version that is yet to come.
+func newer(path string, v int) *weft.Error {
+	return weft.Errorf(weft.KindConflict, "open the node's books", path, "they were written by a newer Weft (format %d, this one knows %d)", v, version).
+		WithHint("run the newer program, or another data folder")
+}
+
+// versionOf reads the version that the head of a database's file says, without
+// opening it: that would change files beside it.
+func versionOf(path string) (int, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = f.Close() }()
+	head := make([]byte, 100)
+	if _, err := io.ReadFull(f, head); err != nil || string(head[:16]) != "SQLite format 3\x00" {
+		return 0, errNoDatabase
+	}
+	return int(binary.BigEndian.Uint32(head[60:])), nil
+}
+
+var errNoDatabase = errors.New("the file is no SQLite database")
 
 // save writes the books as they are into SavedDir: whole or not at all.
 func (b *Books) save(ctx context.Context, path string) error {

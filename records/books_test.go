@@ -3,8 +3,12 @@ package records
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,4 +89,73 @@ func TestNewerBooksAreRefused(t *testing.T) {
 	if _, err := Open(ctx, path); weft.KindOf(err) != weft.KindConflict || weft.HintOf(err) == "" {
 		t.Errorf("books of a newer program: %v", err)
 	}
+}
+
+// TestNewerBooksKeepTheirSeal holds that books and seals of a newer version are
+// refused by name and left as they are.
+func TestNewerBooksKeepTheirSeal(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		do   func(t *testing.T, path string)
+	}{
+		{"a newer seal", func(t *testing.T, path string) {
+			write(t, path+sealSuffix, `{"magic":"weft seal","version":99,"digest":7}`+"\n")
+		}},
+		{"newer books", func(t *testing.T, path string) {
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			binary.BigEndian.PutUint32(b[60:], 99)
+			write(t, path, string(b))
+			if err := putSeal(path); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "books.db")
+			b, err := Open(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Close(); err != nil {
+				t.Fatal(err)
+			}
+			c.do(t, path)
+			before := folder(t, filepath.Dir(path))
+			_, err = Open(t.Context(), path)
+			if weft.KindOf(err) != weft.KindConflict || !strings.Contains(fmt.Sprint(err), "newer Weft (format 99") {
+				t.Errorf("%v of kind %s", err, weft.KindOf(err))
+			}
+			if after := folder(t, filepath.Dir(path)); !maps.Equal(before, after) {
+				t.Errorf("the folder had %d files and has %d", len(before), len(after))
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// folder is the files of a folder, by name.
+func folder(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	es, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, e := range es {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[e.Name()] = string(b)
+	}
+	return out
 }

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -69,8 +67,18 @@ func checkSeal(path string) error {
 	if err != nil {
 		return err
 	}
+	var head struct { // what a newer seal says besides may be of other types
+		Magic   string
+		Version int
+	}
 	var s seal
-	if err := json.Unmarshal(b, &s); err != nil || s.Magic != sealMagic {
+	switch err := json.Unmarshal(b, &head); {
+	case err != nil, head.Magic != sealMagic:
+		return corrupt(path+sealSuffix, "the file is no seal")
+	case head.Version > version:
+		return newer(path+sealSuffix, head.Version)
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
 		return corrupt(path+sealSuffix, "the file is no seal")
 	}
 	if again, err := json.Marshal(s); err != nil || !bytes.Equal(append(again, '\n'), b) {
@@ -138,19 +146,15 @@ func Verify(ctx context.Context, path string, check func(h weft.Hash, archive []
 		}
 		add(file, "the node does not start", "%s", why)
 	}
-	head := make([]byte, 100)
-	if f, err := os.Open(path); err != nil {
+	v, err := versionOf(path)
+	switch {
+	case errors.Is(err, errNoDatabase):
+		add(name, "the node does not start", "%v", err)
+		return nil, faults
+	case err != nil:
 		add(name, "the node starts without any product", "the file is missing")
 		return nil, faults
-	} else {
-		_, err = io.ReadFull(f, head)
-		_ = f.Close()
-		if err != nil || string(head[:16]) != "SQLite format 3\x00" {
-			add(name, "the node does not start", "the file is no SQLite database")
-			return nil, faults
-		}
-	}
-	if v := binary.BigEndian.Uint32(head[60:]); v > version {
+	case v > version:
 		add(name, "the node does not start; a newer one does", "the books have format version %d, this program knows up to %d", v, version)
 		return nil, faults
 	}
