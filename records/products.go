@@ -93,8 +93,8 @@ func (b *Books) SetRetired(ctx context.Context, id string, retired bool) error {
 	return wrap("record the retirement", err)
 }
 
-// DeleteProduct forgets a product, its attempts and the folders that no other
-// product uses. What is left is that there was one of this name.
+// DeleteProduct forgets a product and its attempts. What is left is that there
+// was one of this name, and the folders that were applied, by their digests.
 func (b *Books) DeleteProduct(ctx context.Context, p Product, at time.Time) error {
 	const op = "forget the product"
 	tx, err := b.db.BeginTx(ctx, nil)
