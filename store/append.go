@@ -53,7 +53,7 @@ func (s *Store) Append(ctx context.Context, c Candidate) (done weft.Commit, fail
 	}
 	moved, err := s.moveIn(ctx, head.Seq+1, changes)
 	if err == nil {
-		err = ctx.Err()
+		err = s.ended(ctx, "commit")
 	}
 	var commit weft.Commit
 	if err == nil {
@@ -66,6 +66,7 @@ func (s *Store) Append(ctx context.Context, c Candidate) (done weft.Commit, fail
 		}
 		return weft.Commit{}, err
 	}
+	s.trust(moved)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.applyLocked(commit.Seq, changes)
@@ -94,6 +95,14 @@ func (s *Store) writable(c Candidate) (weft.Commit, error) {
 			WithHint("make the candidate again from the head")
 	}
 	return s.head, nil
+}
+
+// ended is the error of a context that has ended; nil where it has not.
+func (s *Store) ended(ctx context.Context, op string) error {
+	if err := ctx.Err(); err != nil {
+		return weft.Errorf(weft.KindCancelled, op, s.cfg.Product.String(), "%w", err)
+	}
+	return nil
 }
 
 // reopenJournal brings back a journal that closed itself and starts a new

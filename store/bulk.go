@@ -71,7 +71,7 @@ func (s *Store) moveIn(ctx context.Context, seq weft.Seq, changes []*change) (mo
 		if ch.staged == "" {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := s.ended(ctx, "commit"); err != nil {
 			return moved, err
 		}
 		f := &ch.info.Files[0]
@@ -83,7 +83,6 @@ func (s *Store) moveIn(ctx context.Context, seq weft.Seq, changes []*change) (mo
 			return moved, ioError("move in the staged file", ch.staged, err)
 		}
 		moved = append(moved, ch)
-		s.guard.trust(&dataFile{Name: f.Name, Bytes: f.Bytes, Hash: f.Hash})
 	}
 	if len(moved) > 0 {
 		if err := s.fs.SyncDir(s.filesDir()); err != nil {
@@ -91,6 +90,14 @@ func (s *Store) moveIn(ctx context.Context, seq weft.Seq, changes []*change) (mo
 		}
 	}
 	return moved, nil
+}
+
+// trust takes the moved files of a commit as held: they were just hashed.
+func (s *Store) trust(moved []*change) {
+	for _, ch := range moved {
+		f := ch.info.Files[0]
+		s.guard.trust(&dataFile{Name: f.Name, Bytes: f.Bytes, Hash: f.Hash})
+	}
 }
 
 // moveBack undoes moveIn as well as it can, so that a caller can try again.

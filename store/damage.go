@@ -10,9 +10,11 @@ import (
 )
 
 // A store opens although something of it is damaged, as far as what it then
-// reads is proven: nothing is guessed, nothing passed over. What the journal is
-// damaged in makes the store read-only, so that a copy of it can be compared
-// and repaired; a damaged data file only takes with it what is read from it.
+// reads is proven: nothing is guessed, nothing passed over. Damage of the journal
+// makes the store read-only, so that a copy of it can be compared and repaired;
+// where acknowledged commits are lost with it, the newest state is refused too, and
+// those before can be read by their number. A damaged data file takes with it only
+// what is read from it, and a manifest is read from its copy (decision 0020).
 
 // damage is what is known to be broken. Safe for concurrent use.
 type damage struct {

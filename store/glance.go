@@ -17,8 +17,9 @@ type Glance struct {
 	Tables []TableInfo // without their schemas
 	Bytes  int64       // on disk
 	Damage string      // the first that is known to be broken, empty for none
-	// Whole is false where the journal may hold commits that the manifest does not
-	// know of: then the store has to be opened to know its state.
+	// Whole is false where the journal is not just what the manifest knows of: it
+	// may hold more commits, or have lost some. Then the store has to be opened to
+	// know its state.
 	Whole bool
 }
 
@@ -67,6 +68,24 @@ func Peek(dir string) (Glance, error) {
 			}
 		}
 	}
-	g.Whole = last == nil || last.Name() == segmentName(m.Checkpoint.Segment) && last.Size() == m.Checkpoint.End
+	at := m.Checkpoint
+	g.Whole = last == nil && at.Segment == 0 || last != nil && last.Name() == segmentName(at.Segment) && last.Size() == at.End
+	if g.Whole && at.Segment > 0 {
+		g.Whole = markedUpTo(fsys, filepath.Join(dir, "journal", "mark"), at)
+	}
 	return g, nil
+}
+
+// markedUpTo reports whether the mark is whole and names nothing behind a
+// checkpoint: segments behind it may be gone.
+func markedUpTo(fsys fileSystem, path string, at checkpoint) bool {
+	b, err := readWhole(fsys, path, markSize)
+	if err != nil || len(b) < markSize {
+		return false
+	}
+	if _, err := checkFileHeader(path, markMagic, b); err != nil {
+		return false
+	}
+	_, segment, length := readMark(b)
+	return segment < at.Segment || segment == at.Segment && length <= at.End
 }

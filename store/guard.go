@@ -84,7 +84,7 @@ func (g *guard) check(ctx context.Context, files ...*dataFile) error {
 		select {
 		case <-h.done:
 		case <-ctx.Done():
-			return ctx.Err()
+			return weft.Errorf(weft.KindCancelled, "hold the files against their digests", g.dir, "%w", ctx.Err())
 		}
 		if h.err != nil {
 			return h.err

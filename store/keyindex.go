@@ -164,8 +164,8 @@ func (x *keyIndex) failed(ctx context.Context, err error) error {
 	if x.closed {
 		return closedError()
 	}
-	if ctx.Err() != nil {
-		return weft.Errorf(weft.KindCancelled, "use the key index", x.store.cfg.Product.String(), "%w", ctx.Err())
+	if err := x.store.ended(ctx, "use the key index"); err != nil {
+		return err
 	}
 	var own indexError
 	switch {

@@ -46,13 +46,7 @@ func (s *Store) beginFold() {
 // unfolded reports whether times what makes a fold due is in no file; the lock must
 // be held.
 func (s *Store) unfolded(times int64) bool {
-	var rows, bytes int64
-	for _, t := range s.tables {
-		for _, sp := range t.spans {
-			r, b := sp.tailSize()
-			rows, bytes = rows+r, bytes+b
-		}
-	}
+	rows, bytes := s.tailSize()
 	return rows/times > s.cfg.TailRows || bytes/times > s.cfg.TailBytes
 }
 
@@ -61,6 +55,11 @@ func (s *Store) unfolded(times int64) bool {
 func (s *Store) TailSize() (rows, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.tailSize()
+}
+
+// tailSize is TailSize; the lock must be held.
+func (s *Store) tailSize() (rows, bytes int64) {
 	for _, t := range s.tables {
 		for _, sp := range t.spans {
 			r, b := sp.tailSize()

@@ -317,8 +317,10 @@ func (s *Store) Bytes() int64 {
 	return n
 }
 
-// Close ends the store; snapshots that are open stay readable until closed, as
-// long as nobody opens the folder again. Idempotent.
+// Close ends the store, when whoever writes or folds has ended. Relations that
+// snapshots gave before stay readable until those are closed, as long as nobody
+// opens the folder again; for further ones a file that was not held yet is
+// refused. Idempotent.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
