@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -241,6 +243,11 @@ func TestGoingBack(t *testing.T) {
 	r.csv("7,new,7.00")
 	r.apply("shop", serve.OutcomeCommitted)
 	r.stop()
+	for _, left := range []string{"-wal", "-shm"} { // as after a kill
+		if err := os.WriteFile(filepath.Join(data, "books.db"+left), []byte("of the newer books"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	script := shellBlock(t, "../docs/format/versions.md")
 	cmd := exec.Command("bash", "-euc", script)
 	cmd.Dir = r.dir
@@ -254,6 +261,14 @@ func TestGoingBack(t *testing.T) {
 	if v := binary.BigEndian.Uint32(books[60:]); v != 1 {
 		t.Errorf("the books have version %d", v)
 	}
+	for _, part := range []string{"-wal", "-shm", ".seal"} {
+		if _, err := os.Stat(filepath.Join(data, "books.db"+part)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("books.db%s of the newer books is still beside the older ones: %v", part, err)
+		}
+		if _, err := os.Stat(filepath.Join(data, "books.new", "books.db"+part)); err != nil {
+			t.Error(err)
+		}
+	}
 	for _, dir := range productDirs(t, data) {
 		if strings.HasSuffix(dir, ".new") {
 			continue
@@ -266,6 +281,11 @@ func TestGoingBack(t *testing.T) {
 			t.Error(f)
 		}
 	}
+	r.start() // the older books are whole: they are upgraded once more
+	if got := r.ask("SELECT count(*) FROM sales.shop"); got == "1" {
+		t.Error("the rows are those of after the upgrade")
+	}
+	r.stop()
 }
 
 // shellBlock is the first shell block of a page.
