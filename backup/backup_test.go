@@ -43,9 +43,11 @@ type house struct {
 	id    string
 }
 
-func newHouse(t testing.TB) *house {
+func newHouse(t testing.TB) *house { return newHouseOf(t, "0123456789abcdef") }
+
+func newHouseOf(t testing.TB, id string) *house {
 	t.Helper()
-	h := &house{t: t, data: filepath.Join(t.TempDir(), "data"), pool: engine.NewPool(engine.PoolConfig{}, run.Quiet()), id: "0123456789abcdef"}
+	h := &house{t: t, data: filepath.Join(t.TempDir(), "data"), pool: engine.NewPool(engine.PoolConfig{}, run.Quiet()), id: id}
 	h.name = weft.Name{Domain: "sales", Product: "people"}
 	t.Cleanup(h.pool.Close)
 	h.must(os.MkdirAll(h.data, 0o700))
@@ -328,7 +330,7 @@ func TestOldStatesGo(t *testing.T) {
 		h.must(h.s.Compact(t.Context(), true))
 		h.save(dir, Options{Keep: 2})
 	}
-	all, err := States(dir)
+	all, _, err := States(dir)
 	h.must(err)
 	if len(all) != 2 {
 		t.Fatalf("%d states are kept", len(all))
@@ -381,7 +383,7 @@ func TestBrokenOffBackup(t *testing.T) {
 		if err == nil {
 			break
 		}
-		all, err := States(dir)
+		all, _, err := States(dir)
 		h.must(err)
 		if len(all) != 1 || all[0].ID != good.ID {
 			t.Fatalf("after backup %d broke off there are %d states", n, len(all))
@@ -456,7 +458,7 @@ func TestDamage(t *testing.T) {
 	if _, err := Save(t.Context(), other, h.source(), Options{}); weft.KindOf(err) != weft.KindCorrupt || !strings.Contains(err.Error(), name) {
 		t.Errorf("a damaged data file: %v", err)
 	}
-	if all, err := States(other); err != nil || len(all) > 0 {
+	if all, _, err := States(other); err != nil || len(all) > 0 {
 		t.Errorf("%d states, %v", len(all), err)
 	}
 }
@@ -535,7 +537,7 @@ func TestForks(t *testing.T) {
 	}
 	apart := filepath.Join(t.TempDir(), "apart")
 	twin.save(apart, Options{})
-	all, err := States(apart)
+	all, _, err := States(apart)
 	h.must(err)
 	b, err := all[0].encode()
 	h.must(err)
@@ -603,7 +605,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := Restore(t.Context(), dir, filepath.Join(full, "x"), RestoreOptions{State: "1999", Env: run.Quiet()}); weft.KindOf(err) != weft.KindNotFound {
 		t.Errorf("a state that is not there: %v", err)
 	}
-	if _, err := States(full); weft.KindOf(err) != weft.KindNotFound {
+	if _, _, err := States(full); weft.KindOf(err) != weft.KindNotFound {
 		t.Errorf("states of a folder that is no backup: %v", err)
 	}
 	_, r := h.restore(dir, "", false)
@@ -615,9 +617,9 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s has mode %v", path, st.Mode())
 		}
 	}
-	lock := &saver{dir: dir, touched: map[string]bool{}}
-	h.must(lock.open())
-	defer func() { _ = lock.lock.Close() }()
+	lock := &saver{touched: map[string]bool{}}
+	h.must(lock.begin(dir))
+	defer lock.end()
 	if _, err := Save(t.Context(), dir, h.source(), Options{}); weft.KindOf(err) != weft.KindConflict {
 		t.Errorf("two backups at once: %v", err)
 	}

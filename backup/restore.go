@@ -37,7 +37,12 @@ type Restored struct {
 // that is there is good.
 func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored, error) {
 	const op = "restore to"
-	st, err := Find(dir, opt.State)
+	from, err := openBackup(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = from.Close() }()
+	st, err := from.find(opt.State)
 	if err != nil {
 		return nil, err
 	}
@@ -49,16 +54,22 @@ func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored
 		return nil, weft.Errorf(weft.KindConflict, op, to, "there is data in it").
 			WithHint("move it away first, or restore to another folder with --to; a restore never writes over anything")
 	}
+	r := &restorer{from: from, state: st, opt: opt, ids: map[string]string{}}
 	tmp := to + ".restoring"
-	if err := os.RemoveAll(tmp); err != nil { // of a restore that broke off
+	err = os.RemoveAll(tmp) // of a restore that broke off
+	if err == nil {
+		err = os.MkdirAll(tmp, 0o700)
+	}
+	if err == nil {
+		r.folder, err = openFolder(tmp)
+	}
+	if err != nil {
 		return nil, ioError(op, tmp, err)
 	}
-	r := &restorer{dir: dir, to: tmp, state: st, opt: opt, ids: map[string]string{}}
 	out, err := r.all(ctx)
+	_ = r.Close()
 	if err == nil {
-		if err = os.Rename(tmp, to); err == nil {
-			err = syncDir(filepath.Dir(to))
-		}
+		err = settle(tmp, to)
 	}
 	if err != nil {
 		_ = os.RemoveAll(tmp)
@@ -67,17 +78,37 @@ func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored
 	return out, nil
 }
 
+// settle gives a finished folder its name.
+func settle(tmp, to string) error {
+	if err := os.Rename(tmp, to); err != nil {
+		return err
+	}
+	parent, err := openFolder(filepath.Dir(to))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = parent.Close() }()
+	return parent.sync(".")
+}
+
+// restorer makes the folder.
 type restorer struct {
-	dir, to string
-	state   *State
-	opt     RestoreOptions
-	ids     map[string]string // of the products: as they were, as they are
-	done    int64
+	*folder
+	from  *folder // the backup
+	state *State
+	opt   RestoreOptions
+	ids   map[string]string // of the products: as they were, as they are
+	last  map[string]uint32 // the latest incarnation of each that the backup knows
+	done  int64
 }
 
 func (r *restorer) all(ctx context.Context) (*Restored, error) {
-	if err := os.MkdirAll(filepath.Join(r.to, "products"), 0o700); err != nil {
-		return nil, ioError("restore", r.to, err)
+	if err := r.MkdirAll("products", 0o700); err != nil {
+		return nil, ioError("restore", r.dir, err)
+	}
+	var err error
+	if r.last, err = r.from.incarnations(); err != nil {
+		return nil, err
 	}
 	out := &Restored{State: r.state}
 	for _, p := range r.state.Products {
@@ -92,13 +123,13 @@ func (r *restorer) all(ctx context.Context) (*Restored, error) {
 	}
 	if !r.opt.Clone {
 		for _, k := range r.state.Keys {
-			if err := r.blob(k.Blob, k.Name); err != nil {
+			if err := r.put(k.Blob, k.Name); err != nil {
 				return nil, err
 			}
 			out.Keys = true
 		}
 	}
-	return out, syncTree(r.to)
+	return out, r.syncTree()
 }
 
 // product lays out one product and makes it a new incarnation.
@@ -109,29 +140,30 @@ func (r *restorer) product(ctx context.Context, p Product) (weft.Point, error) {
 		clone = id
 	}
 	r.ids[p.Point.ID] = id
-	to := filepath.Join(r.to, "products", id)
+	in := filepath.Join("products", id)
 	for _, f := range p.Files {
-		if err := copyWhole(ctx, filepath.Join(r.dir, filePath(p.Point.ID, f.Name)), store.FilePath(to, f.Name), f); err != nil {
+		if err := copyWhole(ctx, r.from.opener(filePath(p.Point.ID, f.Name)), r.folder, store.FilePath(in, f.Name), f); err != nil {
 			return weft.Point{}, err
 		}
 		r.progress(p, f.Bytes)
 	}
 	var last Segment
 	for _, g := range p.Segments {
-		if err := r.segment(ctx, g, store.SegmentPath(to, g.Number)); err != nil {
+		if err := r.segment(ctx, g, store.SegmentPath(in, g.Number)); err != nil {
 			return weft.Point{}, err
 		}
 		r.progress(p, g.end())
 		last = g
 	}
-	manifest, err := r.read(p.Manifest)
+	manifest, err := r.from.blob(p.Manifest)
 	if err != nil {
 		return weft.Point{}, err
 	}
-	if err := os.MkdirAll(to, 0o700); err != nil {
-		return weft.Point{}, ioError("restore", to, err)
+	if err := r.MkdirAll(in, 0o700); err != nil {
+		return weft.Point{}, ioError("restore", r.path(in), err)
 	}
-	if err := store.Revive(to, clone, manifest, p.Point, last.Number, last.end()); err != nil {
+	to := r.path(in)
+	if err := store.Revive(to, clone, manifest, p.Point, last.Number, last.end(), r.last[p.Point.ID]); err != nil {
 		return weft.Point{}, err
 	}
 	return r.begin(ctx, to, id, p)
@@ -148,7 +180,7 @@ func (r *restorer) begin(ctx context.Context, dir, id string, p Product) (weft.P
 	if p.Point.Seq > 0 {
 		last, _ := s.Last()
 		if last.Seq != p.Point.Seq || last.Hash != p.Point.Hash {
-			return weft.Point{}, corrupt(r.dir, "the journal of %s ends with %s %s, the state says %s %s", p.Point.Product, last.Seq, last.Hash.Short(), p.Point.Seq, p.Point.Hash.Short())
+			return weft.Point{}, corrupt(r.from.dir, "the journal of %s ends with %s %s, the state says %s %s", p.Point.Product, last.Seq, last.Hash.Short(), p.Point.Seq, p.Point.Hash.Short())
 		}
 		c := store.Candidate{Cause: weft.CauseRestore, Contract: last.Contract, Folder: last.Folder, Revision: last.Revision, Positions: last.Positions}
 		if _, err := s.Append(ctx, c); err != nil {
@@ -160,54 +192,50 @@ func (r *restorer) begin(ctx context.Context, dir, id string, p Product) (weft.P
 		return weft.Point{}, err
 	}
 	if faults := store.Verify(dir); len(faults) > 0 {
-		return weft.Point{}, corrupt(r.dir, "%s of %s: %s", faults[0].File, p.Point.Product, faults[0].Message)
+		return weft.Point{}, corrupt(r.from.dir, "%s of %s: %s", faults[0].File, p.Point.Product, faults[0].Message)
 	}
 	return head, nil
 }
 
 // segment writes a segment as far as the state has it.
 func (r *restorer) segment(ctx context.Context, g Segment, to string) error {
-	path := filepath.Join(r.dir, g.path())
+	in, err := r.from.open(g.path())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
 	from := int64(0)
 	for _, piece := range g.Pieces {
-		in, err := os.Open(path)
-		if err != nil {
-			return ioError("restore", path, err)
-		}
-		got, err := appendPiece(ctx, to, from, piece.End-from, io.NewSectionReader(in, from, piece.End-from))
-		_ = in.Close() // only read
+		got, err := appendPiece(ctx, r.folder, to, from, piece.End-from, io.NewSectionReader(in, from, piece.End-from))
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return corrupt(path, "the file ends before byte %d", piece.End)
+			return corrupt(in.Name(), "the file ends before byte %d", piece.End)
 		}
 		if err != nil {
 			return err
 		}
 		if got != piece.Hash {
-			return corrupt(path, "the bytes from %d to %d are not what was written", from, piece.End)
+			return corrupt(in.Name(), "the bytes from %d to %d are not what was written", from, piece.End)
 		}
 		from = piece.End
 	}
 	return nil
 }
 
-// read gives a small file, held against its digest.
-func (r *restorer) read(b Blob) ([]byte, error) { return readBlob(r.dir, b) }
-
-// blob writes a small file that only its owner may read.
-func (r *restorer) blob(b Blob, name string) error {
-	text, err := r.read(b)
+// put writes a small file that only its owner may read.
+func (r *restorer) put(b Blob, name string) error {
+	text, err := r.from.blob(b)
 	if err != nil {
 		return err
 	}
-	return writeWhole(filepath.Join(r.to, name), text)
+	return r.write(name, text)
 }
 
 // books puts the books back, with the products that were restored.
 func (r *restorer) books(ctx context.Context) error {
-	if err := r.blob(r.state.Books, "books.db"); err != nil {
+	if err := r.put(r.state.Books, "books.db"); err != nil {
 		return err
 	}
-	b, err := records.Open(ctx, filepath.Join(r.to, "books.db"))
+	b, err := records.Open(ctx, r.path("books.db"))
 	if err != nil {
 		return err
 	}

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +29,9 @@ type Source struct {
 	// Books writes a copy of the books to a new file; it is called after all
 	// products were saved, so that it knows all of them.
 	Books func(ctx context.Context, path string) error
+	// Known gives the ids of the products that the node's books know now; nil where
+	// none is ever deleted.
+	Known func(context.Context) (map[string]bool, error)
 	Now   func() time.Time
 }
 
@@ -40,6 +43,7 @@ type Options struct {
 	Keep     int            // states to keep, this one included; 0 keeps all
 	NoKeys   bool           // leave out what lets its holder act as the node
 	Progress func(Progress) // may be nil; called by one goroutine
+	Warn     func(error)    // may be nil; called with what is wrong and did not stop the backup
 }
 
 // Progress says how far a backup or a restore is.
@@ -53,20 +57,26 @@ type Progress struct {
 // A state that could not be finished leaves no trace but space, which the next
 // backup reuses or gives back.
 func Save(ctx context.Context, dir string, src Source, opt Options) (*State, error) {
-	s := &saver{dir: dir, src: src, opt: opt, touched: map[string]bool{}}
-	if err := s.open(); err != nil {
+	s := &saver{src: src, opt: opt, touched: map[string]bool{}}
+	if err := s.begin(dir); err != nil {
 		return nil, err
 	}
-	defer func() { _ = s.lock.Close() }()
+	defer s.end()
 	now := src.Now().UTC()
 	s.state = &State{Time: now, Node: src.Node, Version: src.Version, Whole: src.Whole, Products: []Product{}}
-	s.state.ID = s.newID(now)
+	var err error
+	if s.state.ID, err = s.newID(now); err != nil {
+		return nil, err
+	}
 	for _, image := range src.Products {
 		if err := s.product(ctx, image); err != nil {
 			return nil, err
 		}
 	}
 	if err := s.books(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.dropDeleted(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.keys(); err != nil {
@@ -79,44 +89,75 @@ func Save(ctx context.Context, dir string, src Source, opt Options) (*State, err
 }
 
 type saver struct {
-	dir     string
+	*folder
 	src     Source
 	opt     Options
 	lock    *os.File
 	before  []*State // oldest first
+	unread  []Unread
 	state   *State
 	touched map[string]bool // folders in which names were made
 }
 
-func (s *saver) path(rel string) string { return filepath.Join(s.dir, rel) }
-
-// open makes or takes the folder. One that holds something else is refused.
-func (s *saver) open() error {
+// begin makes or takes the folder. One that holds something else is refused.
+func (s *saver) begin(dir string) error {
 	const op = "back up to"
-	es, err := os.ReadDir(s.dir)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return ioError(op, s.dir, err)
+	err := os.MkdirAll(dir, 0o700)
+	if err == nil {
+		s.folder, err = openFolder(dir)
+	}
+	if err != nil {
+		return ioError(op, dir, err)
+	}
+	if err := s.take(); err != nil {
+		s.end()
+		return ioError(op, dir, err)
+	}
+	for _, u := range s.unread {
+		if s.opt.Warn != nil {
+			s.opt.Warn(weft.Errorf(weft.KindCorrupt, op, dir, "state %s cannot be read, and nothing is removed from the folder while it is there: %w", u.ID, u.Err).
+				WithHint("`weft verify %s` says what is wrong; to let go of the state remove its file %s", dir, stateFile(u.ID)))
 		}
-	case err != nil:
-		return ioError(op, s.dir, err)
-	case len(es) > 0 && !Is(s.dir) && !begun(es):
+	}
+	return nil
+}
+
+func (s *saver) end() {
+	if s.lock != nil {
+		_ = s.lock.Close()
+	}
+	_ = s.folder.Close() // nothing is written through it
+}
+
+func (s *saver) take() error {
+	const op = "back up to"
+	es, err := fs.ReadDir(s.FS(), ".")
+	if err != nil {
+		return err
+	}
+	if len(es) > 0 && !s.has("backup.json") && !begun(es) {
 		return weft.Errorf(weft.KindConflict, op, s.dir, "the folder holds something that is no backup").
 			WithHint("give an empty folder, or one that weft backup made")
 	}
-	if s.lock, err = os.OpenFile(s.path("lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return ioError(op, s.dir, err)
-	}
-	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		_ = s.lock.Close()
-		return weft.Errorf(weft.KindConflict, op, s.dir, "another backup to this folder is running").WithHint("wait for its end")
-	}
-	if err := s.read(); err != nil {
-		_ = s.lock.Close()
+	if s.lock, err = s.create("lock", 0); err != nil {
 		return err
 	}
-	return nil
+	if err := unix.Flock(int(s.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return weft.Errorf(weft.KindConflict, op, s.dir, "another backup to this folder is running").WithHint("wait for its end")
+	}
+	if s.has("backup.json") {
+		if err := s.known(); err != nil {
+			return err
+		}
+	}
+	if s.before, s.unread, err = s.states(); err != nil || s.checkHead() == nil {
+		return err
+	}
+	b, err := json.Marshal(envelope{Magic: magic, Version: formatVersion})
+	if err != nil {
+		return err
+	}
+	return s.write("backup.json", append(b, '\n'))
 }
 
 // begun reports whether a folder is one whose first backup broke off at once.
@@ -124,33 +165,23 @@ func begun(es []os.DirEntry) bool {
 	return !slices.ContainsFunc(es, func(e os.DirEntry) bool { return e.Name() != "lock" && e.Name() != ".backup.json.tmp" })
 }
 
-func (s *saver) read() error {
-	if !Is(s.dir) {
-		b, err := json.Marshal(envelope{Magic: magic, Version: formatVersion})
-		if err != nil {
-			return err
-		}
-		return writeWhole(s.path("backup.json"), append(b, '\n'))
-	}
-	var err error
-	s.before, err = States(s.dir)
-	return err
-}
-
-// newID names a state by its time, later than every one before.
-func (s *saver) newID(now time.Time) string {
+// newID names a state by its time, later than every one that is there.
+func (s *saver) newID(now time.Time) (string, error) {
 	const layout = "20060102T150405.000Z"
-	id := now.Format(layout)
-	if n := len(s.before); n > 0 && id <= s.before[n-1].ID {
-		last, err := time.Parse(layout, s.before[n-1].ID)
-		if err == nil {
-			id = last.Add(time.Millisecond).Format(layout)
+	ids, err := s.ids()
+	if err != nil {
+		return "", err
+	}
+	for _, id := range ids {
+		if last, err := time.Parse(layout, id); err == nil && !now.Truncate(time.Millisecond).After(last) {
+			now = last.Add(time.Millisecond)
 		}
 	}
-	return id
+	return now.Format(layout), nil
 }
 
-// product saves one product as it is now.
+// product saves one product as it is now. One that is deleted meanwhile is left
+// out: its files go while they are copied.
 func (s *saver) product(ctx context.Context, open func(context.Context) (*store.Image, error)) error {
 	m, err := open(ctx)
 	if errors.Is(err, ErrGone) {
@@ -163,6 +194,44 @@ func (s *saver) product(ctx context.Context, open func(context.Context) (*store.
 	if err := s.sameChain(m); err != nil {
 		return err
 	}
+	bytes := s.state.Bytes
+	p, err := s.image(ctx, m)
+	if err == nil {
+		s.state.Products = append(s.state.Products, p)
+		return nil
+	}
+	if s.src.Known != nil && ctx.Err() == nil {
+		if ids, e := s.src.Known(ctx); e == nil && !ids[m.Point.ID] {
+			s.state.Bytes = bytes
+			return nil
+		}
+	}
+	return err
+}
+
+// dropDeleted leaves out what was deleted after it was saved: the copy of the
+// books, made before, may not know it any more. What the books alone know, a
+// restore forgets.
+func (s *saver) dropDeleted(ctx context.Context) error {
+	if s.src.Known == nil {
+		return nil
+	}
+	ids, err := s.src.Known(ctx)
+	if err != nil {
+		return err
+	}
+	s.state.Products = slices.DeleteFunc(s.state.Products, func(p Product) bool {
+		gone := !ids[p.Point.ID]
+		if gone {
+			s.state.Bytes -= p.bytes()
+		}
+		return gone
+	})
+	return nil
+}
+
+// image copies what the folder does not have of a product.
+func (s *saver) image(ctx context.Context, m *store.Image) (Product, error) {
 	p := Product{Point: m.Point, Lineage: m.Lineage}
 	known := map[string]weft.Hash{}
 	for _, b := range s.before {
@@ -177,33 +246,32 @@ func (s *saver) product(ctx context.Context, open func(context.Context) (*store.
 	for _, f := range m.Files {
 		w := weft.File{Name: f.Name, Bytes: f.Bytes, Hash: f.Hash}
 		if err := s.file(ctx, m, f.Path, w, known); err != nil {
-			return err
+			return p, err
 		}
 		p.Files = append(p.Files, w)
 	}
 	for _, g := range m.Segments {
 		seg, err := s.segment(ctx, m, g)
 		if err != nil {
-			return err
+			return p, err
 		}
 		p.Segments = append(p.Segments, seg)
 	}
-	if p.Manifest, err = s.blob(m.Manifest); err != nil {
-		return err
-	}
-	s.state.Products = append(s.state.Products, p)
-	return nil
+	var err error
+	p.Manifest, err = s.blob(m.Manifest)
+	return p, err
 }
 
 // file copies a data file that the folder does not have.
 func (s *saver) file(ctx context.Context, m *store.Image, from string, f weft.File, known map[string]weft.Hash) error {
 	s.state.Bytes += f.Bytes
-	to := s.path(filePath(m.Point.ID, f.Name))
-	if st, err := os.Stat(to); err == nil && st.Size() == f.Bytes && known[f.Name] == f.Hash {
+	to := filePath(m.Point.ID, f.Name)
+	if st, err := s.Lstat(to); err == nil && st.Mode().IsRegular() && st.Size() == f.Bytes && known[f.Name] == f.Hash {
 		s.progress(m)
 		return nil
 	}
-	if err := copyWhole(ctx, from, to, f); err != nil {
+	open := func() (*os.File, error) { return os.Open(from) }
+	if err := copyWhole(ctx, open, s.folder, to, f); err != nil {
 		return err
 	}
 	s.touch(to)
@@ -216,29 +284,31 @@ func (s *saver) file(ctx context.Context, m *store.Image, from string, f weft.Fi
 func (s *saver) blob(b []byte) (Blob, error) {
 	x := Blob{Hash: sign.Digest(b), Bytes: int64(len(b))}
 	s.state.Bytes += x.Bytes
-	to := s.path(x.path())
-	if have, err := os.ReadFile(to); err == nil && sign.Digest(have) == x.Hash {
+	if have, err := s.read(x.path(), x.Bytes); err == nil && sign.Digest(have) == x.Hash {
 		return x, nil
 	}
-	if err := writeWhole(to, b); err != nil {
+	if err := s.write(x.path(), b); err != nil {
 		return x, err
 	}
-	s.touch(to)
+	s.touch(x.path())
 	s.state.Copied += x.Bytes
 	return x, nil
 }
 
+// maxBooks bounds what is taken for a node's books.
+const maxBooks = 4 << 30
+
 // books keeps a copy of the books.
 func (s *saver) books(ctx context.Context) error {
-	tmp := s.path(".books.tmp")
-	_ = os.Remove(tmp) // of a backup that broke off
-	defer func() { _ = os.Remove(tmp) }()
-	if err := s.src.Books(ctx, tmp); err != nil {
+	const tmp = ".books.tmp"
+	_ = s.Remove(tmp) // of a backup that broke off
+	defer func() { _ = s.Remove(tmp) }()
+	if err := s.src.Books(ctx, s.path(tmp)); err != nil {
 		return err
 	}
-	b, err := os.ReadFile(tmp)
+	b, err := s.read(tmp, maxBooks)
 	if err != nil {
-		return ioError("back up the books", tmp, err)
+		return err
 	}
 	s.state.Books, err = s.blob(b)
 	return err
@@ -270,7 +340,7 @@ func (s *saver) keys() error {
 // commit writes the state: after it, and not before, there is one more.
 func (s *saver) commit() error {
 	for d := range s.touched {
-		if err := syncDir(d); err != nil {
+		if err := s.sync(d); err != nil {
 			return err
 		}
 	}
@@ -279,16 +349,17 @@ func (s *saver) commit() error {
 	if err != nil {
 		return err
 	}
-	if err := writeWhole(s.path(filepath.Join("states", s.state.ID+".json")), b); err != nil {
+	if err := s.write(stateFile(s.state.ID), b); err != nil {
 		return err
 	}
-	return syncDir(s.dir)
+	return s.sync(".")
 }
 
 // touch remembers the folders whose names must be durable before the state is.
-func (s *saver) touch(path string) {
-	for d := filepath.Dir(path); len(d) >= len(s.dir) && strings.HasPrefix(d, s.dir); d = filepath.Dir(d) {
-		s.touched[d] = true
+func (s *saver) touch(rel string) {
+	for rel != "." {
+		rel = filepath.Dir(rel)
+		s.touched[rel] = true
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"os"
+	"io/fs"
 	"slices"
 
 	"weft"
@@ -20,10 +20,11 @@ func (s *saver) segment(ctx context.Context, m *store.Image, g store.ImageSegmen
 	out := Segment{ID: g.ID, Incarnation: g.Incarnation, Number: g.Number}
 	s.state.Bytes += g.Length
 	known := s.longest(out)
-	to := s.path(out.path())
-	if st, err := os.Stat(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return out, ioError("back up", to, err)
-	} else if err != nil || st.Size() < known.end() {
+	there, err := s.length(out.path())
+	if err != nil {
+		return out, err
+	}
+	if there < known.end() {
 		known.Pieces = nil // somebody has cut it: all of it is written again
 	}
 	for _, p := range known.Pieces {
@@ -37,29 +38,61 @@ func (s *saver) segment(ctx context.Context, m *store.Image, g store.ImageSegmen
 		s.progress(m)
 		return out, nil
 	}
-	var piece weft.Hash
-	var err error
-	if known.end() > from {
-		// The folder has more of it than is to be saved: a later state of the same
-		// chain, before a restore went back.
-		if piece, err = s.samePart(ctx, to, from, g); err != nil {
-			return out, err
-		}
-	} else {
-		if piece, err = appendPiece(ctx, to, from, g.Length-from, g.Reader(from)); err != nil {
-			return out, err
-		}
-		s.touch(to)
-		s.state.Copied += g.Length - from
+	piece, err := s.rest(ctx, out.path(), from, known.end(), there, g)
+	if err != nil {
+		return out, err
 	}
 	out.Pieces = append(out.Pieces, Piece{g.Length, piece})
 	if len(out.Pieces) > maxPieces {
-		if out.Pieces, err = s.joined(ctx, to, out.Pieces); err != nil {
+		if out.Pieces, err = s.joined(ctx, out.path(), out.Pieces); err != nil {
 			return out, err
 		}
 	}
 	s.progress(m)
 	return out, nil
+}
+
+// rest sees to it that the folder has the segment's bytes from..Length. Up to
+// named they are of states, up to there of anything.
+func (s *saver) rest(ctx context.Context, rel string, from, named, there int64, g store.ImageSegment) (weft.Hash, error) {
+	if named > from {
+		// The folder has more of it than is to be saved: a later state of the same
+		// chain, before a restore went back.
+		piece, same, err := s.samePart(ctx, rel, from, g.Length, g)
+		if err == nil && !same {
+			err = fork(s.path(rel), "the segment of the journal that the backup has is of another chain")
+		}
+		return piece, err
+	}
+	if len(s.unread) > 0 && there > from {
+		// It may be of a state that cannot be read. The same is written over it, or nothing.
+		_, same, err := s.samePart(ctx, rel, from, min(there, g.Length), g)
+		if err == nil && !same {
+			err = weft.Errorf(weft.KindConflict, "back up to", s.path(rel), "the folder has something else than the node, which may be of a state that cannot be read: %s", s.unread[0].ID).
+				WithHint("let go of that state by removing its file %s, or back up to another folder", stateFile(s.unread[0].ID))
+		}
+		if err != nil {
+			return weft.Hash{}, err
+		}
+	}
+	piece, err := appendPiece(ctx, s.folder, rel, from, g.Length-from, g.Reader(from))
+	if err == nil {
+		s.touch(rel)
+		s.state.Copied += g.Length - from
+	}
+	return piece, err
+}
+
+// length is how long a file of the folder is; 0 where it is not there.
+func (s *saver) length(rel string) (int64, error) {
+	st, err := s.Lstat(rel)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, ioError("back up", s.path(rel), err)
+	}
+	return st.Size(), nil
 }
 
 // maxPieces is how many pieces a segment has before they are joined into one:
@@ -81,39 +114,33 @@ func (s *saver) longest(of Segment) Segment {
 	return best
 }
 
-// samePart holds the folder's bytes from..Length against the product's: they
-// differ only where two chains have one name.
-func (s *saver) samePart(ctx context.Context, to string, from int64, g store.ImageSegment) (weft.Hash, error) {
+// samePart holds the folder's bytes from..to against the product's: they differ
+// where two chains have one name, or a write was torn. The digest is the product's.
+func (s *saver) samePart(ctx context.Context, rel string, from, to int64, g store.ImageSegment) (weft.Hash, bool, error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, reading(ctx, g.Reader(from))); err != nil {
-		return weft.Hash{}, ioError("back up", to, err)
+	if _, err := io.Copy(h, reading(ctx, io.LimitReader(g.Reader(from), to-from))); err != nil {
+		return weft.Hash{}, false, ioError("back up", s.path(rel), err)
 	}
 	want := weft.Hash(h.Sum(nil))
-	got, _, err := digestOf(ctx, to, from, g.Length-from)
-	if err != nil {
-		return want, err
-	}
-	if got != want {
-		return want, fork(to, "the segment of the journal that the backup has is of another chain")
-	}
-	return want, nil
+	got, _, err := digestOf(ctx, s.opener(rel), from, to-from)
+	return want, got == want, err
 }
 
 // joined reads a segment's pieces once more and makes one of them.
-func (s *saver) joined(ctx context.Context, to string, pieces []Piece) ([]Piece, error) {
-	f, err := os.Open(to)
+func (s *saver) joined(ctx context.Context, rel string, pieces []Piece) ([]Piece, error) {
+	f, err := s.folder.open(rel)
 	if err != nil {
-		return nil, ioError("back up", to, err)
+		return nil, err
 	}
 	defer func() { _ = f.Close() }()
 	all, from := sha256.New(), int64(0)
 	for _, p := range pieces {
 		got, n, err := sign.DigestReader(tee{reading(ctx, io.NewSectionReader(f, from, p.End-from)), all})
 		if err != nil {
-			return nil, ioError("back up", to, err)
+			return nil, ioError("back up", s.path(rel), err)
 		}
 		if got != p.Hash || n != p.End-from {
-			return nil, corrupt(to, "the bytes from %d to %d are not what was written", from, p.End)
+			return nil, corrupt(s.path(rel), "the bytes from %d to %d are not what was written", from, p.End)
 		}
 		from = p.End
 	}

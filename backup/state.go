@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -68,6 +66,18 @@ type Key struct {
 	Blob
 }
 
+// bytes is what a restore writes of the product.
+func (p Product) bytes() int64 {
+	n := p.Manifest.Bytes
+	for _, f := range p.Files {
+		n += f.Bytes
+	}
+	for _, g := range p.Segments {
+		n += g.end()
+	}
+	return n
+}
+
 func (s Segment) end() int64 {
 	if len(s.Pieces) == 0 {
 		return 0
@@ -99,6 +109,8 @@ const (
 	magic         = "weft backup"
 	formatVersion = 1
 	maxState      = 256 << 20
+	// maxIncarnation is more than anybody restores, and leaves room for the next.
+	maxIncarnation = 1 << 30
 )
 
 // envelope is the form of backup.json and of a state's file.
@@ -160,13 +172,18 @@ func (s *State) check() error {
 		if !plainName(p.Point.ID) || p.Point.Product.IsZero() {
 			return errors.New("a product has no valid id")
 		}
+		for _, x := range append([]weft.Point{p.Point}, p.Lineage...) {
+			if x.Incarnation > maxIncarnation {
+				return errors.New("a product has been restored too often")
+			}
+		}
 		for _, f := range p.Files {
 			if !plainName(f.Name) || f.Bytes < 0 {
 				return errors.New("a data file has no valid name")
 			}
 		}
 		for i, g := range p.Segments {
-			if !plainName(g.ID) || g.Number == 0 || i > 0 && g.Number <= p.Segments[i-1].Number {
+			if !plainName(g.ID) || g.Incarnation > maxIncarnation || g.Number == 0 || i > 0 && g.Number <= p.Segments[i-1].Number {
 				return errors.New("the journal's segments are out of order")
 			}
 			end := int64(0)
@@ -199,118 +216,5 @@ var keyFiles = []string{"token"}
 
 func corrupt(path, format string, args ...any) *weft.Error {
 	return weft.Errorf(weft.KindCorrupt, "read the backup", path, format, args...).
-		WithHint("restore another state; `weft verify` lists all faults of the backup")
-}
-
-func ioError(op, path string, err error) error {
-	var known *weft.Error
-	if errors.As(err, &known) {
-		return err
-	}
-	return weft.Errorf(weft.KindUnavailable, op, path, "%w", err).WithHint("look at the disk and the folder's permissions")
-}
-
-// States lists the states of a backup folder, oldest first. One that cannot be
-// read is an error.
-func States(dir string) ([]*State, error) {
-	if err := known(dir); err != nil {
-		return nil, err
-	}
-	names, err := stateFiles(dir)
-	if err != nil {
-		return nil, err
-	}
-	var out []*State
-	for _, n := range names {
-		s, err := readState(dir, n)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
-}
-
-// Is reports whether dir is a backup folder.
-func Is(dir string) bool {
-	_, err := os.Stat(filepath.Join(dir, "backup.json"))
-	return err == nil
-}
-
-// known refuses a folder that is no backup, or one of another version.
-func known(dir string) error {
-	path := filepath.Join(dir, "backup.json")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return weft.Errorf(weft.KindNotFound, "read the backup", dir, "the folder holds no backup").WithHint("weft backup %s makes one", dir)
-	}
-	if err != nil {
-		return ioError("read the backup", path, err)
-	}
-	_, err = decodeEnvelope(path, b)
-	return err
-}
-
-func stateFiles(dir string) ([]string, error) {
-	es, err := os.ReadDir(filepath.Join(dir, "states"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, ioError("read the backup", dir, err)
-	}
-	var names []string
-	for _, e := range es {
-		if strings.HasSuffix(e.Name(), ".json") && e.Name()[0] != '.' {
-			names = append(names, e.Name())
-		}
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-func readState(dir, name string) (*State, error) {
-	path := filepath.Join(dir, "states", name)
-	st, err := os.Stat(path)
-	if err == nil && st.Size() > maxState {
-		return nil, corrupt(path, "the file is longer than any valid one")
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, ioError("read the backup", path, err)
-	}
-	s, err := decodeState(path, b)
-	if err != nil {
-		return nil, err
-	}
-	if s.ID+".json" != name {
-		return nil, corrupt(path, "the state is another one's: %s", s.ID)
-	}
-	return s, nil
-}
-
-// Find gives one state by its id, or by what it starts with; "" is the newest.
-func Find(dir, id string) (*State, error) {
-	all, err := States(dir)
-	if err != nil {
-		return nil, err
-	}
-	if len(all) == 0 {
-		return nil, weft.Errorf(weft.KindNotFound, "read the backup", dir, "there is no state in it: the first backup did not end").
-			WithHint("run weft backup %s again", dir)
-	}
-	if id == "" {
-		return all[len(all)-1], nil
-	}
-	var found []*State
-	for _, s := range all {
-		if s.ID == id {
-			return s, nil
-		}
-		if strings.HasPrefix(s.ID, id) {
-			found = append(found, s)
-		}
-	}
-	if len(found) != 1 {
-		return nil, weft.Errorf(weft.KindNotFound, "find the state", id, "%d states are called so", len(found)).
-			WithHint("weft backup %s --list shows them", dir)
-	}
-	return found[0], nil
+		WithHint("restore another state, with --at; `weft verify` lists all faults of the backup")
 }

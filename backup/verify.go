@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
+	"io/fs"
 
 	"weft"
 	"weft/sign"
@@ -27,25 +25,27 @@ type Report struct {
 // file that one names is what was written, and that no two states tell of two
 // chains under one name. It changes nothing.
 func Verify(ctx context.Context, dir string) (*Report, error) {
-	if err := known(dir); err != nil {
-		return nil, err
+	f, err := openFolder(dir)
+	if err != nil {
+		return nil, ioError("verify", dir, err)
 	}
-	v := &verifier{ctx: ctx, dir: dir, seen: map[string]bool{}, chains: map[chainAt]chainSeen{}}
-	names, err := stateFiles(dir)
+	defer func() { _ = f.Close() }()
+	v := &verifier{ctx: ctx, folder: f, seen: map[string]bool{}, chains: map[chainAt]chainSeen{}}
+	if err := f.checkHead(); err != nil {
+		v.add("backup.json", 0, messageOf(err), "the folder may not be taken for a backup; the next weft backup writes the file anew where a state can be read")
+	}
+	ids, err := f.ids()
 	if err != nil {
 		return nil, err
 	}
-	for _, n := range names {
-		s, err := readState(dir, n)
-		var e *weft.Error
-		if errors.As(err, &e) && e.Kind == weft.KindCorrupt {
-			v.add(filepath.Join("states", n), 0, e.Message, "this state cannot be restored")
-			continue
+	for _, id := range ids {
+		s, err := f.state(id)
+		switch {
+		case err == nil:
+			v.state(s)
+		case !errors.Is(err, fs.ErrNotExist): // a backup that runs has let go of it
+			v.add(stateFile(id), 0, messageOf(err), "this state cannot be restored, and weft backup lets go of no other while it is there")
 		}
-		if err != nil {
-			return nil, err
-		}
-		v.state(s)
 		if err := ctx.Err(); err != nil {
 			return nil, &weft.Error{Op: "verify", Subject: dir, Kind: weft.KindCancelled, Cause: err}
 		}
@@ -53,11 +53,21 @@ func Verify(ctx context.Context, dir string) (*Report, error) {
 	return &v.report, nil
 }
 
+// messageOf is what an error says without what it was about.
+func messageOf(err error) string {
+	var e *weft.Error
+	if errors.As(err, &e) && e.Message != "" {
+		return e.Message
+	}
+	return err.Error()
+}
+
 type verifier struct {
+	*folder
 	ctx    context.Context
-	dir    string
 	report Report
 	seen   map[string]bool // files that were looked at, and up to where
+	fresh  []string        // what is seen since the present state
 	chains map[chainAt]chainSeen
 }
 
@@ -79,7 +89,22 @@ func (v *verifier) add(file string, at int64, message, consequence string) {
 	}
 }
 
+// state looks at what a state names. A backup that runs may let go of the state,
+// and then of its files: what was not found is no fault then, but for the states
+// that name it too.
 func (v *verifier) state(s *State) {
+	before := v.report
+	v.fresh = nil
+	v.needs(s)
+	if len(v.report.Findings) > len(before.Findings) && !v.has(stateFile(s.ID)) {
+		v.report = before
+		for _, key := range v.fresh {
+			delete(v.seen, key)
+		}
+	}
+}
+
+func (v *verifier) needs(s *State) {
 	v.report.States++
 	lost := func(p Product) string {
 		return fmt.Sprintf("%s cannot be restored from state %s, nor from others that need the file", p.Point.Product, s.ID)
@@ -116,7 +141,7 @@ func (v *verifier) chain(s *State, p Product) {
 			continue
 		}
 		if was.hash != x.Hash {
-			v.add(filepath.Join("states", s.ID+".json"), 0,
+			v.add(stateFile(s.ID), 0,
 				fmt.Sprintf("there are two commits %s%s of incarnation %d: %s here, %s in state %s: a fork", x.Product, x.Seq, x.Incarnation, x.Hash.Short(), was.hash.Short(), was.state),
 				"two nodes ran from copies of one data folder; each state is whole, and they do not go together")
 		}
@@ -128,6 +153,7 @@ func (v *verifier) once(key string) bool {
 		return false
 	}
 	v.seen[key] = true
+	v.fresh = append(v.fresh, key)
 	return true
 }
 
@@ -139,14 +165,14 @@ func (v *verifier) file(rel string, f weft.File, consequence string) {
 	if !v.once(rel + f.Hash.String()) {
 		return
 	}
-	got, n, err := digestOf(v.ctx, filepath.Join(v.dir, rel), 0, -1)
+	got, n, err := digestOf(v.ctx, v.opener(rel), 0, -1)
 	v.report.Files++
 	v.report.Bytes += n
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
 		v.add(rel, 0, "the file is missing", consequence)
 	case err != nil:
-		v.add(rel, 0, err.Error(), consequence)
+		v.add(rel, 0, messageOf(err), consequence)
 	case n != f.Bytes:
 		v.add(rel, min(n, f.Bytes), fmt.Sprintf("the file does not have the %d bytes that were written", f.Bytes), consequence)
 	case got != f.Hash:
@@ -158,17 +184,17 @@ func (v *verifier) segment(g Segment, consequence string) {
 	from := int64(0)
 	for _, p := range g.Pieces {
 		if v.once(fmt.Sprintf("%s %d %d %s", g.path(), from, p.End, p.Hash)) {
-			got, n, err := digestOf(v.ctx, filepath.Join(v.dir, g.path()), from, p.End-from)
+			got, n, err := digestOf(v.ctx, v.opener(g.path()), from, p.End-from)
 			v.report.Bytes += n
 			if from == 0 {
 				v.report.Files++
 			}
 			switch {
-			case errors.Is(err, os.ErrNotExist):
+			case errors.Is(err, fs.ErrNotExist):
 				v.add(g.path(), 0, "the file is missing", consequence)
 				return
 			case err != nil:
-				v.add(g.path(), from, err.Error(), consequence)
+				v.add(g.path(), from, messageOf(err), consequence)
 				return
 			case n != p.End-from:
 				v.add(g.path(), from+n, fmt.Sprintf("the file ends before byte %d", p.End), consequence)
@@ -181,20 +207,14 @@ func (v *verifier) segment(g Segment, consequence string) {
 	}
 }
 
-// readBlob gives a small file, held against its digest.
-func readBlob(dir string, b Blob) ([]byte, error) {
-	path := filepath.Join(dir, b.path())
-	f, err := os.Open(path)
+// blob gives a small file, held against its digest.
+func (f *folder) blob(b Blob) ([]byte, error) {
+	text, err := f.read(b.path(), b.Bytes)
 	if err != nil {
-		return nil, ioError("read the backup", path, err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, b.Bytes+1))
-	if err != nil {
-		return nil, ioError("read the backup", path, err)
+		return nil, err
 	}
 	if int64(len(text)) != b.Bytes || sign.Digest(text) != b.Hash {
-		return nil, corrupt(path, "the digest of the file does not hold")
+		return nil, corrupt(f.path(b.path()), "the digest of the file does not hold")
 	}
 	return text, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"weft"
@@ -22,7 +21,12 @@ func (n *Node) Backup(ctx context.Context, _ weft.Subject, r serve.BackupRequest
 	}
 	defer end()
 	began := time.Now()
-	st, err := n.backUp(ctx, r, progress)
+	var warnings []string
+	warn := func(err error) {
+		n.env.Log.WarnContext(ctx, "backup", "dir", r.Dir, "error", err)
+		warnings = append(warnings, err.Error()+" ("+weft.HintOf(err)+")")
+	}
+	st, err := n.backUp(ctx, r, progress, warn)
 	n.count.backup(time.Since(began), st, err, n.env.Clock.Now())
 	if err != nil {
 		n.env.Log.ErrorContext(ctx, "backup", "dir", r.Dir, "error", err)
@@ -32,17 +36,18 @@ func (n *Node) Backup(ctx context.Context, _ weft.Subject, r serve.BackupRequest
 		slog.Int64("bytes", st.Bytes), slog.Int64("copied", st.Copied), slog.Float64("seconds", time.Since(began).Seconds()))
 	return &serve.BackupResult{
 		State: st.ID, Cut: st.Cut, CutText: st.CutPoints().String(), Products: len(st.Products), Bytes: st.Bytes, Copied: st.Copied,
-		Keys: len(st.Keys) > 0, Seconds: time.Since(began).Seconds(),
+		Keys: len(st.Keys) > 0, Seconds: time.Since(began).Seconds(), Warnings: warnings,
 	}, nil
 }
 
-func (n *Node) backUp(ctx context.Context, r serve.BackupRequest, progress serve.Progress) (*backup.State, error) {
-	if err := n.checkBackupDir(r.Dir); err != nil {
+func (n *Node) backUp(ctx context.Context, r serve.BackupRequest, progress serve.Progress, warn func(error)) (*backup.State, error) {
+	dir, err := n.backupDir(r.Dir)
+	if err != nil {
 		return nil, err
 	}
 	src := backup.Source{
 		Node: n.conf().Name, Version: n.cfg.Version, Data: n.cfg.Data, Whole: len(r.Products) == 0,
-		Books: n.books.CopyTo, Now: n.env.Clock.Now,
+		Books: n.books.CopyTo, Known: n.knownIDs, Now: n.env.Clock.Now,
 	}
 	products := n.all()
 	if !src.Whole {
@@ -58,29 +63,42 @@ func (n *Node) backUp(ctx context.Context, r serve.BackupRequest, progress serve
 	for _, p := range products {
 		src.Products = append(src.Products, p.image)
 	}
-	return backup.Save(ctx, filepath.Clean(r.Dir), src, backup.Options{Keep: r.Keep, NoKeys: r.NoKeys, Progress: backupProgress(progress)})
+	return backup.Save(ctx, dir, src, backup.Options{Keep: r.Keep, NoKeys: r.NoKeys, Progress: backupProgress(progress), Warn: warn})
 }
 
-// checkBackupDir refuses a folder that a backup must not be in.
-func (n *Node) checkBackupDir(dir string) error {
+// backupDir is the folder without links. One that a backup must not be in is
+// refused.
+func (n *Node) backupDir(dir string) (string, error) {
 	const op = "back up to"
 	if !filepath.IsAbs(dir) {
-		return weft.Errorf(weft.KindInvalid, op, dir, "the folder must be an absolute path on the node's machine")
+		return "", weft.Errorf(weft.KindInvalid, op, dir, "the folder must be an absolute path on the node's machine")
 	}
-	for _, inside := range [][2]string{{n.cfg.Data, dir}, {dir, n.cfg.Data}} {
-		if rel, err := filepath.Rel(inside[0], inside[1]); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-			return weft.Errorf(weft.KindInvalid, op, dir, "the backup and the data folder %s would be in one another", n.cfg.Data).
-				WithHint("give a folder outside, best on another disk")
-		}
+	real, data := resolved(filepath.Clean(dir)), resolved(n.cfg.Data)
+	if within(real, data) || within(data, real) {
+		return "", weft.Errorf(weft.KindInvalid, op, dir, "the backup and the data folder %s would be in one another", n.cfg.Data).
+			WithHint("give a folder outside, best on another disk")
 	}
-	return nil
+	return real, nil
+}
+
+// knownIDs are the products that the books know.
+func (n *Node) knownIDs(ctx context.Context) (map[string]bool, error) {
+	ps, err := n.books.Products(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids := make(map[string]bool, len(ps))
+	for _, p := range ps {
+		ids[p.ID] = true
+	}
+	return ids, nil
 }
 
 // image fixes the product's data for a backup; it is held until that is closed.
 func (p *product) image(ctx context.Context) (*store.Image, error) {
 	release, err := p.hold(ctx)
 	if err != nil {
-		if _, ferr := p.node.find(p.name()); ferr != nil {
+		if ids, e := p.node.knownIDs(ctx); e == nil && !ids[p.record().ID] {
 			return nil, backup.ErrGone
 		}
 		return nil, fmt.Errorf("back up %s: %w", p.name(), err)

@@ -26,14 +26,15 @@ type BackupRequest struct {
 
 // BackupResult says what a backup did.
 type BackupResult struct {
-	State    string  `json:"state" doc:"the new state's id"`
-	Cut      string  `json:"cut" doc:"the cut's token: ask with at= and get what is in the backup"`
-	CutText  string  `json:"cutText"`
-	Products int     `json:"products"`
-	Bytes    int64   `json:"bytes" doc:"that a restore writes"`
-	Copied   int64   `json:"copied" doc:"that were not in the folder before"`
-	Keys     bool    `json:"keys" doc:"the node's secrets are in it"`
-	Seconds  float64 `json:"seconds"`
+	State    string   `json:"state" doc:"the new state's id"`
+	Cut      string   `json:"cut" doc:"the cut's token: ask with at= and get what is in the backup"`
+	CutText  string   `json:"cutText"`
+	Products int      `json:"products"`
+	Bytes    int64    `json:"bytes" doc:"that a restore writes"`
+	Copied   int64    `json:"copied" doc:"that were not in the folder before"`
+	Keys     bool     `json:"keys" doc:"the node's secrets are in it"`
+	Seconds  float64  `json:"seconds"`
+	Warnings []string `json:"warnings,omitempty" doc:"what is wrong in the folder and did not stop the backup"`
 }
 
 // ReloadResult says what a reload did.

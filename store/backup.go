@@ -155,8 +155,10 @@ func FilePath(dir, name string) string { return filepath.Join(dir, "files", name
 // Revive makes the product's folder dir, laid out from an image, a chain of its
 // own: a new incarnation that says from which head of which one it goes on. With
 // id it becomes another product, a clone. The folder's manifest is from, as it
-// is in the image; segment and length say where the journal ends.
-func Revive(dir, id string, from []byte, head weft.Point, segment uint32, length int64) error {
+// is in the image; segment and length say where the journal ends. The new
+// incarnation is later than the manifest's and than after, which another restore
+// may have begun.
+func Revive(dir, id string, from []byte, head weft.Point, segment uint32, length int64, after uint32) error {
 	path := filepath.Join(dir, manifestFile)
 	m, err := decodeManifest(path, from)
 	if err != nil {
@@ -165,7 +167,7 @@ func Revive(dir, id string, from []byte, head weft.Point, segment uint32, length
 	if head.Seq > 0 {
 		m.Lineage = append(m.Lineage, weft.Point{Product: m.Product, ID: m.ID, Incarnation: m.Incarnation, Seq: head.Seq, Hash: head.Hash, Time: head.Time})
 	}
-	m.Incarnation++
+	m.Incarnation = max(m.Incarnation, after) + 1
 	if id != "" {
 		m.ID = id
 	}

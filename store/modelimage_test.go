@@ -245,5 +245,5 @@ func layOut(m *Image, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return Revive(dir, "", m.Manifest, m.Point, number, length)
+	return Revive(dir, "", m.Manifest, m.Point, number, length, 0)
 }

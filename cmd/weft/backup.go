@@ -35,7 +35,7 @@ as the node's administrator and read all of its data: it is made for its owner o
 		Args: atLeast("DIR"),
 	}
 	format := listFormat(c.Flags(), "text", "json")
-	keep := c.Flags().Int("keep", 0, "states to keep, this one included; the oldest go (default all)")
+	keep := c.Flags().Int("keep", 0, "states of these products of this node to keep, this one included; the oldest go (default all)")
 	noKeys := c.Flags().Bool("no-keys", false, "leave out the node's token")
 	list := c.Flags().Bool("list", false, "list the states in DIR; no node is needed")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
@@ -68,6 +68,9 @@ as the node's administrator and read all of its data: it is made for its owner o
 		}
 		a.out.printf("state %s: %s, %s, %s of it new, in %s\n", a.out.paint(bold, res.State), plural(int64(res.Products), "product"),
 			size(res.Bytes), size(res.Copied), span(time.Duration(res.Seconds*float64(time.Second))))
+		for _, w := range res.Warnings {
+			a.err.printf("%s %s\n", a.err.paint(yellow, "warning:"), clean(w))
+		}
 		if res.Keys {
 			a.out.println("it holds the node's token: keep the folder where secrets are kept")
 		}
@@ -84,6 +87,7 @@ func (a *app) backUp(ctx context.Context, r serve.BackupRequest, progress serve.
 			return nil, err
 		}
 		if stopped {
+			cfg.RunEnv = run.Quiet() // what happens is told here, not in a node's log
 			n, err := node.New(cfg)
 			if err != nil {
 				return nil, err
@@ -115,21 +119,44 @@ func (a *app) stoppedNode() (node.Config, bool, error) {
 	return cfg, !node.InUse(filepath.Join(cfg.Data, "lock")), nil
 }
 
-// listStates prints the states of a backup folder, newest first.
+// listedState is a state of a backup folder, for programs.
+type listedState struct {
+	*backup.State
+	Error string `json:"error,omitempty"` // why it cannot be read: only its id is known then
+}
+
+// listStates prints the states of a backup folder, newest first, and those that
+// cannot be read.
 func (a *app) listStates(dir, format string) error {
-	states, err := backup.States(dir)
+	states, unread, err := backup.States(dir)
 	if err != nil {
 		return err
 	}
 	if format == "json" {
-		if states == nil {
-			states = []*backup.State{}
+		out := []listedState{}
+		for _, s := range states {
+			out = append(out, listedState{State: s})
 		}
-		return a.printJSON(states)
+		for _, u := range unread {
+			out = append(out, listedState{State: &backup.State{ID: u.ID}, Error: u.Err.Error()})
+		}
+		err = a.printJSON(out)
+	} else {
+		a.printStates(states)
+		for _, u := range unread {
+			a.out.printf("%s %s %s\n", a.out.paint(bold, clean(u.ID)), a.out.paint(red, "cannot be read:"), clean(u.Err.Error()))
+		}
 	}
+	if err == nil && len(unread) > 0 {
+		err = no()
+	}
+	return err
+}
+
+func (a *app) printStates(states []*backup.State) {
 	if len(states) == 0 {
 		a.out.println("no states yet")
-		return nil
+		return
 	}
 	g := &grid{columns: []gridColumn{
 		{title: "state"},
@@ -151,7 +178,6 @@ func (a *app) listStates(dir, format string) error {
 			cell(keys), cell(clean(s.Node)), cell(oneLine(s.CutPoints().String(), 240)))
 	}
 	g.print(a.out)
-	return nil
 }
 
 func (a *app) restoreCommand() *cobra.Command {

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weft"
+	"weft/backup"
+	"weft/run"
+	"weft/serve"
+)
+
+// A backup and the data folder are never in one another, whatever links say.
+func TestBackupFolderIsOutside(t *testing.T) {
+	r := newRig(t)
+	link := func(name, to string) string {
+		path := filepath.Join(r.dir, name)
+		if err := os.Symlink(to, path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	data := filepath.Join(r.dir, ".weft")
+	out := t.TempDir()
+	for _, dir := range []string{
+		"kept", data, filepath.Join(data, "kept"), r.dir, "/", filepath.Join(link("in", data), "kept"), link("at", data), link("above", filepath.Dir(r.dir)),
+		filepath.Join(link("products", filepath.Join(data, "products")), "a", "b"), filepath.Join(data, "..", ".weft", "kept"), link("nowhere", filepath.Join(out, "none")),
+	} {
+		_, err := r.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: dir}, nil)
+		if err == nil || weft.KindOf(err) != weft.KindInvalid && filepath.Base(dir) != "nowhere" {
+			t.Errorf("a backup to %s: %v", dir, err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(data, "kept")); err == nil {
+		t.Error("a folder was made among the data")
+	}
+	if _, err := r.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: filepath.Join(link("out", out), "kept")}, nil); err != nil {
+		t.Errorf("a link to a folder outside: %v", err)
+	}
+}
+
+// A product that is deleted while the backup runs is left out of it.
+func TestDeletedWhileBackedUp(t *testing.T) {
+	r := newRig(t)
+	for _, name := range []string{"a", "b", "c"} {
+		r.write(strings.ReplaceAll(shop, "shop", name))
+		r.apply(name, serve.OutcomeCommitted)
+	}
+	dir := filepath.Join(t.TempDir(), "kept")
+	deleted := false
+	progress := func(e serve.Event) {
+		if deleted {
+			return
+		}
+		deleted = true // the first of three is being copied
+		for _, name := range []weft.Name{mustName(t, e.Product), mustName(t, "sales.c")} {
+			if err := r.node.Delete(context.Background(), tester, name, name.String()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	res, err := r.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: dir}, progress)
+	if err != nil || res.Products != 1 {
+		t.Fatalf("%+v, %v (%s)", res, err, weft.HintOf(err))
+	}
+	if f, err := backup.Verify(t.Context(), dir); err != nil || len(f.Findings) > 0 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	to := filepath.Join(t.TempDir(), "data")
+	back, err := backup.Restore(t.Context(), dir, to, backup.RestoreOptions{Env: run.Quiet()})
+	if err != nil || len(back.Products) != 1 || back.Products[0].Product.String() != "sales.b" {
+		t.Fatalf("%+v, %v", back, err)
+	}
+	if v, err := VerifyFolder(t.Context(), to); err != nil || len(v.Faults) > 0 || len(v.Notes) > 0 {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
