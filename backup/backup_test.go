@@ -396,6 +396,32 @@ func TestBrokenOffBackup(t *testing.T) {
 			t.Errorf("it is %s, was %s", got, want)
 		}
 	}
+	// What it had copied as a whole is not copied again, unless it is damaged.
+	h.commit(weft.OpReplace, 20000, 3000)
+	h.must(h.s.Compact(t.Context(), true))
+	src := h.source()
+	src.Books = func(context.Context, string) error { return broken }
+	if _, err := Save(t.Context(), dir, src, Options{}); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	m, err := h.s.Image(t.Context())
+	h.must(err)
+	m.Close()
+	fresh := m.Files[len(m.Files)-1]
+	copied := filepath.Join(dir, filePath(h.id, fresh.Name))
+	was, err := os.Stat(copied)
+	h.must(err)
+	damaged := filepath.Join(t.TempDir(), "damaged")
+	h.must(os.CopyFS(damaged, os.DirFS(dir)))
+	h.save(dir, Options{})
+	if is, err := os.Stat(copied); err != nil || !os.SameFile(was, is) {
+		t.Errorf("the file is another one, %v", err)
+	}
+	h.must(os.WriteFile(filepath.Join(damaged, filePath(h.id, fresh.Name)), make([]byte, fresh.Bytes), 0o600))
+	h.save(damaged, Options{})
+	if f, err := verify(t, damaged); err != nil || len(f) > 0 {
+		t.Fatalf("%v %v", f, err)
+	}
 	// What a torn write left behind the recorded end is written over.
 	seg := good.Products[0].Segments[0]
 	path := filepath.Join(dir, seg.path())

@@ -2,6 +2,7 @@ package backup
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -139,14 +140,20 @@ func ioError(op, path string, err error) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		err = fmt.Errorf("%s: %w", p.Op, p.Err) // the path is said once
+	}
 	return weft.Errorf(weft.KindUnavailable, op, path, "%w", err).WithHint("%s", hintOf(err))
 }
+
+// full reports whether it was for want of space.
+func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
 
 // hintOf says what to do about an error of the system.
 func hintOf(err error) string {
 	switch {
-	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return "free space on that disk, or keep fewer states (--keep); then run it again"
+	case full(err):
+		return "free space on that disk, or let go of old states of the backup by removing their files in its folder states; then run it again"
 	case errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
 		return "the user that runs it must be allowed to write there; with systemd, ReadWritePaths= names the folder"
 	}

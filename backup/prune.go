@@ -14,7 +14,7 @@ func (s *saver) prune() error {
 	if len(s.unread) > 0 {
 		return nil
 	}
-	kept := append(s.before, s.state)
+	kept := append(slices.Clone(s.before), s.state)
 	if s.opt.Keep > 0 {
 		old := s.series()
 		old = old[:max(0, len(old)-s.opt.Keep+1)]
@@ -28,16 +28,7 @@ func (s *saver) prune() error {
 			return err
 		}
 	}
-	named := map[string]bool{}
-	for _, st := range kept {
-		st.names(func(rel string) { named[rel] = true })
-	}
-	for _, root := range []string{"products", "blobs"} {
-		if err := s.sweep(root, named); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.sweep(kept, nil)
 }
 
 // series are the earlier states that the new one takes the place of one day,
@@ -100,18 +91,41 @@ func (s *State) names(name func(string)) {
 	}
 }
 
-func (s *saver) sweep(root string, named map[string]bool) error {
-	if !s.has(root) {
+// sweep removes every file that no state names, and that is not among spare.
+func (s *saver) sweep(states []*State, spare map[string]bool) error {
+	if len(s.unread) > 0 {
 		return nil
 	}
-	err := fs.WalkDir(s.FS(), root, func(rel string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || named[rel] {
-			return err
+	named := map[string]bool{}
+	for _, st := range states {
+		st.names(func(rel string) { named[rel] = true })
+	}
+	for _, root := range []string{"products", "blobs"} {
+		if !s.has(root) {
+			continue
 		}
-		return s.Remove(rel)
-	})
-	if err != nil {
-		return ioError("remove what no state needs", s.dir, err)
+		err := fs.WalkDir(s.FS(), root, func(rel string, e fs.DirEntry, err error) error {
+			if err != nil || e.IsDir() || named[rel] || spare[rel] {
+				return err
+			}
+			return s.Remove(rel)
+		})
+		if err != nil {
+			return ioError("remove what no state needs", s.dir, err)
+		}
 	}
 	return nil
+}
+
+// roomFor writes once more where the disk was full and something could go that
+// nobody needs: what a backup left that broke off, or a state that a person removed.
+func (s *saver) roomFor(write func() error) error {
+	err := write()
+	if !full(err) {
+		return err
+	}
+	if e := s.sweep(s.before, s.touched); e != nil {
+		return err
+	}
+	return write()
 }

@@ -62,13 +62,21 @@ func Save(ctx context.Context, dir string, src Source, opt Options) (*State, err
 		return nil, err
 	}
 	defer s.end()
-	now := src.Now().UTC()
-	s.state = &State{Time: now, Node: src.Node, Version: src.Version, Whole: src.Whole, Products: []Product{}}
+	st, err := s.all(ctx)
+	if full(err) {
+		_ = s.sweep(s.before, nil) // best effort; the disk may be others' too
+	}
+	return st, err
+}
+
+func (s *saver) all(ctx context.Context) (*State, error) {
+	now := s.src.Now().UTC()
+	s.state = &State{Time: now, Node: s.src.Node, Version: s.src.Version, Whole: s.src.Whole, Products: []Product{}}
 	var err error
 	if s.state.ID, err = s.newID(now); err != nil {
 		return nil, err
 	}
-	for _, image := range src.Products {
+	for _, image := range s.src.Products {
 		if err := s.product(ctx, image); err != nil {
 			return nil, err
 		}
@@ -96,7 +104,7 @@ type saver struct {
 	before  []*State // oldest first
 	unread  []Unread
 	state   *State
-	touched map[string]bool // folders in which names were made
+	touched map[string]bool // files that were written or taken for the new state
 }
 
 // begin makes or takes the folder. One that holds something else is refused.
@@ -262,16 +270,25 @@ func (s *saver) image(ctx context.Context, m *store.Image) (Product, error) {
 	return p, err
 }
 
-// file copies a data file that the folder does not have.
+// file copies a data file that the folder does not have. One that no state names
+// is of a backup that broke off: it is read once, and kept where it is good.
 func (s *saver) file(ctx context.Context, m *store.Image, from string, f weft.File, known map[string]weft.Hash) error {
 	s.state.Bytes += f.Bytes
 	to := filePath(m.Point.ID, f.Name)
-	if st, err := s.Lstat(to); err == nil && st.Mode().IsRegular() && st.Size() == f.Bytes && known[f.Name] == f.Hash {
-		s.progress(m)
-		return nil
+	if st, err := s.Lstat(to); err == nil && st.Mode().IsRegular() && st.Size() == f.Bytes {
+		good := known[f.Name] == f.Hash
+		if !good {
+			got, _, err := digestOf(ctx, s.opener(to), 0, -1)
+			good = err == nil && got == f.Hash
+		}
+		if good {
+			s.touch(to)
+			s.progress(m)
+			return nil
+		}
 	}
 	open := func() (*os.File, error) { return os.Open(from) }
-	if err := copyWhole(ctx, open, s.folder, to, f); err != nil {
+	if err := s.roomFor(func() error { return copyWhole(ctx, open, s.folder, to, f) }); err != nil {
 		return err
 	}
 	s.touch(to)
@@ -285,9 +302,10 @@ func (s *saver) blob(b []byte) (Blob, error) {
 	x := Blob{Hash: sign.Digest(b), Bytes: int64(len(b))}
 	s.state.Bytes += x.Bytes
 	if have, err := s.read(x.path(), x.Bytes); err == nil && sign.Digest(have) == x.Hash {
+		s.touch(x.path())
 		return x, nil
 	}
-	if err := s.write(x.path(), b); err != nil {
+	if err := s.roomFor(func() error { return s.write(x.path(), b) }); err != nil {
 		return x, err
 	}
 	s.touch(x.path())
@@ -301,9 +319,17 @@ const maxBooks = 4 << 30
 // books keeps a copy of the books.
 func (s *saver) books(ctx context.Context) error {
 	const tmp = ".books.tmp"
-	_ = s.Remove(tmp) // of a backup that broke off
 	defer func() { _ = s.Remove(tmp) }()
-	if err := s.src.Books(ctx, s.path(tmp)); err != nil {
+	err := s.roomFor(func() error {
+		_ = s.Remove(tmp) // of a backup that broke off
+		err := s.src.Books(ctx, s.path(tmp))
+		var db interface{ Code() int }
+		if errors.As(err, &db) && db.Code()&0xff == 13 { // SQLITE_FULL is of this disk: the node's is only read
+			err = ioError("copy the books to", s.path(tmp), unix.ENOSPC)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	b, err := s.read(tmp, maxBooks)
@@ -339,7 +365,14 @@ func (s *saver) keys() error {
 
 // commit writes the state: after it, and not before, there is one more.
 func (s *saver) commit() error {
-	for d := range s.touched {
+	dirs := map[string]bool{}
+	for rel := range s.touched {
+		for rel != "." {
+			rel = filepath.Dir(rel)
+			dirs[rel] = true
+		}
+	}
+	for d := range dirs {
 		if err := s.sync(d); err != nil {
 			return err
 		}
@@ -355,13 +388,9 @@ func (s *saver) commit() error {
 	return s.sync(".")
 }
 
-// touch remembers the folders whose names must be durable before the state is.
-func (s *saver) touch(rel string) {
-	for rel != "." {
-		rel = filepath.Dir(rel)
-		s.touched[rel] = true
-	}
-}
+// touch says that the state has a file: its name must be durable before the
+// state is, and it is nobody's left over.
+func (s *saver) touch(rel string) { s.touched[rel] = true }
 
 func (s *saver) progress(m *store.Image) {
 	if s.opt.Progress != nil {

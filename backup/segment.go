@@ -75,7 +75,11 @@ func (s *saver) rest(ctx context.Context, rel string, from, named, there int64, 
 			return weft.Hash{}, err
 		}
 	}
-	piece, err := appendPiece(ctx, s.folder, rel, from, g.Length-from, g.Reader(from))
+	var piece weft.Hash
+	err := s.roomFor(func() (err error) {
+		piece, err = appendPiece(ctx, s.folder, rel, from, g.Length-from, g.Reader(from))
+		return err
+	})
 	if err == nil {
 		s.touch(rel)
 		s.state.Copied += g.Length - from

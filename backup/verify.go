@@ -38,6 +38,9 @@ func Verify(ctx context.Context, dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(ids) == 0 {
+		v.add("states", 0, "there is no state", "nothing can be restored: no backup has ended yet")
+	}
 	for _, id := range ids {
 		s, err := f.state(id)
 		switch {
