@@ -153,7 +153,7 @@ func full(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err,
 func hintOf(err error) string {
 	switch {
 	case full(err):
-		return "free space on that disk, or let go of old states of the backup by removing their files in its folder states; then run it again"
+		return "free space on that disk and run it again; a backup lets go of old states when their files in its folder states are removed"
 	case errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
 		return "the user that runs it must be allowed to write there; with systemd, ReadWritePaths= names the folder"
 	}

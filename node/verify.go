@@ -22,6 +22,7 @@ import (
 // Verification is what the check of a data folder found.
 type Verification struct {
 	Folder   string    `json:"folder"`
+	States   int       `json:"states,omitempty"` // of a backup folder
 	Products int       `json:"products"`
 	Files    int       `json:"files"`
 	Bytes    int64     `json:"bytes"`
@@ -94,7 +95,7 @@ func (r *Verification) backup(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	r.Products, r.Files, r.Bytes = found.Products, found.Files, found.Bytes
+	r.States, r.Products, r.Files, r.Bytes = found.States, found.Products, found.Files, found.Bytes
 	for _, f := range found.Findings {
 		r.add(dir, f)
 	}

@@ -19,6 +19,8 @@ product's journal, manifest and files, and that they belong together. DIR is the
 node's folder, its data folder, one product's, or a copy of one; without it, this
 folder. Nothing is changed, and no node is needed.
 
+Of a backup folder every state is checked, and every file that one needs.
+
 Exit code 1 means that something is not what was written; each fault is listed
 with its file, the byte where it starts and what cannot be read because of it.
 What is only left over is a note, and no fault.`,
@@ -69,6 +71,9 @@ func printVerify(p *printer, r *node.Verification) {
 		p.printf("%s: note: %s; %s\n", filepath.Join(f.Folder, f.File), clean(f.Message), clean(f.Consequence))
 	}
 	words := plural(int64(r.Products), "product")
+	if r.States > 0 {
+		words = plural(int64(r.States), "state") + " of " + words
+	}
 	if len(r.Faults) == 0 {
 		p.println(words + ", no faults: every byte of " + plural(int64(r.Files), "file") + " (" + humanize.Bytes(uint64(r.Bytes)) + ") is what was written")
 		return
