@@ -163,7 +163,7 @@ func tooLong(err error) bool {
 // keys are the names in all records that are objects.
 func (l *load) keys(ctx context.Context, g *group) ([]ingest.Found, error) {
 	var found []ingest.Found
-	err := rows(ctx, l.r, "SELECT DISTINCT unnest(json_keys(json)) AS k FROM read_ndjson_objects("+g.list()+", ignore_errors=true) WHERE json_type(json) = 'OBJECT' ORDER BY k",
+	err := rows(ctx, l.r, "SELECT DISTINCT unnest(json_keys(json)) AS k FROM read_ndjson_objects("+g.list()+", ignore_errors=true, maximum_object_size="+fmt.Sprint(g.objectSize())+") WHERE json_type(json) = 'OBJECT' ORDER BY k",
 		func(t []string, _ []bool) error {
 			found = append(found, ingest.Found{Name: t[0], Type: contract.Type{Kind: contract.KindString}})
 			return nil
@@ -191,12 +191,20 @@ func (g *group) json(columns string, more ...string) string {
 	args := []string{g.list(), "format=" + contract.QuoteLiteral(g.layout), "compression=" + contract.QuoteLiteral(strings.Replace(g.compression, "none", "uncompressed", 1))}
 	args = append(args, g.dates...)
 	if g.long {
-		args = append(args, fmt.Sprintf("maximum_object_size=%d", maxLong))
+		args = append(args, fmt.Sprintf("maximum_object_size=%d", g.objectSize()))
 	}
 	if columns != "" {
 		args = append(args, "columns={"+columns+"}")
 	}
 	return "read_json(" + strings.Join(append(args, more...), ", ") + ")"
+}
+
+// objectSize is how many bytes a record may have.
+func (g *group) objectSize() int {
+	if g.long {
+		return maxLong
+	}
+	return maxObject
 }
 
 // stageJSON reads the group in one pass into its types; when a record is broken
@@ -272,6 +280,10 @@ func (l *load) sortJSON(ctx context.Context, g *group) error {
 			return err
 		}
 		err := l.sortRecords(ctx, g, f, apart)
+		if tooLong(err) && !g.long { // a value that does not fit came first
+			g.long = true
+			err = l.sortRecords(ctx, g, f, apart)
+		}
 		if rm := os.Remove(apart); err == nil {
 			err = rm
 		}
@@ -283,11 +295,7 @@ func (l *load) sortJSON(ctx context.Context, g *group) error {
 }
 
 func (l *load) sortRecords(ctx context.Context, g *group, f *file, apart string) error {
-	size := maxObject
-	if g.long {
-		size = maxLong
-	}
-	from := "read_json([" + contract.QuoteLiteral(apart) + "], format='newline_delimited', columns={'n': 'BIGINT', 'r': 'JSON'}, maximum_object_size=" + fmt.Sprint(size+1024) + ")"
+	from := "read_json([" + contract.QuoteLiteral(apart) + "], format='newline_delimited', columns={'n': 'BIGINT', 'r': 'JSON'}, maximum_object_size=" + fmt.Sprint(g.objectSize()+1024) + ")"
 	var cols, bad, reasons []string
 	for _, b := range g.bound {
 		path := contract.QuoteLiteral(`$."` + strings.ReplaceAll(b.Source, `"`, `\"`) + `"`)

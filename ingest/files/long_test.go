@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,6 +44,31 @@ func TestTooLongRows(t *testing.T) {
 			}
 			if !strings.Contains(said, "longer than 72 MB") || !strings.Contains(said, "a.") {
 				t.Errorf("%.300s", said)
+			}
+		})
+	}
+}
+
+// TestLongRecordAfterAFault: a value that does not fit ends the first way before it
+// has met the long record; the long one is loaded all the same.
+func TestLongRecordAfterAFault(t *testing.T) {
+	if testing.Short() {
+		t.Skip("reads records of 33 MB")
+	}
+	long := strings.Repeat("z", 2*maxObject+1<<20) // the buffers have twice the room
+	for name, text := range map[string]string{
+		"a.ndjson": "{\"id\":\"many\",\"x\":\"a\"}\n" + strings.Repeat("{\"id\":1,\"x\":\"b\"}\n", 200_000) + "{\"id\":2,\"x\":\"" + long + "\"}\n",
+		"a.json":   "[{\"id\":\"many\",\"x\":\"a\"}" + strings.Repeat(",{\"id\":1,\"x\":\"b\"}", 200_000) + ",{\"id\":2,\"x\":\"" + long + "\"}]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := port(t, map[string]string{name: text}, name, ingesttest.Table("t", "id bigint", "x text"))
+			p.Memory = 8 << 30
+			g := p.Must(nil)
+			if s := g.Tables[0]; s.Rows != 200_001 || s.RejectRows != 1 {
+				t.Errorf("%d rows, %d rejected", s.Rows, s.RejectRows)
+			}
+			if got := g.SQL("SELECT CAST(max(length(x)) AS VARCHAR) FROM read_parquet(['" + strings.Join(g.Tables[0].Files, "','") + "'])"); got != fmt.Sprintf("%d\n", len(long)) {
+				t.Errorf("the longest has %s", got)
 			}
 		})
 	}
