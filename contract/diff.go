@@ -28,6 +28,12 @@ func (d *differ) add(where, what, before, after string, breaking bool, text stri
 	d.list = append(d.list, Difference{where, what, before, after, breaking, rewrites, text})
 }
 
+// rewrites says of the last difference that the rows are written again.
+func (d *differ) rewrites() { d.list[len(d.list)-1].Rewrites = true }
+
+// inKey reports whether c is a column of the key.
+func (t *Table) inKey(c *Column) bool { return slices.Contains(t.Key, c.Name) }
+
 // Diff compares two versions of a product folder: what it promises, where it
 // reads and how it is made. The order is that of the old version, then what is
 // new. Either may be nil, for a product that was not there.
@@ -178,7 +184,7 @@ func (d *differ) columns(old, new *Table) {
 	var gone, added []*Column
 	for _, o := range old.Columns {
 		if n := new.Column(o.Name); n != nil {
-			d.column(new.Name, o, n)
+			d.column(new.Name, o, n, new.inKey(n))
 		} else {
 			gone = append(gone, o)
 		}
@@ -198,7 +204,10 @@ func (d *differ) columns(old, new *Table) {
 		n := added[i]
 		added = slices.Delete(added, i, i+1)
 		d.add(where, "column renamed", o.Name, n.Name, true, fmt.Sprintf("the column is called %s now", n.Name))
-		d.column(new.Name, o, n)
+		if new.inKey(n) {
+			d.rewrites()
+		}
+		d.column(new.Name, o, n, new.inKey(n))
 	}
 	for _, n := range added {
 		d.add(new.Name+"."+n.Name, "column added", "", n.Type.String(), false, "the column is new")
@@ -240,7 +249,7 @@ func (t *Table) Renamed(old *Table) map[string]string {
 	return names
 }
 
-func (d *differ) column(table string, old, new *Column) {
+func (d *differ) column(table string, old, new *Column, key bool) {
 	where := table + "." + new.Name
 	if !old.Type.Equal(new.Type) {
 		what, breaking, text := "type changed", true, "the column has another type"
@@ -251,6 +260,9 @@ func (d *differ) column(table string, old, new *Column) {
 			what, text = "type narrowed", "the column holds fewer values"
 		}
 		d.add(where, what, old.Type.String(), new.Type.String(), breaking, text)
+		if key { // rows are told apart by its bytes
+			d.rewrites()
+		}
 	}
 	if old.Required != new.Required {
 		d.add(where, "required changed", requiredText(old), requiredText(new), old.Required, "the column "+requiredText(new))

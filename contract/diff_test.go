@@ -34,11 +34,14 @@ func TestDiff(t *testing.T) {
 			}
 			var b strings.Builder
 			for _, d := range Diff(old, now) {
-				mark := " "
+				mark, rows := " ", ""
 				if d.Breaking {
 					mark = "!"
 				}
-				fmt.Fprintf(&b, "%s %s: %s: %q → %q\n", mark, d.Where, d.What, d.Before, d.After)
+				if d.Rewrites {
+					rows = ", the rows are written again"
+				}
+				fmt.Fprintf(&b, "%s %s: %s: %q → %q%s\n", mark, d.Where, d.What, d.Before, d.After, rows)
 			}
 			compare(t, a, file, "differences", want, b.String())
 		})
