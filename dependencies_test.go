@@ -19,8 +19,14 @@ func TestDependenciesAreNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := map[string]bool{}
-	for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(string(page), -1) {
-		named[strings.TrimPrefix(m[1], "golang.org/")] = false
+	for line := range strings.Lines(string(page)) {
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(line, -1) {
+			name := strings.TrimPrefix(m[1], "golang.org/")
+			if _, twice := named[name]; twice && strings.HasPrefix(line, "|") && strings.Contains(name, "/") {
+				t.Errorf("docs/dependencies.md names %s twice", name)
+			}
+			named[name] = false
+		}
 	}
 	for line := range strings.Lines(string(mod)) {
 		m := regexp.MustCompile(`^\s+(\S+\.\S+/\S*|\S+\.\S+) (v\S+)?(.*)`).FindStringSubmatch(strings.TrimRight(line, "\n"))

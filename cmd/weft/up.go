@@ -31,8 +31,9 @@ Product folders that the node does not have yet are applied. For the others it i
 shown how they differ from what runs: weft apply brings the change. With --watch
 every edit is applied; that is for a laptop.
 
-The node stops on Ctrl-C or SIGTERM, after what is running has ended or 30 seconds
-have passed.`,
+The node stops on Ctrl-C or SIGTERM. It takes nothing new then, and what is running
+has 25 seconds to end; the whole stop takes 30 at most. A second signal ends it at
+once.`,
 		Args: atMostOne,
 	}
 	watch := c.Flags().Bool("watch", false, "apply folders whenever they change")
