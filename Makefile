@@ -33,6 +33,7 @@ lint: setup
 # race detector where there is concurrency, and the demo's answers.
 test: setup-test lint build
 	@go test -timeout $(TEST_TIMEOUT) ./...
+	@go test -short -race -timeout $(TEST_TIMEOUT) -skip '^TestHostileIsCheap$$' ./engine # its bound is of memory, which the detector multiplies
 	@go test -short -race -timeout $(TEST_TIMEOUT) . ./run ./access ./backup ./budget ./records ./store ./federate ./node ./serve/...
 	@./bin/weft demo --check
 	@./scripts/tour.sh

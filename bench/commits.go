@@ -32,9 +32,10 @@ var commitSchema = arrow.NewSchema([]arrow.Field{
 
 // writer commits to one product.
 type writer struct {
-	s   *store.Store
-	dir string
-	n   int64
+	s    *store.Store
+	dir  string
+	rows int // of a commit
+	n    int64
 }
 
 func openWriter(ctx context.Context, dir string, sessions engine.Sessions) (*writer, error) {
@@ -46,14 +47,14 @@ func openWriter(ctx context.Context, dir string, sessions engine.Sessions) (*wri
 		cfg.TailRows, cfg.TailBytes = 1<<40, 1<<40 // nothing to fold with
 	}
 	s, err := store.Open(ctx, cfg)
-	return &writer{s: s, dir: dir}, err
+	return &writer{s: s, dir: dir, rows: commitRows}, err
 }
 
 // batch makes the rows of the next commit: a merge that inserts them.
 func (w *writer) batch() store.Candidate {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, commitSchema)
-	for i := range int64(commitRows) {
-		b.Field(0).(*array.Int64Builder).Append(w.n*commitRows + i)
+	for i := range int64(w.rows) {
+		b.Field(0).(*array.Int64Builder).Append(w.n*int64(w.rows) + i)
 		b.Field(1).(*array.Float64Builder).Append(float64(i) / 3)
 		b.Field(2).(*array.StringBuilder).Append("somebody with a name")
 	}
@@ -184,64 +185,6 @@ func benchOneWriter(ctx context.Context, o options, r *report, dir string) error
 
 func percentiles(s sample) string {
 	return fmt.Sprintf("p50 %s, p99 %s", short(s.median()), short(s.quantile(0.99)))
-}
-
-const manyWriters = 64
-
-// benchManyWriters shows that writers of many products share the disk's syncs: a
-// second of one writer, of 64, and of 64 plain files, in turn.
-func benchManyWriters(ctx context.Context, o options, r *report, dir string) error {
-	var ws []*writer
-	var ps []*plainFile
-	defer func() {
-		for _, w := range ws {
-			_ = w.s.Close()
-		}
-		for _, p := range ps {
-			_ = p.f.Close()
-		}
-	}()
-	for i := range manyWriters {
-		w, err := openWriter(ctx, filepath.Join(dir, fmt.Sprintf("many%d", i)), nil)
-		if err != nil {
-			return err
-		}
-		ws = append(ws, w)
-		size, err := w.bytesPerCommit(ctx)
-		if err != nil {
-			return err
-		}
-		p, err := openPlain(filepath.Join(dir, fmt.Sprintf("plain%d", i)), size)
-		if err != nil {
-			return err
-		}
-		ps = append(ps, p)
-	}
-	commit := func(i int) error { _, err := ws[i].commit(ctx); return err }
-	plain := func(i int) error { _, err := ps[i].write(); return err }
-	var one, many, files sample
-	for range o.rounds {
-		for _, m := range []struct {
-			n  int
-			do func(int) error
-			to *sample
-		}{{1, commit, &one}, {manyWriters, commit, &many}, {manyWriters, plain, &files}} {
-			rate, err := rateOf(m.n, time.Second, m.do)
-			if err != nil {
-				return err
-			}
-			*m.to = append(*m.to, rate)
-		}
-	}
-	x, y := ratios(many, one).median(), ratios(many, files).median()
-	r.add(line{
-		what:   fmt.Sprintf("%d products, each with a writer of %d rows a commit", manyWriters, commitRows),
-		weft:   fmt.Sprintf("%.0f commits/s; one writer alone %.0f", many.median(), one.median()),
-		yard:   fmt.Sprintf("%d plain files: %.0f writes/s", manyWriters, files.median()),
-		figure: fmt.Sprintf("%.1f × one writer, %.2f × the plain files", x, y),
-		asked:  "they share syncs: > 1.5 × one writer", kept: x > 1.5, measured: true,
-	})
-	return nil
 }
 
 // rateOf runs do in n goroutines for a while and returns how often a second.
