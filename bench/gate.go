@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"syscall"
 	"time"
 
 	"weft"
@@ -116,125 +113,6 @@ func (g *gate) small(ctx context.Context) error {
 		what: "a small question through a warm worker over HTTP, p50", weft: fmt.Sprintf("%s, p99 %s", short(ours.median()), short(ours.quantile(0.99))),
 		yard:   fmt.Sprintf("the same SQL by a connection in the process: %s, p99 %s", short(theirs.median()), short(theirs.quantile(0.99))),
 		figure: short(ours.median()), asked: "≤ 3 ms", kept: ours.median() <= 0.003, measured: true,
-	})
-	return nil
-}
-
-// as returns a client with a token of its own.
-func (g *gate) as(ctx context.Context, name string) (*client.Client, error) {
-	t, err := g.client.CreateToken(ctx, serve.TokenRequest{Name: name, Scopes: []serve.Scope{serve.ScopeRead}})
-	if err != nil {
-		return nil, err
-	}
-	b, err := os.ReadFile(filepath.Join(g.dir, ".weft", "node.json"))
-	if err != nil {
-		return nil, err
-	}
-	var at struct{ URL string }
-	if err := json.Unmarshal(b, &at); err != nil {
-		return nil, err
-	}
-	return client.New(client.Config{URL: at.URL, Token: t.Token})
-}
-
-// heavySQL looks light and takes hours.
-const heavySQL = "SELECT count(*) FROM %[1]s a, %[1]s b, %[1]s c WHERE hash(a.order_id, b.order_id, c.order_id) = 1"
-
-// beside asks small questions of one subject beside a hundred heavy ones of another.
-func (g *gate) beside(ctx context.Context) error {
-	ann, err := g.as(ctx, "heavy")
-	if err != nil {
-		return err
-	}
-	idle, err := g.many(ctx, g.client, 100)
-	if err != nil {
-		return err
-	}
-	heavy, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	for range 100 {
-		wg.Go(func() {
-			ans, err := ann.Query(heavy, serve.QueryRequest{SQL: fmt.Sprintf(heavySQL, g.product)})
-			if err == nil {
-				_, _ = size(ans) // cancelled below
-			}
-		})
-	}
-	time.Sleep(2 * time.Second) // until the first have used up their slice
-	busy, err := g.many(ctx, g.client, 100)
-	if err != nil {
-		return err
-	}
-	cancel()
-	wg.Wait()
-	x := busy.median() / idle.median()
-	g.r.add(line{
-		what: "the same beside 100 heavy questions of another subject, p50", weft: fmt.Sprintf("%s, p99 %s; none refused", short(busy.median()), short(busy.quantile(0.99))),
-		yard: "alone: " + short(idle.median()), figure: fmt.Sprintf("%.1f ×", x), asked: "≤ 10 ×", kept: x <= 10, measured: true,
-	})
-	return nil
-}
-
-// workers are the node's children.
-func (g *gate) workers() []int { return family(g.cmd.Process.Pid)[1:] }
-
-// afterKill kills all workers and asks.
-func (g *gate) afterKill(ctx context.Context) error {
-	var after sample
-	for range 10 * g.o.rounds {
-		if _, err := g.many(ctx, g.client, 3); err != nil {
-			return err
-		}
-		spare := g.workers()
-		// The one that answers is killed, a spare one takes its place.
-		for _, pid := range spare[:max(len(spare)-1, 1)] {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		t, err := g.one(ctx, g.client)
-		if err != nil {
-			return fmt.Errorf("after a kill: %w", err)
-		}
-		after = append(after, t)
-	}
-	g.r.add(line{
-		what: "a small question right after kill -9 of its worker, p99", weft: fmt.Sprintf("%s, p50 %s; none failed", short(after.quantile(0.99)), short(after.median())),
-		figure: short(after.quantile(0.99)), asked: "≤ 250 ms", kept: after.quantile(0.99) <= 0.25, measured: true,
-	})
-	return nil
-}
-
-// stopped asks a question whose worker ignores everything, and measures when the
-// node has killed it.
-func (g *gate) stopped(ctx context.Context) error {
-	const deadline = 0.5
-	var over sample
-	for range g.o.rounds {
-		done := make(chan error, 1)
-		began := time.Now()
-		go func() {
-			ans, err := g.client.Query(ctx, serve.QueryRequest{SQL: fmt.Sprintf(heavySQL, g.product), Limits: serve.QueryLimits{Deadline: deadline}})
-			if err == nil {
-				_, err = size(ans)
-			}
-			done <- err
-		}()
-		time.Sleep(100 * time.Millisecond)
-		for _, pid := range g.workers() {
-			_ = syscall.Kill(pid, syscall.SIGSTOP)
-		}
-		err := <-done
-		over = append(over, time.Since(began).Seconds()-deadline)
-		if weft.KindOf(err) != weft.KindLimit {
-			return fmt.Errorf("a question past its deadline gives %w", err)
-		}
-		for _, pid := range g.workers() {
-			_ = syscall.Kill(pid, syscall.SIGCONT)
-		}
-	}
-	g.r.add(line{
-		what: "a worker that ignores everything is killed after the deadline", weft: over.seconds(),
-		figure: short(over.sorted()[len(over)-1]), asked: "≤ 1.1 s", kept: over.sorted()[len(over)-1] <= 1.1, measured: true,
 	})
 	return nil
 }
