@@ -79,11 +79,11 @@ func benchBackup(ctx context.Context, o options, r *report) error {
 		}
 		again = append(again, took)
 	}
-	size := fmt.Sprintf("%.1f GB", float64(first.Bytes)/1e9)
+	size := fmt.Sprintf("%.1f GB in %d files", float64(first.Bytes)/1e9, o.backup*16)
 	r.add(line{what: "first backup of a product of " + size + ", read back", weft: short(whole)})
 	r.add(line{
 		what: "backup of an unchanged product of " + size, weft: again.seconds(), figure: short(again.median()),
-		asked: "≤ 1 s (10 GB)", kept: again.median() <= 1, measured: true,
+		asked: "≤ 1 s for 10 GB (-backup 10)", kept: again.median() <= 1, measured: first.Bytes >= 10e9,
 	})
 	return nil
 }

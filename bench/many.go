@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -93,6 +94,7 @@ func (p *process) live(ctx context.Context, dir string) (idle, busy sample, rate
 	}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
+	var failed error // of the busy ones
 	answers := 0
 	end := time.Now().Add(busyFor)
 	for i := range busyProducts {
@@ -107,20 +109,18 @@ func (p *process) live(ctx context.Context, dir string) (idle, busy sample, rate
 				}
 				mu.Lock()
 				if answers++; e != nil {
-					err = e
+					failed = e
 				}
 				mu.Unlock()
 			}
 		})
 	}
-	for time.Now().Before(end) && ctx.Err() == nil {
+	for err == nil && time.Now().Before(end) && ctx.Err() == nil {
 		pause(time.Second)
-		if e := look(&busy); e != nil {
-			err = e
-		}
+		err = look(&busy)
 	}
 	wg.Wait()
-	return idle, busy, float64(answers) / busyFor.Seconds(), err
+	return idle, busy, float64(answers) / busyFor.Seconds(), errors.Join(err, failed)
 }
 
 // until polls the list until all of it is as wanted.

@@ -79,10 +79,11 @@ func (r *report) add(l line) { r.lines = append(r.lines, l) }
 
 func (r *report) String() string {
 	var b strings.Builder
-	b.WriteString("# Figures\n\nWritten by `make bench`. Every comparison was measured in one run, our side and the yardstick in turn; ")
-	b.WriteString("times are medians, with the least and the most in brackets; ratios are medians of the ratios of each round.\n\n")
-	fmt.Fprintf(&b, "- %s, %s\n- %s, commit %s\n- large table: %d rows, %d rounds\n\n", time.Now().UTC().Format("2006-01-02"), machine(),
-		runtime.Version(), output("git", "rev-parse", "--short", "HEAD"), r.options.rows, r.options.rounds)
+	b.WriteString("# Figures\n\nWritten by `make bench`, in one run. Times are medians with the least and the most in brackets, or the percentiles that are named. ")
+	b.WriteString("A yardstick that has a time or a rate was measured in turn with Weft, but for what runs beside a load: there it is the same without the load, taken before. ")
+	b.WriteString("A ratio is the median of the ratios of the rounds, or that of the percentiles that are named. Where nothing was asked, or not of this size, no verdict stands.\n\n")
+	fmt.Fprintf(&b, "- %s, %s\n- %s, commit %s\n- %d rows where no other number stands, %d rounds\n\n", time.Now().UTC().Format("2006-01-02"), machine(),
+		runtime.Version(), output("git", "describe", "--always", "--dirty"), r.options.rows, r.options.rounds)
 	b.WriteString("| what | Weft | yardstick | figure | asked | kept |\n|---|---|---|---|---|---|\n")
 	for _, l := range r.lines {
 		kept := "—"

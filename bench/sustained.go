@@ -22,6 +22,9 @@ func benchSustained(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	defer l.close()
+	if err := l.s.Hold("base", 1); err != nil { // it is asked to the end, however long that takes
+		return err
+	}
 	folding, stop := context.WithCancel(ctx)
 	folded := make(chan error, 1)
 	go func() { folded <- l.s.Run(folding) }()
@@ -67,10 +70,10 @@ func benchSustained(ctx context.Context, o options, r *report) error {
 	r.add(line{
 		what: fmt.Sprintf("%d changed rows a second for %v, keyed %d rows", sustainedRate, o.sustained, o.rows), weft: fmt.Sprintf("%.0f a second", rate),
 		yard: fmt.Sprintf("at most %v behind", behind.Round(time.Millisecond)), figure: fmt.Sprintf("%.0f a second", rate),
-		asked: "≥ 50,000", kept: rate >= 0.99*sustainedRate, measured: true,
+		asked: "≥ 50,000 (10m in the nightly run)", kept: rate >= 0.99*sustainedRate, measured: true,
 	})
 	r.add(line{
-		what: "its backlog: most rows in no file, last quarter beside the second", weft: fmt.Sprintf("%.0f", last[len(last)-1]),
+		what: fmt.Sprintf("its backlog: most rows in no file, last quarter of the %v beside the second", o.sustained), weft: fmt.Sprintf("%.0f", last[len(last)-1]),
 		yard: fmt.Sprintf("second quarter: %.0f", first[len(first)-1]), figure: fmt.Sprintf("%.2f ×", peak),
 		asked: "constant (≤ 1.5 ×)", kept: peak <= 1.5, measured: true,
 	})
@@ -81,7 +84,7 @@ func benchSustained(ctx context.Context, o options, r *report) error {
 		}
 		x := ratios(a[0], a[1]).median()
 		r.add(line{
-			what: "meanwhile: " + q.what, weft: a[0].seconds(), yard: "the first base alone: " + a[1].seconds(), figure: fmt.Sprintf("%.2f ×", x),
+			what: fmt.Sprintf("meanwhile, %d times in %v: %s", len(a[0]), o.sustained, q.what), weft: a[0].seconds(), yard: "the first commit, held by name: " + a[1].seconds(), figure: fmt.Sprintf("%.2f ×", x),
 			asked: fmt.Sprintf("≤ %.0f ×", q.most), kept: x <= q.most, measured: true,
 		})
 	}
@@ -89,7 +92,7 @@ func benchSustained(ctx context.Context, o options, r *report) error {
 }
 
 // askAlways asks the questions in turn until ctx ends, of the head and of the
-// first base, which a snapshot holds.
+// base, which is held by name.
 func (l *levels) askAlways(ctx context.Context, answers map[string]*[2]sample) error {
 	for ctx.Err() == nil {
 		err := l.compare(ctx, 1, func(what string, _ float64, ours, theirs sample) {
