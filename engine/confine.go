@@ -3,6 +3,8 @@ package engine
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +20,44 @@ type settings struct {
 	Limit     int64    `json:"limit"` // of the process's memory
 	Leave     bool     `json:"leave"` // files of the folders are opened by the node
 	Ordered   bool     `json:"ordered"`
+	Rules     []rule   `json:"rules,omitempty"` // what the kernel lets it have
+}
+
+// rule is a path without links that the kernel lets a worker have, and everything
+// beneath it.
+type rule struct {
+	Path  string `json:"path"`
+	Write bool   `json:"write,omitempty"`
+	Leave bool   `json:"leave,omitempty"` // not where the node opens what is in it
+}
+
+// rules says where what a session may have really lies. What is exchanged for a link
+// from then on is not followed: the kernel is not told of it.
+func (c SessionConfig) rules(set settings) (all []rule) {
+	for i, p := range c.Read {
+		r := rule{Path: Resolved(p), Leave: set.Leave && slices.Contains(set.Folders, p)}
+		if c.Real != nil {
+			r.Path = c.Real[i]
+		}
+		all = append(all, r)
+	}
+	for _, p := range []string{set.Write, set.Temp} {
+		if p != "" {
+			all = append(all, rule{Path: Resolved(p), Write: true})
+		}
+	}
+	return all
+}
+
+// Resolved is a path without links, as far as it exists.
+func Resolved(path string) string {
+	if to, err := filepath.EvalSymlinks(path); err == nil {
+		return to
+	}
+	if dir := filepath.Dir(path); dir != path {
+		return filepath.Join(Resolved(dir), filepath.Base(path))
+	}
+	return path
 }
 
 // startSettings are in force before a worker knows what it is for.

@@ -276,6 +276,7 @@ func (p *Pool) prepare(ctx context.Context, cfg SessionConfig, key string) (*ses
 		set.Temp = filepath.Join(cfg.Temp, "worker-"+strconv.Itoa(w.cmd.Process.Pid))
 		w.setTemp(set.Temp, set.TempBytes)
 	}
+	set.Rules = cfg.rules(set)
 	p.makeRoom(set.Limit - w.limit)
 	w.limit = set.Limit
 	if err := s.configure(ctx, set); err != nil {

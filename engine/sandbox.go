@@ -146,22 +146,15 @@ func limitFiles(c settings) string {
 		return "create a ruleset: " + e.Error()
 	}
 	defer unix.Close(int(fd))
-	folders := c.Folders
-	if c.Leave {
-		folders = nil
-	}
-	for _, r := range folders {
-		if err := allow(int(fd), r, rightsRead&known); err != nil {
-			return err.Error()
+	for _, r := range c.Rules {
+		rights := uint64(rightsRead)
+		if r.Write {
+			rights = rightsWrite
 		}
-	}
-	for _, r := range c.Files {
-		if err := allow(int(fd), r, rightsRead&known); err != nil {
-			return err.Error()
+		if c.Leave && r.Leave {
+			continue
 		}
-	}
-	for _, w := range []string{c.Write, c.Temp} {
-		if err := allow(int(fd), w, rightsWrite&known); err != nil {
+		if err := allow(int(fd), r.Path, rights&known); err != nil {
 			return err.Error()
 		}
 	}
@@ -171,15 +164,16 @@ func limitFiles(c settings) string {
 	return "on"
 }
 
-// allow adds what the process may do beneath path. A path that is not there
-// needs no rule.
+// allow adds what the process may do beneath path, which has no links: one that was
+// laid into it since gets no rule, nor does what is not there.
 func allow(ruleset int, path string, rights uint64) error {
-	if path == "" {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_SYMLINKS})
+	switch err {
+	case nil:
+	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES:
 		return nil
-	}
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil
+	default:
+		return fmt.Errorf("look at a folder: %w", err)
 	}
 	defer unix.Close(fd)
 	var st unix.Stat_t

@@ -60,6 +60,10 @@ type Statement struct {
 type SessionConfig struct {
 	Name string   // for logs and metrics: "query", "load sales.orders"
 	Read []string // folders and files that statements may read
+	// Real is Read without links, for a caller that has looked where they lead: these
+	// the kernel lets the session have, wherever a link leads by then. Nil is to look
+	// when the worker is made ready.
+	Real []string
 	// Leave narrows the folders of Read to the Files of each statement, where the
 	// kernel can do that; Protection says whether it does.
 	Leave     bool

@@ -241,3 +241,50 @@ func TestEndless(t *testing.T) {
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }
+
+// TestExchangedBeforeItIsHeld holds that a declared file or folder which is exchanged
+// for a link, after it was looked at and before the kernel holds the worker, leads
+// nowhere.
+func TestExchangedBeforeItIsHeld(t *testing.T) {
+	root := Resolved(t.TempDir())
+	path := func(name string) string { return filepath.Join(root, name) }
+	for _, f := range []string{"secret/a.csv", "files/a.csv", "folder/a.csv", "real/a.csv"} {
+		if err := os.MkdirAll(filepath.Dir(path(f)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path(f), []byte("a\n"+filepath.Dir(f)+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("real", path("named")); err != nil { // that a declared path leads through a link is ordinary
+		t.Fatal(err)
+	}
+	cfg := SessionConfig{Memory: 64 << 20, Threads: 1, Read: []string{path("files/a.csv"), path("folder"), path("named/a.csv")}}
+	for _, r := range cfg.Read {
+		cfg.Real = append(cfg.Real, Resolved(r))
+	}
+	for name, to := range map[string]string{"files/a.csv": "secret/a.csv", "folder": "secret"} {
+		if err := os.RemoveAll(path(name)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(path(to), path(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := testPool(t).Session(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if p, _ := ProtectionOf(s); p.Files != "on" {
+		t.Skip(p.Files)
+	}
+	for _, f := range []string{"files/a.csv", "folder/a.csv"} {
+		if got, err := ask(t.Context(), s, Statement{SQL: "from read_csv(" + QuoteLiteral(path(f)) + ")"}); err == nil {
+			t.Errorf("%s: %q", f, got)
+		}
+	}
+	if got := mustAsk(t, s, "from read_csv("+QuoteLiteral(path("named/a.csv"))+")"); got != "real\n" {
+		t.Error(got)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"weft"
+	"weft/engine"
 )
 
 // private are the node's own files and folders, without links: the data folder
@@ -16,7 +17,7 @@ func (c Config) private() []string {
 	var out []string
 	for _, p := range append([]string{c.Data, c.TLSKey}, c.Private...) {
 		if p != "" {
-			out = append(out, resolved(p))
+			out = append(out, engine.Resolved(p))
 		}
 	}
 	return out
@@ -29,37 +30,30 @@ const demoFolder = "demo"
 // owns reports whether a path without links is one of the node's own.
 func (c Config) owns(real string) bool {
 	for _, p := range c.private() {
-		if within(real, p) && !within(real, filepath.Join(resolved(c.Data), demoFolder)) {
+		if within(real, p) && !within(real, filepath.Join(engine.Resolved(c.Data), demoFolder)) {
 			return true
 		}
 	}
 	return false
 }
 
-// resolved is the path without links, as far as it exists.
-func resolved(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	if dir := filepath.Dir(path); dir != path {
-		return filepath.Join(resolved(dir), filepath.Base(path))
-	}
-	return path
-}
-
 // maxAround bounds what declared lists around the node's own files.
 const maxAround = 2000
 
+// opening is something that a loader may see: as it was declared, and without links,
+// as it was when it was held against what is the node's own.
+type opening struct{ at, real string }
+
 // declared is what a loader may see of a declared location: the location, or,
 // where something of the node's own lies in it, what else is in that folder.
-func (c Config) declared(at string) ([]string, error) {
-	real := resolved(at)
+func (c Config) declared(at string) ([]opening, error) {
+	real := engine.Resolved(at)
 	if c.owns(real) {
 		return nil, weft.Errorf(weft.KindDenied, "read the source", at, "it lies among the node's own files").
 			WithHint("a source is a file or folder outside of the node's data folder")
 	}
 	if !slices.ContainsFunc(c.private(), func(p string) bool { return within(p, real) }) {
-		return []string{at}, nil
+		return []opening{{at, real}}, nil
 	}
 	entries, err := os.ReadDir(real)
 	if err != nil {
@@ -69,7 +63,7 @@ func (c Config) declared(at string) ([]string, error) {
 		return nil, weft.Errorf(weft.KindInvalid, "read the source", at, "the node's own files lie in it, beside more than %d others", maxAround).
 			WithHint("put the source into a folder of its own")
 	}
-	var out []string
+	var out []opening
 	for _, e := range entries {
 		path := filepath.Join(real, e.Name())
 		if !e.Type().IsRegular() && !e.IsDir() { // a link may lead back in

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"weft"
+	"weft/engine"
 	"weft/serve"
 )
 
@@ -117,10 +118,15 @@ func TestDeclared(t *testing.T) {
 		"weft/.weft/demo":  "weft/.weft/demo",
 	} {
 		got, err := c.declared(filepath.Join(root, at))
-		for i, p := range got {
-			got[i], _ = filepath.Rel(root, p)
+		var names []string
+		for _, p := range got {
+			if p.real != engine.Resolved(p.at) {
+				t.Errorf("%s: %+v is not where it lies", at, p)
+			}
+			name, _ := filepath.Rel(root, p.at)
+			names = append(names, name)
 		}
-		text := strings.Join(got, " ")
+		text := strings.Join(names, " ")
 		if err != nil {
 			text = string(weft.KindOf(err))
 		}

@@ -110,9 +110,10 @@ func lastWithRows(s *store.Store) (weft.Commit, bool) {
 // starts when the first statement needs it, so that a look at an unchanged
 // source costs none.
 func (l *load) lazySession() error {
+	own := []string{l.p.node.cfg.productDir(l.rec.ID), l.stage}
 	cfg := engine.SessionConfig{
 		Name: "load " + l.folder.Name.String(), Write: l.stage,
-		Read:   []string{l.p.node.cfg.productDir(l.rec.ID), l.stage},
+		Read: own, Real: []string{engine.Resolved(own[0]), engine.Resolved(own[1])},
 		Memory: l.p.node.conf().LoadMemory, Threads: l.p.node.conf().Threads,
 		Temp: l.p.node.cfg.path("tmp"), TempBytes: l.p.node.conf().TempBytes,
 	}
@@ -137,7 +138,9 @@ func (l *load) lazySession() error {
 			if err != nil {
 				return err
 			}
-			cfg.Read = append(cfg.Read, open...)
+			for _, o := range open {
+				cfg.Read, cfg.Real = append(cfg.Read, o.at), append(cfg.Real, o.real)
+			}
 		}
 	}
 	l.session = &lazySession{sessions: l.p.node.pool, cfg: cfg}
