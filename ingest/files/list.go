@@ -138,19 +138,32 @@ func (f *file) openRaw() (*os.File, error) {
 	if dir == "" {
 		dir = filepath.Dir(f.path)
 	}
-	rel, err := filepath.Rel(dir, f.path)
+	leadsOut := weft.Errorf(weft.KindDenied, "read the source", f.path, "it is a link that leads out of %s", dir).
+		WithHint("declare the place where the file really is")
+	// A link may name its place by the whole path, which the library would refuse.
+	inside, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(dir)
+	real, err := filepath.EvalSymlinks(f.path)
+	if err != nil {
+		return nil, err
+	}
+	if !within(real, inside) {
+		return nil, leadsOut
+	}
+	rel, err := filepath.Rel(inside, real)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(inside)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
 	h, err := root.OpenFile(rel, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its writer
-	if err != nil && strings.Contains(err.Error(), "escapes") {     // the library's error has no name
-		return nil, weft.Errorf(weft.KindDenied, "read the source", f.path, "it is a link that leads out of %s", dir).
-			WithHint("declare the place where the file really is")
+	if err != nil && strings.Contains(err.Error(), "escapes") {     // exchanged meanwhile; the library's error has no name
+		return nil, leadsOut
 	}
 	if err != nil {
 		return nil, err
