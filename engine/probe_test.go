@@ -35,7 +35,8 @@ func spin() {
 	}
 }
 
-// fill writes files of 8 MB into a folder until that fails, or one file for ever.
+// fill writes files of 8 MB into a folder until that fails, which are named, unlinked
+// and open, or unlinked and mapped; or one file for ever.
 func fill(text string) string {
 	var t target
 	if err := json.Unmarshal([]byte(text), &t); err != nil {
@@ -45,15 +46,25 @@ func fill(text string) string {
 	var size int
 	for i := 0; ; i++ {
 		name := "one"
-		if t.Linked == "many" {
+		if t.Linked != "" {
 			name = strconv.Itoa(i)
 		}
-		f, err := os.OpenFile(filepath.Join(t.Temp, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		f, err := os.OpenFile(filepath.Join(t.Temp, name), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 		if err == nil {
 			var n int
 			n, err = f.Write(block)
 			size += n
-			f.Close()
+			if t.Linked == "unlinked" || t.Linked == "mapped" {
+				err = errors.Join(err, os.Remove(f.Name()))
+			}
+			if t.Linked == "mapped" {
+				err = errors.Join(err, second(unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ, unix.MAP_PRIVATE)))
+			}
+			if t.Linked == "unlinked" {
+				defer f.Close()
+			} else {
+				f.Close()
+			}
 		}
 		if err != nil {
 			return fmt.Sprintf("%d MB: %v", size>>20, err)
@@ -221,6 +232,13 @@ var tryProcesses = []try{
 	{"change the node's limits", func(t target) string {
 		return denied(unix.Prlimit(t.Node, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 10, Max: 10}, nil))
 	}},
+	{"take memory that is not counted", func(target) string { return mapped4K(unix.MAP_SHARED | unix.MAP_ANONYMOUS) }},
+	{"take memory that is not counted the new way", func(target) string {
+		return mapped4K(unix.MAP_SHARED_VALIDATE | unix.MAP_ANONYMOUS)
+	}},
+	{"take memory that grows downwards", func(target) string {
+		return mapped4K(unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_GROWSDOWN)
+	}},
 	{"leave a core", func(target) string {
 		var l unix.Rlimit
 		if err := unix.Getrlimit(unix.RLIMIT_CORE, &l); err != nil || l.Cur != 0 || l.Max != 0 {
@@ -229,6 +247,11 @@ var tryProcesses = []try{
 		return ""
 	}},
 	{"become somebody", func(target) string { return denied(unix.Setresuid(1, 1, 1)) }},
+}
+
+// mapped4K maps a page with these flags, without a file.
+func mapped4K(flags int) string {
+	return denied(second(unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, flags)))
 }
 
 // tryKernel tries what else a kernel offers.

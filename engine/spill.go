@@ -4,14 +4,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // A worker may spill what its session may: the engine counts that, the kernel
-// bounds each file, and the node looks at the folder now and then, which counts
-// what neither the engine nor a limit of one file sees. With the worker its folder
-// goes.
+// bounds each file, and the node looks at the folder now and then, and at what was
+// removed from it and is still held, which counts what neither the engine nor a limit
+// of one file sees. With the worker its folder goes.
 
 // spillEvery is how often the node looks.
 const spillEvery = time.Second
@@ -42,7 +46,62 @@ func (p *process) spillsOver() bool {
 	p.mu.Lock()
 	dir, most := p.temp, p.spill
 	p.mu.Unlock()
-	return dir != "" && folderSize(dir) > most+spillSlack
+	if dir == "" {
+		return false
+	}
+	return folderSize(dir)+unlinkedSize(p.cmd.Process.Pid, dir) > most+spillSlack
+}
+
+// unlinkedSize is what the files take that a process has removed from the disk of a
+// folder and holds on to: by a descriptor, or by having mapped them, of which what is
+// mapped counts.
+func unlinkedSize(pid int, dir string) (size int64) {
+	var disk unix.Stat_t
+	if unix.Stat(dir, &disk) != nil {
+		return 0
+	}
+	proc := "/proc/" + strconv.Itoa(pid)
+	held := map[string]int64{} // by inode
+	fds, _ := os.ReadDir(proc + "/fd")
+	for _, fd := range fds {
+		var st unix.Stat_t
+		if unix.Stat(proc+"/fd/"+fd.Name(), &st) == nil && st.Dev == disk.Dev && st.Nlink == 0 && st.Mode&unix.S_IFMT == unix.S_IFREG {
+			held[strconv.FormatUint(st.Ino, 10)] = st.Blocks * 512
+		}
+	}
+	mapped := map[string]int64{}
+	maps, _ := os.ReadFile(proc + "/maps")
+	for line := range strings.Lines(string(maps)) {
+		if n, ino := removed(line, dir); n > 0 {
+			mapped[ino] += n
+		}
+	}
+	for ino, n := range mapped {
+		held[ino] = max(held[ino], n)
+	}
+	for _, n := range held {
+		size += n
+	}
+	return size
+}
+
+// removed is the length and the inode of a mapping, as the kernel lists it, of a file
+// that was removed from a folder; 0 for any other.
+func removed(line, dir string) (n int64, ino string) {
+	f := strings.Fields(line)
+	if len(f) < 6 || !strings.HasSuffix(line, " (deleted)\n") || !strings.Contains(line, " "+dir+"/") {
+		return 0, ""
+	}
+	first, last, _ := strings.Cut(f[0], "-")
+	from, err := strconv.ParseInt(first, 16, 64)
+	if err != nil {
+		return 0, ""
+	}
+	to, err := strconv.ParseInt(last, 16, 64)
+	if err != nil {
+		return 0, ""
+	}
+	return to - from, f[4]
 }
 
 // folderSize is what the files of a folder take on the disk.

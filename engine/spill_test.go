@@ -102,14 +102,46 @@ func TestSpillIsBoundedByTheSystem(t *testing.T) {
 	if got := probe(t, s, "fill", target{Temp: temp}); !strings.Contains(got, "20 MB: ") || !strings.Contains(got, syscall.EFBIG.Error()) {
 		t.Errorf("one file: %s", got)
 	}
-	_ = os.Remove(filepath.Join(temp, "one"))
-	_, err := s.(*session).simple(t.Context(), "fill", fmt.Sprintf(`{"Temp": %q, "Linked": "many"}`, temp), nil)
-	wantKind(t, err, weft.KindLimit)
-	if !strings.Contains(err.Error(), "wrote more to its temp folder than it may") {
-		t.Error(err)
+	for _, how := range []string{"many", "unlinked", "mapped"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			s, dir := spillSession(t, 64<<20, 20<<20)
+			temp := filepath.Join(dir, fmt.Sprint("worker-", pid(s)))
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			out, err := s.(*session).simple(ctx, "fill", fmt.Sprintf(`{"Temp": %q, "Linked": %q}`, temp, how), nil)
+			if weft.KindOf(err) != weft.KindLimit || !strings.Contains(err.Error(), "wrote more to its temp folder than it may") {
+				t.Error(out, err)
+			}
+			if _, err := os.Stat(temp); !os.IsNotExist(err) {
+				t.Errorf("what it wrote is still there: %v", err)
+			}
+		})
 	}
-	if _, err := os.Stat(temp); !os.IsNotExist(err) {
-		t.Errorf("what it wrote is still there: %v", err)
+}
+
+func TestRemovedMapping(t *testing.T) {
+	for line, want := range map[string]int64{
+		"7f00-8f00 r--p 00000000 fe:00 42                         /w/tmp/worker-1/a b (deleted)\n": 0x1000,
+		"7f00-8f00 r--p 00000000 fe:00 42                         /w/tmp/worker-1/a b\n":           0,
+		"7f00-8f00 r--p 00000000 fe:00 42                         /w/tmp/worker-12/a (deleted)\n":  0,
+		"7f00-8f00 r--s 00000000 00:01 42                         /memfd:weft-rows (deleted)\n":    0,
+		"7f00-8f00 rw-p 00000000 00:00 0 \n":                                                       0,
+		"":                                                                                         0,
+	} {
+		if n, _ := removed(line, "/w/tmp/worker-1"); n != want {
+			t.Errorf("%q: %d", line, n)
+		}
+	}
+}
+
+// BenchmarkSpillWatch is what a look at one worker costs.
+func BenchmarkSpillWatch(b *testing.B) {
+	s := testSession(b, func(c *SessionConfig) { c.Temp, c.TempBytes = b.TempDir(), 1<<20 })
+	for b.Loop() {
+		if s.(*session).proc.spillsOver() {
+			b.Fatal("it spills")
+		}
 	}
 }
 

@@ -101,6 +101,15 @@ func syscallFilter(machine uint32, pid int, ask bool) []unix.SockFilter {
 		{Code: bpfEqual, Jf: 1, K: 0},
 		give(giveAllow),
 		give(giveRefuse),
+		// Memory that the limit of a process's memory does not count: shared without a
+		// file, and what grows downwards.
+		{Code: bpfEqual, Jf: 6, K: unix.SYS_MMAP},
+		load(argument(3)),
+		{Code: bpfBits, Jt: 3, K: unix.MAP_GROWSDOWN},
+		{Code: bpfBits, Jf: 1, K: unix.MAP_SHARED},
+		{Code: bpfBits, Jt: 1, K: unix.MAP_ANONYMOUS},
+		give(giveAllow),
+		give(giveRefuse),
 		{Code: bpfEqual, Jf: uint8(2 + 2*len(refusedPrctl)), K: unix.SYS_PRCTL},
 		load(argument(0)),
 	}
