@@ -33,7 +33,8 @@ type PoolConfig struct {
 	// its session asks for.
 	Spill int64
 
-	seen func(path string, given bool) // see leave
+	seen  func(path string, given bool) // see leave
+	reach func(pid int) bool            // see reachable; a test's may say no
 }
 
 // Pool hands out sessions, each in a worker process of its own. It implements
@@ -71,6 +72,9 @@ func NewPool(cfg PoolConfig, env run.Env) *Pool {
 	}
 	if cfg.IdleFor <= 0 {
 		cfg.IdleFor = time.Minute
+	}
+	if cfg.reach == nil {
+		cfg.reach = reachable
 	}
 	p := &Pool{
 		cfg: cfg, env: env, idle: map[string][]*session{}, live: map[*process]bool{}, slow: map[*process]bool{},
@@ -276,6 +280,7 @@ func (p *Pool) prepare(ctx context.Context, cfg SessionConfig, key string) (*ses
 		set.Temp = filepath.Join(cfg.Temp, "worker-"+strconv.Itoa(w.cmd.Process.Pid))
 		w.setTemp(set.Temp, set.TempBytes)
 	}
+	set.Leave = set.Leave && p.cfg.reach(w.cmd.Process.Pid)
 	set.Rules = cfg.rules(set)
 	p.makeRoom(set.Limit - w.limit)
 	w.limit = set.Limit
