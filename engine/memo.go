@@ -62,6 +62,18 @@ func (m *Memo) put(key, v string) {
 // Mark remembers a text for Marked.
 func (m *Memo) Mark(text string) { m.add(memoMark, text, "") }
 
+// Unmark forgets that a text was marked.
+func (m *Memo) Unmark(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := memoMark + text
+	if _, ok := m.young[key]; ok {
+		m.size -= len(key)
+	}
+	delete(m.young, key)
+	delete(m.old, key)
+}
+
 // Marked reports whether the text was marked, as far as that is remembered.
 func (m *Memo) Marked(text string) bool {
 	_, ok := m.get(memoMark, text)

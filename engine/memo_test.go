@@ -68,3 +68,27 @@ func TestMemoIsBounded(t *testing.T) {
 		t.Error("a large text pushes out the others")
 	}
 }
+
+func TestMemoMarks(t *testing.T) {
+	m := NewMemo(10_000)
+	m.Unmark("never marked")
+	for round := range 200 { // in both halves
+		m.Mark("slow")
+		for i := range round {
+			m.add(memoTree, fmt.Sprint(round, " ", i), strings.Repeat("x", 50))
+		}
+		if round < 50 && !m.Marked("slow") {
+			t.Fatalf("round %d: the mark is gone", round)
+		}
+		if m.Unmark("slow"); m.Marked("slow") {
+			t.Fatalf("round %d: the mark stays", round)
+		}
+		size := 0
+		for k, v := range m.young {
+			size += len(k) + len(v)
+		}
+		if size != m.size {
+			t.Fatalf("round %d: %d bytes are counted, %d are there", round, m.size, size)
+		}
+	}
+}

@@ -144,7 +144,12 @@ func (a *asking) start(ctx context.Context, st engine.Statement, lane engine.Lan
 		return nil, err
 	}
 	if lane == engine.LaneHeavy {
-		return s.Query(ctx, st)
+		began := time.Now()
+		rows, err := s.Query(ctx, st)
+		if err == nil && time.Since(began) < a.f.cfg.Load().Slice {
+			a.f.memo.Unmark(st.SQL) // where it was slow before, it is not now
+		}
+		return rows, err
 	}
 	t := startSlice(ctx, a.f.cfg.Load().Slice, s)
 	a.atEnd(t.stop)
