@@ -1,6 +1,10 @@
 package engine
 
-import "sync"
+import (
+	"sync"
+
+	"weft/budget"
+)
 
 // Ending is why a worker process is gone. There are few, so that they can be
 // labels of a metric.
@@ -72,4 +76,13 @@ func (p *Pool) Workers() (live, idle int) {
 		idle += len(ss)
 	}
 	return len(p.live), idle
+}
+
+// Division is what of the pool's budget is in use and who waits for it, by lane;
+// empty where it has none.
+func (p *Pool) Division() budget.State {
+	if p.cfg.Budget == nil {
+		return budget.State{}
+	}
+	return p.cfg.Budget.State()
 }

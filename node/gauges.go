@@ -33,7 +33,7 @@ func gaugeDesc(name, help string, labels ...string) *prometheus.Desc {
 // gaugeDescs describe the gauges; the collector is the only user.
 type gaugeDescs struct {
 	products, workers, running, waiting, work, stored, free, reserve, ready *prometheus.Desc
-	started, ended, tailRows, tailBytes                                     *prometheus.Desc
+	started, ended, tailRows, tailBytes, laneRunning, laneWaiting, granted  *prometheus.Desc
 }
 
 func newGaugeDescs() gaugeDescs {
@@ -43,15 +43,18 @@ func newGaugeDescs() gaugeDescs {
 		started:  gaugeDesc("weft_workers_started_total", "Worker processes that were started."),
 		ended: gaugeDesc("weft_workers_ended_total", "Worker processes that are gone, by reason: retired (not needed any more), closed (whoever asked left), "+
 			"deadline (did not stop in time), spill (wrote too much to its temp folder), memory (ran out of it), crashed (by itself, or killed from outside).", "reason"),
-		tailRows:  gaugeDesc("weft_store_tail_rows", "Rows of commits that are in no data file yet and held in memory."),
-		tailBytes: gaugeDesc("weft_store_tail_bytes", "Bytes of these rows."),
-		running:   gaugeDesc("weft_questions_running", "Questions that run."),
-		waiting:   gaugeDesc("weft_questions_waiting", "Questions that wait for a worker."),
-		work:      gaugeDesc("weft_work_running", "Questions, loads and other work that a stop would wait for."),
-		stored:    gaugeDesc("weft_data_bytes", "Size of the data folder, by part: journal, files, books.", "part"),
-		free:      gaugeDesc("weft_disk_free_bytes", "Space left on the data folder's file system."),
-		reserve:   gaugeDesc("weft_disk_reserve_bytes", "Space below which the node is not ready (disk.reserve)."),
-		ready:     gaugeDesc("weft_ready", "1 while the node takes questions and loads."),
+		laneRunning: gaugeDesc("weft_lane_running", "Sessions that hold a place, by lane: light (questions that are answered soon), own (loads and folds), heavy (other questions).", "lane"),
+		laneWaiting: gaugeDesc("weft_lane_waiting", "Sessions that wait for a place, by lane.", "lane"),
+		granted:     gaugeDesc("weft_memory_granted_bytes", "Memory that those who hold a place may use."),
+		tailRows:    gaugeDesc("weft_store_tail_rows", "Rows of commits that are in no data file yet and held in memory."),
+		tailBytes:   gaugeDesc("weft_store_tail_bytes", "Bytes of these rows."),
+		running:     gaugeDesc("weft_questions_running", "Questions that run."),
+		waiting:     gaugeDesc("weft_questions_waiting", "Questions that wait for a worker."),
+		work:        gaugeDesc("weft_work_running", "Questions, loads and other work that a stop would wait for."),
+		stored:      gaugeDesc("weft_data_bytes", "Size of the data folder, by part: journal, files, books.", "part"),
+		free:        gaugeDesc("weft_disk_free_bytes", "Space left on the data folder's file system."),
+		reserve:     gaugeDesc("weft_disk_reserve_bytes", "Space below which the node is not ready (disk.reserve)."),
+		ready:       gaugeDesc("weft_ready", "1 while the node takes questions and loads."),
 	}
 }
 
@@ -78,6 +81,12 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	for why, n := range counts.Ended {
 		total(d.ended, n, string(why))
 	}
+	now := g.n.pool.Division()
+	for lane, running := range now.Running {
+		send(d.laneRunning, float64(running), lane.String())
+		send(d.laneWaiting, float64(now.Waiting[lane]), lane.String())
+	}
+	send(d.granted, float64(now.Used.Memory))
 	rows, bytes := g.n.tails()
 	send(d.tailRows, float64(rows))
 	send(d.tailBytes, float64(bytes))

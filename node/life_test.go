@@ -256,7 +256,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allowed := []string{"outcome", "state", "part", "route", "status", "version", "goversion", "quantile", "why", "reason"}
+	allowed := []string{"outcome", "state", "part", "route", "status", "version", "goversion", "quantile", "why", "reason", "lane"}
 	for name, f := range families {
 		for _, m := range f.GetMetric() {
 			for _, l := range m.GetLabel() {
@@ -275,6 +275,7 @@ func TestMetrics(t *testing.T) {
 		`weft_commits_total{outcome="ok"}`: 2, `weft_commit_duration_seconds`: 2, `weft_products{state="fresh"}`: 1,
 		`weft_products{state="source_lost"}`: 0, `weft_ready`: 1, `weft_load_rows_total`: 3, `weft_work_running`: 0,
 		`weft_workers_ended_total{reason="crashed"}`: 0, `weft_workers_ended_total{reason="memory"}`: 0,
+		`weft_lane_running{lane="light"}`: 0, `weft_lane_waiting{lane="heavy"}`: 0, `weft_memory_granted_bytes`: 0,
 		`weft_store_tail_rows`: 0, `weft_store_tail_bytes`: 0, // the load came as a file
 	} {
 		if got := sampleOf(families, name); got != want {
