@@ -246,7 +246,7 @@ func sameColumns(a, b *arrow.Schema) bool {
 	}
 	for i, f := range a.Fields() {
 		g := b.Field(i)
-		if f.Name != g.Name || !arrow.TypeEqual(f.Type, g.Type) {
+		if f.Name != g.Name || !store.SameType(f, g) {
 			return false
 		}
 	}

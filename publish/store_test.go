@@ -364,3 +364,21 @@ func TestHistory(t *testing.T) {
 		})
 	}
 }
+
+// TestUUIDsBecomeTexts loads the same values as another type, which Arrow does
+// not tell from it: all rows are the new type's, whichever way the rows come.
+func TestUUIDsBecomeTexts(t *testing.T) {
+	h := newHouse(t)
+	const id = "('00000000-0000-0000-0000-00000000000' || range)"
+	for i, as := range []string{"::UUID", "", "::UUID"} {
+		staged := h.Staged(true, "SELECT "+id+as+" AS id, "+id+as+" AS v FROM range(5)")
+		c, changed, got := h.load(Request{Table: "t", Key: []string{"id"}, Staged: staged})
+		if !changed || c.Tables[0].Op != weft.OpReplace || len(got) != 5 {
+			t.Fatalf("load %d: changed %v, %+v, %d rows", i, changed, c.Tables, len(got))
+		}
+		few := h.Staged(false, "SELECT "+id+as+" AS id, "+id+as+" AS v FROM range(4, 7)")
+		if c, _, got = h.load(Request{Table: "t", Key: []string{"id"}, Mode: contract.ModeUpsert, Staged: few}); c.Tables[0].Inserted != 2 || len(got) != 7 {
+			t.Fatalf("upsert %d: %+v, %v", i, c.Tables, got)
+		}
+	}
+}

@@ -125,13 +125,13 @@ func evolve(have, want *arrow.Schema, last int, key []string, renamed map[string
 		if err := holds(old, f); err != nil {
 			return nil, err
 		}
-		if slices.Contains(key, f.Name) && (was != f.Name || !arrow.TypeEqual(old.Type, f.Type)) {
+		if slices.Contains(key, f.Name) && (was != f.Name || !SameType(old, f)) {
 			return nil, fmt.Errorf("column %q is part of the key and changes", f.Name)
 		}
 		v, _ := old.Metadata.GetValue(DefaultKey)
 		f = withDefault(f, v) // it was given once, for the rows from before
 		fields[i] = withID(f, columnID(have, at[0]))
-		same = same && at[0] == i && was == f.Name && sameType(old, f)
+		same = same && at[0] == i && was == f.Name && SameType(old, f)
 	}
 	for i, f := range have.Fields() {
 		if !used[i] && slices.Contains(key, f.Name) {
@@ -144,17 +144,10 @@ func evolve(have, want *arrow.Schema, last int, key []string, renamed map[string
 	return arrow.NewSchema(fields, nil), nil
 }
 
-// sameType compares types and what the Arrow type alone does not say.
-func sameType(a, b arrow.Field) bool {
-	x, _ := a.Metadata.GetValue(TypeKey)
-	y, _ := b.Metadata.GetValue(TypeKey)
-	return x == y && arrow.TypeEqual(a.Type, normalType(b.Type))
-}
-
 // holds says why a column of b's type does not hold the values of a's, nil where
 // it does.
 func holds(a, b arrow.Field) error {
-	if sameType(a, b) || a.Type.ID() == b.Type.ID() && arrow.TypeEqual(a.Type, normalType(b.Type)) {
+	if SameType(a, b) {
 		return nil
 	}
 	from, err := contract.FromField(a)
@@ -165,7 +158,9 @@ func holds(a, b arrow.Field) error {
 	if err != nil {
 		return err
 	}
-	if !to.Holds(from) {
+	// A type that is none of a contract's is only near the one that stands for it: a
+	// number without a sign does not hold what that holds.
+	if !to.Holds(from) || !SameType(contract.ArrowField(b.Name, to, true), b) {
 		return fmt.Errorf("column %q was %s, and %s does not hold all of that", b.Name, from, to)
 	}
 	return nil
@@ -183,7 +178,7 @@ func number(have, want *arrow.Schema, last int, renamed map[string]string) *arro
 		id := 0
 		if have != nil {
 			was := f.Name
-			if old, ok := renamed[f.Name]; ok {
+			if old, ok := renamed[f.Name]; ok && len(have.FieldIndices(f.Name)) == 0 {
 				was = old
 			}
 			if at := have.FieldIndices(was); len(at) == 1 && !used[at[0]] && holds(have.Field(at[0]), f) == nil {

@@ -308,3 +308,75 @@ func columnsAtRandom(t *testing.T, seed uint64) {
 		}
 	}
 }
+
+// TestColumnsOfTheSameArrowTypeDiffer takes uuids for texts and back: Arrow has
+// text for both, and neither a key nor a value of one is one of the other.
+func TestColumnsOfTheSameArrowTypeDiffer(t *testing.T) {
+	const (
+		uuid = "'00000000-0000-0000-0000-000000000001'::UUID"
+		text = "'00000000-0000-0000-0000-000000000001'"
+	)
+	for _, fold := range []bool{false, true} {
+		for _, x := range []struct{ name, have, want string }{
+			{"key", "SELECT " + uuid + " AS id, 1 AS v", "SELECT " + text + " AS id, 1 AS v"},
+			{"key, back", "SELECT " + text + " AS id, 1 AS v", "SELECT " + uuid + " AS id, 1 AS v"},
+			{"value", "SELECT 1 AS id, " + uuid + " AS v", "SELECT 1 AS id, " + text + " AS v"},
+			{"value, back", "SELECT 1 AS id, 'x' AS v", "SELECT 1 AS id, " + uuid + " AS v"},
+			{"within a value", "SELECT 1 AS id, ['x'] AS v", "SELECT 1 AS id, [" + uuid + "] AS v"},
+			{"no sign", "SELECT 1 AS id, -1::INTEGER AS v", "SELECT 1 AS id, 1::USMALLINT AS v"},
+		} {
+			t.Run(fmt.Sprintf("%s, fold=%v", x.name, fold), func(t *testing.T) {
+				c := newColumnsTest(t)
+				c.put(weft.OpReplace, x.have)
+				if fold {
+					c.compact()
+				}
+				for op, sql := range map[weft.TableOp]string{weft.OpColumns: x.want, weft.OpAppend: x.want, weft.OpMerge: "SELECT 'i' AS _op, * FROM (" + x.want + ")"} {
+					if err := c.try(op, sql); weft.KindOf(err) != weft.KindInvalid {
+						t.Errorf("%s: %v", op, err)
+					}
+				}
+				// A batch that is not of the columns that its change says.
+				schema, _ := c.e.query(t, x.have)
+				_, batches := c.e.query(t, x.want)
+				td := TableData{Table: "t", Op: weft.OpAppend, Key: []string{"id"}, Schema: schema, Batches: batches}
+				if _, err := c.s.Append(context.Background(), Candidate{Tables: []TableData{td}}); weft.KindOf(err) != weft.KindInvalid {
+					t.Errorf("a batch of other columns: %v", err)
+				}
+				c.put(weft.OpReplace, x.want)
+				c.put(weft.OpMerge, "SELECT o AS _op, w.* FROM ("+x.want+") w, (VALUES ('b'), ('u')) ops(o)")
+				c.same("replaced")
+				c.compact()
+				c.reopen()
+				c.same("reopened")
+			})
+		}
+	}
+}
+
+// TestReplaceKeepsIDsByName gives a replacement a name of before that no longer
+// means anything: a column that is there under its own name is that column.
+func TestReplaceKeepsIDsByName(t *testing.T) {
+	c := newColumnsTest(t)
+	ids := func() string {
+		s := c.s.tables["t"].head().last().schema
+		out := ""
+		for i, f := range s.Fields() {
+			out += fmt.Sprintf("%s=%d ", f.Name, columnID(s, i))
+		}
+		return out
+	}
+	c.put(weft.OpReplace, "SELECT 1 AS id, 'a' AS old, 'b' AS new")
+	want := "id=1 old=2 new=3 "
+	if got := ids(); got != want {
+		t.Fatal(got)
+	}
+	c.put(weft.OpReplace, "SELECT 1 AS id, 'a' AS old, 'b' AS new, 1 AS more", "old=new")
+	if got := ids(); got != want+"more=4 " {
+		t.Errorf("the columns are %s", got)
+	}
+	c.put(weft.OpReplace, "SELECT 1 AS id, 'b' AS fresh, 1 AS more", "new=fresh")
+	if got := ids(); got != "id=1 fresh=3 more=4 " {
+		t.Errorf("the columns are %s", got)
+	}
+}

@@ -74,8 +74,7 @@ func normalType(t arrow.DataType) arrow.DataType {
 // sqlType is the engine's name of a column's type.
 func sqlType(f arrow.Field) (string, error) {
 	if v, ok := f.Metadata.GetValue(TypeKey); ok {
-		switch v {
-		case "UUID", "JSON":
+		if v == "UUID" && f.Type.ID() == arrow.STRING {
 			return v, nil
 		}
 		return "", fmt.Errorf("the type %q is not known", v)
@@ -148,14 +147,33 @@ func keyType(t arrow.DataType) bool {
 	return false
 }
 
+// SameType compares the types of columns, and what the Arrow type alone does not
+// say: a uuid is text in Arrow. Whether there may be NULL does not matter.
+func SameType(a, b arrow.Field) bool {
+	x, err := sqlType(a)
+	if err != nil {
+		return false
+	}
+	y, err := sqlType(b)
+	return err == nil && x == y && arrow.TypeEqual(normalType(a.Type), normalType(b.Type))
+}
+
+// typeName is the engine's name of a column's type for an error, else Arrow's.
+func typeName(f arrow.Field) string {
+	if t, err := sqlType(f); err == nil {
+		return t
+	}
+	return f.Type.String()
+}
+
 // sameColumns says how b differs from what a table has, nil where it does not.
 func sameColumns(a, b *arrow.Schema) error {
 	if a.NumFields() != b.NumFields() {
 		return fmt.Errorf("it has %d columns, the table has %d", b.NumFields(), a.NumFields())
 	}
 	for i, f := range a.Fields() {
-		if g := b.Field(i); f.Name != g.Name || !arrow.TypeEqual(f.Type, normalType(g.Type)) {
-			return fmt.Errorf("column %d is %q of type %s, the table has %q of type %s", i+1, g.Name, g.Type, f.Name, f.Type)
+		if g := b.Field(i); f.Name != g.Name || !SameType(f, g) {
+			return fmt.Errorf("column %d is %q of type %s, the table has %q of type %s", i+1, g.Name, typeName(g), f.Name, typeName(f))
 		}
 	}
 	return nil
