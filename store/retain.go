@@ -12,7 +12,7 @@ import (
 // where that frees something.
 func (s *Store) planRetention(p *foldPlan) error {
 	p.history = s.planHistory(p)
-	byTime, err := s.journal.seqAt(s.cfg.Env.Clock.Now().Add(-s.cfg.KeepFor))
+	byTime, err := s.tooOld()
 	if err != nil {
 		return err
 	}
@@ -41,6 +41,16 @@ func (s *Store) planRetention(p *foldPlan) error {
 	}
 	p.history = slices.DeleteFunc(p.history, func(f *dataFile) bool { return f.First <= oldest })
 	return s.planSegments(p)
+}
+
+// tooOld is the last commit that has been kept long enough; 0 where there is none,
+// or where damage to the journal hides which it is: then nothing goes by its age.
+func (s *Store) tooOld() (weft.Seq, error) {
+	seq, err := s.journal.seqAt(s.cfg.Env.Clock.Now().Add(-s.cfg.KeepFor))
+	if weft.KindOf(err) == weft.KindCorrupt { // it was told when it was found
+		return 0, nil
+	}
+	return seq, err
 }
 
 // planHistory lists the files of bulk commits that no span has any more.
@@ -139,7 +149,8 @@ func (p *foldPlan) superseded(j *journal, oldest weft.Seq) int64 {
 }
 
 // planSegments decides which segments go: all before the one that holds the
-// oldest commit. What they said of tables that did not change since is kept.
+// oldest commit. What they said of tables that did not change since is kept; where
+// damage hides that, the segments stay.
 func (s *Store) planSegments(p *foldPlan) error {
 	segs := s.journal.acquire()
 	defer s.journal.release(segs...)
@@ -153,14 +164,22 @@ func (s *Store) planSegments(p *foldPlan) error {
 	if keep == segs[0] {
 		return nil
 	}
+	floors := map[*foldTable]*rowsAt{}
 	for _, t := range p.tables {
 		n, ok, err := s.journal.rows(t.name, keep.info.First-1)
+		if weft.KindOf(err) == weft.KindCorrupt {
+			p.dropSegment = segs[0].info.Segment
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		if ok {
-			t.floor = &rowsAt{keep.info.First - 1, n}
+			floors[t] = &rowsAt{keep.info.First - 1, n}
 		}
+	}
+	for t, floor := range floors {
+		t.floor = floor
 	}
 	return nil
 }
@@ -168,7 +187,7 @@ func (s *Store) planSegments(p *foldPlan) error {
 // retentionDue reports whether a base, a file or a segment has been kept long
 // enough.
 func (s *Store) retentionDue() (bool, error) {
-	target, err := s.journal.seqAt(s.cfg.Env.Clock.Now().Add(-s.cfg.KeepFor))
+	target, err := s.tooOld()
 	if err != nil || target == 0 {
 		return false, err
 	}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"weft"
 )
 
@@ -144,5 +146,89 @@ func TestRunFoldsAndEnds(t *testing.T) {
 	_ = s.Close()
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFoldsGoOnOverADamagedJournal damages what an old segment says: folds go on,
+// keep what they cannot decide of, and let go of it when they can.
+func TestFoldsGoOnOverADamagedJournal(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	cfg := testConfig(dir, e)
+	clock := cfg.Env.Clock.(*step)
+	cfg.KeepFor = 24 * time.Hour
+	s := mustOpen(t, cfg)
+	s.journal.max = 5000
+	mustAppend(t, s, Candidate{Tables: []TableData{{Table: "still", Schema: people, Op: weft.OpAppend, Batches: nil}}})
+	for s.journal.active().info.Segment < 3 {
+		clock.t = clock.t.Add(time.Minute)
+		mustAppend(t, s, change1(weft.OpReplace, batch(row{1, "Ada"})))
+	}
+	compactNow(t, s)
+	third, err := s.Commit(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, at, err := s.journal.find(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := s.journal.segments[0].path
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[at.at+frameHeaderSize+20] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, cfg)
+	if s.ReadOnly() != nil {
+		t.Fatal(s.ReadOnly())
+	}
+	// fold makes a commit and folds it.
+	fold := func() {
+		t.Helper()
+		c := mustAppend(t, s, change1(weft.OpReplace, batch(row{int64(s.Head().Seq), "Ada"})))
+		compactNow(t, s)
+		if !s.Folded() {
+			t.Fatal(c.Seq, "was not folded")
+		}
+		if err := s.Compact(context.Background(), false); err != nil {
+			t.Fatal(err)
+		}
+		if rows, _ := e.at(t, s, 0, "people"); !slices.Equal(rows, []string{itoa(int64(c.Seq)-1) + "|Ada"}) {
+			t.Fatal(rows)
+		}
+	}
+	// The commit that has been kept for long enough may be the hidden one.
+	clock.t = third.Time.Add(cfg.KeepFor + 30*time.Second)
+	fold()
+	if s.Oldest() >= 4 || s.journal.segments[0].path != path {
+		t.Fatal(s.Oldest(), s.journal.segments[0].path)
+	}
+	if d := s.Damage(); len(d) != 1 || d[0].File != "journal/"+filepath.Base(path) {
+		t.Fatal(d)
+	}
+	// Behind it, rows of a table that nobody changed since are still hidden.
+	clock.t = clock.t.Add(48 * time.Hour)
+	fold()
+	if s.Oldest() < 4 || s.journal.segments[0].path != path {
+		t.Fatal(s.Oldest(), s.journal.segments[0].path)
+	}
+	mustAppend(t, s, Candidate{Tables: []TableData{{Table: "still", Schema: people, Op: weft.OpAppend, Batches: []arrow.RecordBatch{batch(row{1, "Ada"})}}}})
+	clock.t = clock.t.Add(48 * time.Hour)
+	s.journal.max = 1 // the next commit starts a segment
+	fold()
+	clock.t = clock.t.Add(48 * time.Hour)
+	fold()
+	if s.journal.segments[0].path == path {
+		t.Fatal("the damaged segment stays for ever")
+	}
+	if f := func() []Finding { _ = s.Close(); return Verify(dir) }(); len(f) != 0 {
+		t.Fatal(f)
 	}
 }
