@@ -286,10 +286,8 @@ func (j *journal) seqAt(t time.Time) (weft.Seq, error) {
 }
 
 // rows is how many rows a table had at a cut, as the last commit that changed it
-// says; false where the journal no longer knows.
-func (j *journal) rows(table string, cut weft.Seq) (int64, bool, error) {
-	segs := j.acquire()
-	defer j.release(segs...)
+// says; false where the segments, which the caller has acquired, do not know.
+func (j *journal) rows(segs []*segment, table string, cut weft.Seq) (int64, bool, error) {
 	for i := len(segs) - 1; i >= 0; i-- {
 		if segs[i].info.First > cut {
 			continue

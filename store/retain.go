@@ -166,7 +166,7 @@ func (s *Store) planSegments(p *foldPlan) error {
 	}
 	floors := map[*foldTable]*rowsAt{}
 	for _, t := range p.tables {
-		n, ok, err := s.journal.rows(t.name, keep.info.First-1)
+		n, ok, err := s.journal.rows(segs, t.name, keep.info.First-1)
 		if weft.KindOf(err) == weft.KindCorrupt {
 			p.dropSegment = segs[0].info.Segment
 			return nil

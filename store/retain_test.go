@@ -232,3 +232,47 @@ func TestFoldsGoOnOverADamagedJournal(t *testing.T) {
 		t.Fatal(f)
 	}
 }
+
+// TestOldCutsCountWhileRetentionLetsGo counts the rows of a cut after retention has
+// let go of the segments that say them.
+func TestOldCutsCountWhileRetentionLetsGo(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	cfg := testConfig(dir, e)
+	cfg.KeepBytes = 1
+	s := mustOpen(t, cfg)
+	s.journal.max = 1
+	for i := range int64(4) {
+		rows := make([]row, i+1)
+		for k := range rows {
+			rows[k].ID = int64(k)
+		}
+		mustAppend(t, s, change1(weft.OpReplace, batch(rows...)))
+	}
+	snap, segs, err := s.fix(context.Background(), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snap.Close() }()
+	compactNow(t, s)
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"i", row{9, "Bob"}})))
+	compactNow(t, s)
+	if s.Oldest() <= 2 || s.journal.segments[0].info.First <= 2 {
+		t.Fatal(s.Oldest(), s.journal.segments[0].info.First)
+	}
+	if err := snap.countRows(segs); err != nil {
+		t.Fatal(err)
+	}
+	s.journal.release(segs...)
+	if got := snap.Tables()[0].Rows; got != 2 {
+		t.Fatalf("the cut has %d rows, want 2", got)
+	}
+	for _, g := range segs[:2] {
+		if _, err := g.f.Stat(); err == nil {
+			t.Errorf("%s is still open", g.path)
+		}
+	}
+	if _, err := s.Snapshot(context.Background(), 2); weft.KindOf(err) != weft.KindGone {
+		t.Error(err)
+	}
+}

@@ -52,18 +52,33 @@ func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
 			return nil, err
 		}
 	}
-	point, err := s.pointAt(seq)
+	snap, segs, err := s.fix(ctx, seq)
 	if err != nil {
 		return nil, err
 	}
+	defer s.journal.release(segs...)
+	if err := snap.countRows(segs); err != nil {
+		_ = snap.Close()
+		return nil, err
+	}
+	return snap, nil
+}
+
+// fix makes the snapshot and says, for a cut before the head, which segments know
+// its rows: retention may let go of them at any time, and then has put down what
+// only they said.
+func (s *Store) fix(ctx context.Context, seq weft.Seq) (*Snapshot, []*segment, error) {
+	point, err := s.pointAt(seq)
+	if err != nil {
+		return nil, nil, err
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.closed {
-		s.mu.Unlock()
-		return nil, closedError()
+		return nil, nil, closedError()
 	}
 	if seq != 0 && seq < s.man.Oldest { // retention may have come in between
-		defer s.mu.Unlock()
-		return nil, s.gone(seq.String())
+		return nil, nil, s.gone(seq.String())
 	}
 	if seq == 0 {
 		point = s.point(s.head)
@@ -71,7 +86,6 @@ func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
 	snap := &Snapshot{store: s, ctx: ctx, point: point}
 	s.snapshot++
 	snap.number = s.snapshot
-	old := point.Seq < s.head.Seq
 	for _, name := range s.tableNames() {
 		t := s.tables[name]
 		sp := t.at(point.Seq)
@@ -81,14 +95,10 @@ func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
 		snap.tables = append(snap.tables, viewTable(t, sp, point.Seq))
 	}
 	s.leases[snap] = struct{}{}
-	s.mu.Unlock()
-	if old {
-		if err := snap.countRows(); err != nil {
-			_ = snap.Close()
-			return nil, err
-		}
+	if point.Seq == s.head.Seq { // the tables count the head's themselves
+		return snap, nil, nil
 	}
-	return snap, nil
+	return snap, s.journal.acquire(), nil
 }
 
 // pointAt is the state after a commit, zero for the head.
@@ -128,9 +138,12 @@ func viewTable(t *table, sp *span, cut weft.Seq) *tableView {
 
 // countRows sets the rows of the tables at an old cut: the journal says them
 // after every commit.
-func (s *Snapshot) countRows() error {
+func (s *Snapshot) countRows(segs []*segment) error {
+	if segs == nil {
+		return nil
+	}
 	for _, v := range s.tables {
-		n, ok, err := s.store.journal.rows(v.name, s.point.Seq)
+		n, ok, err := s.store.journal.rows(segs, v.name, s.point.Seq)
 		if err != nil {
 			return err
 		}

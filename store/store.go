@@ -245,7 +245,13 @@ func (s *Store) Commit(seq weft.Seq) (weft.Commit, error) {
 	if err := s.kept(seq); err != nil {
 		return weft.Commit{}, err
 	}
-	return s.journal.commit(seq)
+	c, err := s.journal.commit(seq)
+	if weft.KindOf(err) == weft.KindNotFound { // retention may have come in between
+		if gone := s.kept(seq); gone != nil {
+			err = gone
+		}
+	}
+	return c, err
 }
 
 // Commits returns up to limit commits, newest first, with Seq below before (0
