@@ -173,7 +173,9 @@ func (f *spanFold) needsFold() bool {
 // endFold gives up the views of a fold and the files of one that failed.
 func (s *Store) endFold(p *foldPlan) {
 	s.mu.Lock()
-	s.letting = 0
+	if !p.kept {
+		s.letting = 0
+	}
 	if s.folding != nil {
 		close(s.folding)
 		s.folding = nil

@@ -135,14 +135,15 @@ func (s *Store) heldFrom(upTo weft.Seq) weft.Seq {
 }
 
 // letGo settles how far a fold moves the oldest cut on: not past what is held.
-// From then on nobody can hold what is before it.
+// From then on nobody can hold what is before it, until a manifest is durable: one
+// whose writing failed may be on the disk.
 func (s *Store) letGo(oldest weft.Seq) weft.Seq {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holdsBroken != nil {
 		oldest = s.man.Oldest
 	}
-	s.letting = max(s.man.Oldest, s.heldFrom(oldest))
+	s.letting = max(s.man.Oldest, s.letting, s.heldFrom(oldest))
 	return s.letting
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -200,5 +201,63 @@ func TestDamagedHoldsLetNothingGo(t *testing.T) {
 	}
 	if d := s.Damage(); len(d) != 1 || d[0].File != holdsFile {
 		t.Error(d)
+	}
+}
+
+// TestHoldAfterAFoldThatFailed makes every sync and every change of a name fail
+// within a fold, once each: whoever was given a hold behind it has it after the
+// next start, however much of the fold is on the disk.
+func TestHoldAfterAFoldThatFailed(t *testing.T) {
+	root := memoryDir(t)
+	e := newEngine(t, root)
+	for _, fault := range []string{"sync", "name"} {
+		for n, hit := 0, true; hit; n++ {
+			dir := filepath.Join(root, fault+itoa(int64(n)))
+			fsys := newFaultFS(memoryDir(t), rand.New(rand.NewPCG(uint64(n), 5)))
+			cfg := testConfig(dir, e)
+			cfg.KeepBytes = 1
+			s, err := open(context.Background(), cfg, fsys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.journal.max = 1
+			for i := range int64(6) {
+				mustAppend(t, s, change1(weft.OpReplace, batch(row{i, "Ada"})))
+			}
+			fsys.plan(n, fault)
+			err = s.Compact(context.Background(), true)
+			hit = fsys.hit
+			fsys.restore()
+			if err == nil && hit && fault == "sync" {
+				t.Errorf("%s %d: the fold succeeded", fault, n)
+			}
+			var granted []weft.Seq
+			for seq := weft.Seq(1); seq <= 6; seq++ {
+				if err := s.Hold("h"+itoa(int64(seq)), seq); err == nil {
+					granted = append(granted, seq)
+				} else if weft.KindOf(err) != weft.KindGone {
+					t.Fatal(err)
+				}
+			}
+			for _, again := range []string{"at once", "after a fold"} {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if s, err = open(context.Background(), cfg, fsys); err != nil {
+					t.Fatal(err)
+				}
+				for _, seq := range granted {
+					snap, err := s.Snapshot(context.Background(), seq)
+					if err != nil {
+						t.Fatalf("%s %d, %s: %s was held: %v", fault, n, again, seq, err)
+					}
+					_ = snap.Close()
+				}
+				compactNow(t, s)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }

@@ -18,7 +18,8 @@ func (s *Store) installFold(p *foldPlan) error {
 	if err != nil {
 		return err
 	}
-	// Once the manifest may be on the disk its files stay there, whatever comes.
+	// Once the manifest may be on the disk its files stay there, whatever comes, and
+	// nobody can hold what it lets go of.
 	p.kept = true
 	if err := s.writeManifest(b); err != nil {
 		return err
@@ -27,7 +28,7 @@ func (s *Store) installFold(p *foldPlan) error {
 	before := s.allFiles()
 	s.man = *m
 	s.man.Tables = nil
-	s.manifest = b
+	s.manifest, s.letting = b, 0
 	for _, name := range p.order {
 		ft, t := p.tables[name], s.tables[name]
 		t.floor = ft.floor

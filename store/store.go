@@ -48,7 +48,7 @@ type Store struct {
 	// holdsBroken is why the holds are not known; set when the store opens.
 	holdsBroken *weft.Error
 	folding     chan struct{} // closed when the fold that is under way ends; nil while none is
-	letting     weft.Seq      // a fold that is under way makes this the oldest cut; 0 while none does
+	letting     weft.Seq      // a manifest that is being written, or may have been, makes this the oldest cut; 0 for none
 
 	holding sync.Mutex // one change of the holds at a time
 }
