@@ -110,4 +110,17 @@ func TestCountsComeFromCounters(t *testing.T) {
 	if got, err := ask("SELECT sum(n) FROM %s", 5); err == nil {
 		t.Error("a sum without files:", got)
 	}
+
+	// A counter that is known not to hold is not believed.
+	change(weft.OpReplace, "i7")
+	change(weft.OpMerge, "i7", "i8")
+	if err := s.Compact(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	change(weft.OpMerge, "i9")
+	for seq, n := range map[int]string{6: "1", 7: "2", 8: "3"} {
+		if got, err := ask("SELECT count(*) FROM %s", seq); got != n || err != nil {
+			t.Errorf("a key that was there, at #%d: %q, %v; want %s", seq, got, err, n)
+		}
+	}
 }

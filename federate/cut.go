@@ -218,7 +218,7 @@ func (c *cutter) relations(st *engine.Statement) (w work, err error) {
 }
 
 // count answers a plain count from the counter that the commits keep: the number
-// of rows at the cut is known without reading them.
+// of rows at the cut is known without reading them, where the counter is known to hold.
 func (c *cutter) count(q *engine.CountOf) (int64, bool) {
 	if q == nil {
 		return 0, false
@@ -229,7 +229,7 @@ func (c *cutter) count(q *engine.CountOf) (int64, bool) {
 	}
 	for _, t := range v.snap.Tables() {
 		if t.Table == v.table {
-			return t.Rows, true
+			return t.Rows, !t.Uncounted
 		}
 	}
 	return 0, false

@@ -85,6 +85,8 @@ type foldTable struct {
 	ids    int
 	floor  *rowsAt
 	spans  []*spanFold
+	// wrong is by how much the counter was less than the rows that were read.
+	wrong int64
 }
 
 // spanFold is one span: the levels it had and the files it is to have.
@@ -96,8 +98,10 @@ type spanFold struct {
 	rebase *dataFile // the base of the span that starts at the fold's commit
 	// editions are those up to the fold's commit that a kept cut can see.
 	editions []edition
-	fold     bool
-	drop     bool // retention has ended for it
+	// uncounted is the span's, or what was found out by reading its rows.
+	uncounted bool
+	fold      bool
+	drop      bool // retention has ended for it
 }
 
 // work reports whether there is something to write.
@@ -145,7 +149,7 @@ func (s *Store) planFold(force bool) (*foldPlan, error) {
 		ft := &foldTable{name: name, hidden: t.hidden, rows: t.rows, ids: t.ids, floor: t.floor}
 		p.tables[name] = ft
 		for _, sp := range t.spans {
-			f := &spanFold{span: sp, name: name, view: viewTable(t, sp, head.Seq), editions: since(sp.editions, p.oldest)}
+			f := &spanFold{span: sp, name: name, view: viewTable(t, sp, head.Seq), editions: since(sp.editions, p.oldest), uncounted: sp.uncounted}
 			if f.fold = f.needsFold(); !f.fold {
 				f.levels = sp.files()
 			}
@@ -429,8 +433,12 @@ func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan,
 	if err := s.writeFile(ctx, sess, p, d, "FROM ("+rel.SQL+") ORDER BY "+f.keyNames(), rel.Sources); err != nil {
 		return nil, err
 	}
-	if want := p.tables[f.name].rows; d.Rows != want {
-		// What is read stays the same; only the counter is not what it says.
+	t := p.tables[f.name]
+	if want := t.rows; d.Rows != want {
+		// What is read stays the same. The counter goes on from what is there, and is not
+		// believed again before the whole table is replaced: it does not say since when it
+		// is wrong, and commits that come meanwhile still count from it.
+		t.wrong, t.rows, f.uncounted = d.Rows-want, d.Rows, true
 		s.cfg.Env.Log.Warn("a change of this table did not hold what it promised: a key was there already, or was not there",
 			"table", s.cfg.Product.String()+"."+f.name, "rows", d.Rows, "counted", want)
 	}

@@ -32,6 +32,9 @@ func (s *Store) installFold(p *foldPlan) error {
 	for _, name := range p.order {
 		ft, t := p.tables[name], s.tables[name]
 		t.floor = ft.floor
+		if len(t.spans) == len(ft.spans) { // else the table was replaced meanwhile
+			t.rows += ft.wrong
+		}
 		t.spans = ft.install(t.spans, p.at.Seq)
 	}
 	now := s.allFiles()
@@ -68,11 +71,13 @@ func (p *foldPlan) manifest(old *manifest) (*manifest, error) {
 			if err != nil {
 				return nil, err
 			}
+			ms.Uncounted = f.uncounted
 			mt.Spans = append(mt.Spans, ms)
 			if f.rebase != nil {
 				if ms, err = newManifestSpan(p.at.Seq, f.editions[len(f.editions)-1:], f.span.key, []*dataFile{f.rebase}); err != nil {
 					return nil, err
 				}
+				ms.Uncounted = f.uncounted
 				mt.Spans = append(mt.Spans, ms)
 			}
 		}
@@ -90,7 +95,7 @@ func (ft *foldTable) install(now []*span, at weft.Seq) []*span {
 		rest := levelsAfter(sp.levels, at)
 		// A new object: views hold the old one's levels.
 		later := sp.editions[len(sp.editions)-f.later(sp):] // that came after the fold's commit
-		kept := &span{from: sp.from, editions: append(slices.Clone(f.editions), later...), key: sp.key}
+		kept := &span{from: sp.from, editions: append(slices.Clone(f.editions), later...), key: sp.key, uncounted: f.uncounted}
 		for _, d := range f.levels {
 			kept.addFile(d)
 		}
@@ -100,7 +105,7 @@ func (ft *foldTable) install(now []*span, at weft.Seq) []*span {
 		if f.rebase != nil {
 			now := f.editions[len(f.editions)-1]
 			now.from = at
-			kept = &span{from: at, editions: append([]edition{now}, later...), key: sp.key}
+			kept = &span{from: at, editions: append([]edition{now}, later...), key: sp.key, uncounted: f.uncounted}
 			kept.addFile(f.rebase)
 			out = append(out, kept)
 		}

@@ -156,3 +156,53 @@ func TestSmallAppendsAreJoined(t *testing.T) {
 		t.Error(len(got), rows)
 	}
 }
+
+// TestACounterThatDoesNotHoldIsNotBelieved inserts keys that are there: the fold
+// that reads all rows finds out, and nothing is counted by it until the table is
+// replaced.
+func TestACounterThatDoesNotHoldIsNotBelieved(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	s := mustOpen(t, testConfig(dir, e))
+	var rows []row
+	for i := range int64(10) {
+		rows = append(rows, row{i, "Ada"})
+	}
+	want := func(what string, seq weft.Seq, counted int64, uncounted bool) {
+		t.Helper()
+		snap, err := s.Snapshot(context.Background(), seq)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = snap.Close() }()
+		if got := snap.Tables()[0]; got.Rows != counted || got.Uncounted != uncounted {
+			t.Errorf("%s: %s has %d rows, uncounted %v", what, seq, got.Rows, got.Uncounted)
+		}
+	}
+	mustAppend(t, s, change1(weft.OpReplace, batch(rows...)))
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"i", row{1, "Bob"}}, opRow{"i", row{2, "Bob"}}, opRow{"i", row{3, "Bob"}})))
+	want("new", 0, 13, false) // nobody knows better yet
+	compactNow(t, s)
+	want("folded", 0, 10, true)
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"i", row{11, "Bob"}})))
+	for _, what := range []string{"later", "reopened", "folded again"} {
+		want(what, 0, 11, true)
+		want(what, 1, 10, true)
+		if what == "reopened" {
+			compactNow(t, s)
+		} else if what == "later" {
+			_ = s.Close()
+			s = mustOpen(t, testConfig(dir, e))
+		}
+	}
+	mustAppend(t, s, change1(weft.OpReplace, batch(rows[:4]...)))
+	want("replaced", 0, 4, false)
+	want("replaced", 4-1, 11, true)
+	compactNow(t, s)
+	_ = s.Close()
+	s = mustOpen(t, testConfig(dir, e))
+	want("replaced, reopened", 0, 4, false)
+	if rows, _ := e.at(t, s, 0, "people"); len(rows) != 4 {
+		t.Error(rows)
+	}
+}

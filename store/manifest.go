@@ -82,6 +82,8 @@ type manifestSpan struct {
 	// hold and no edition has.
 	Editions []manifestEdition `json:"editions,omitempty"`
 	Schemas  [][]byte          `json:"schemas,omitempty"`
+	// Uncounted says that the commits' numbers of rows do not hold.
+	Uncounted bool `json:"uncounted,omitempty"`
 }
 
 type manifestEdition struct {
@@ -127,7 +129,7 @@ func newManifestSpan(from weft.Seq, editions []edition, key []string, files []*d
 // restore makes the span that the manifest describes. Files of one schema share
 // it.
 func (ms manifestSpan) restore() (*span, error) {
-	s := &span{from: ms.From, key: ms.Key}
+	s := &span{from: ms.From, key: ms.Key, uncounted: ms.Uncounted}
 	known := map[weft.Hash]*arrow.Schema{}
 	for _, e := range append([]manifestEdition{{ms.From, ms.Schema}}, ms.Editions...) {
 		schema, err := decodeSchema(e.Schema)

@@ -84,7 +84,10 @@ type TableInfo struct {
 	Hidden bool
 	Schema *arrow.Schema
 	Key    []string
-	Rows   int64
+	Rows   int64 // as the commits counted them
+	// Uncounted says that Rows is known not to hold: a change inserted a key that was
+	// there, or deleted one that was not.
+	Uncounted bool
 }
 
 // Relation is a SELECT over exactly the rows of one table at one cut, with what

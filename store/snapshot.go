@@ -31,6 +31,8 @@ type tableView struct {
 	cut    weft.Seq
 	rows   int64
 	floor  *rowsAt
+	// uncounted is the span's.
+	uncounted bool
 }
 
 // levelView is one level as a cut sees it: a file or a piece of the tail.
@@ -119,7 +121,7 @@ func (s *Store) pointAt(seq weft.Seq) (weft.Point, error) {
 // viewTable takes what a cut sees of a span and holds its files; the store's
 // lock must be held.
 func viewTable(t *table, sp *span, cut weft.Seq) *tableView {
-	v := &tableView{name: t.name, hidden: t.hidden, span: sp, edition: sp.edition(cut), cut: cut, rows: t.rows, floor: t.floor}
+	v := &tableView{name: t.name, hidden: t.hidden, span: sp, edition: sp.edition(cut), cut: cut, rows: t.rows, floor: t.floor, uncounted: sp.uncounted}
 	for _, l := range sp.levels {
 		if first := l.first(); first == 0 || first > cut {
 			continue
@@ -165,7 +167,7 @@ func (s *Snapshot) Point() weft.Point { return s.point }
 func (s *Snapshot) Tables() []TableInfo {
 	var out []TableInfo
 	for _, v := range s.tables {
-		out = append(out, TableInfo{Table: v.name, Hidden: v.hidden, Schema: v.schema, Key: v.span.key, Rows: v.rows})
+		out = append(out, TableInfo{Table: v.name, Hidden: v.hidden, Schema: v.schema, Key: v.span.key, Rows: v.rows, Uncounted: v.uncounted})
 	}
 	return out
 }

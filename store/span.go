@@ -54,6 +54,9 @@ type span struct {
 	editions []edition // of its columns, the first from its beginning on
 	key      []string
 	levels   []*level
+	// uncounted says that a change did not hold what it promised, so that the
+	// numbers of rows that the commits say are not those that are read.
+	uncounted bool
 }
 
 // last is the columns that the table has now.
