@@ -9,6 +9,7 @@ import (
 
 	"weft"
 	"weft/backup"
+	"weft/engine"
 	"weft/serve"
 	"weft/store"
 )
@@ -73,7 +74,7 @@ func (n *Node) backupDir(dir string) (string, error) {
 	if !filepath.IsAbs(dir) {
 		return "", weft.Errorf(weft.KindInvalid, op, dir, "the folder must be an absolute path on the node's machine")
 	}
-	real, data := resolved(filepath.Clean(dir)), resolved(n.cfg.Data)
+	real, data := engine.Resolved(filepath.Clean(dir)), engine.Resolved(n.cfg.Data)
 	if within(real, data) || within(data, real) {
 		return "", weft.Errorf(weft.KindInvalid, op, dir, "the backup and the data folder %s would be in one another", n.cfg.Data).
 			WithHint("give a folder outside, best on another disk")
