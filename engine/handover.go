@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -80,8 +81,14 @@ func (h *handover) keys(src Source) error {
 	for _, s := range src.Sets {
 		sp := setSpan{Path: s.Path, From: s.From, UpTo: s.UpTo}
 		if s.Set != nil {
+			mem := s.Set.mem
+			if s.Set.file != nil {
+				mem = nil // it may grow: it is read through its file
+			}
 			var err error
-			if sp.At, err = h.place(s.Set.file, int64(len(s.Set.mem)), s.Set.mem); err != nil {
+			sp.At, err = h.place(s.Set.file, int64(len(s.Set.mem)), mem)
+			runtime.KeepAlive(s.Set) // its memory goes with it
+			if err != nil {
 				return err
 			}
 		}

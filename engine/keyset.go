@@ -3,7 +3,6 @@ package engine
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/crc32"
 	"math/bits"
 	"os"
 	"runtime"
@@ -74,7 +73,7 @@ func (s keySetShape) size() uint64 {
 }
 
 // check holds the shape against the number of bytes that there are.
-func (s keySetShape) check(have int) error {
+func (s keySetShape) check(have int64) error {
 	const most = 1 << 40
 	for _, v := range []uint64{s.capacity, s.slots, s.bloom, s.room} {
 		if v > most {
@@ -123,8 +122,7 @@ func makeKeySet(s keySetShape, shared bool) (*KeySet, error) {
 		k.file, k.mem = f, mem
 		runtime.AddCleanup(k, func(m []byte) { _ = unix.Munmap(m) }, mem)
 	} else {
-		words := make([]uint64, n/8)
-		k.mem = unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), n)
+		k.mem = wordMemory(n)
 	}
 	copy(k.mem, keySetMagic)
 	binary.LittleEndian.PutUint32(k.mem[8:], keySetVersion)
@@ -155,28 +153,27 @@ func (k *KeySet) lay(s keySetShape) {
 	k.keys = k.mem[at : at+int(s.room)]
 }
 
-// Len is the number of keys.
-func (k *KeySet) Len() int { return k.count }
-
 // Add puts a key into the set with its number; a key that is there keeps the
-// lesser one. It returns the key's position, counted from 0, and the set
-// that has it: a larger one where this one was full, which keeps what it has.
-func (k *KeySet) Add(key []byte, number int64) (grown *KeySet, at int, fresh bool, err error) {
+// lesser one. It returns the set that has it: a larger one where this one was full,
+// which keeps what it has.
+func (k *KeySet) Add(key []byte, number int64) (*KeySet, error) {
 	h := hashKey(key, k.seed)
 	at, slot := k.find(key, h)
 	if at >= 0 {
 		if number < k.numbers[at] {
 			atomic.StoreInt64(&k.numbers[at], number)
 		}
-		return k, at, false, nil
+		return k, nil
 	}
 	if k.width > 0 && len(key) != k.width {
-		return k, 0, false, fmt.Errorf("a key of %d bytes in a set of keys of %d", len(key), k.width)
+		return k, fmt.Errorf("a key of %d bytes in a set of keys of %d", len(key), k.width)
 	}
 	if k.count == len(k.numbers) || k.used+len(key) > len(k.keys) {
-		if k, err = k.grow(len(key)); err != nil {
-			return k, 0, false, err
+		grown, err := k.grow(len(key))
+		if err != nil {
+			return k, err
 		}
+		k = grown
 		_, slot = k.find(key, h)
 	}
 	at = k.count
@@ -189,7 +186,7 @@ func (k *KeySet) Add(key []byte, number int64) (grown *KeySet, at int, fresh boo
 	k.publish(h, slot, at)
 	k.count++
 	binary.LittleEndian.PutUint64(k.mem[16:], uint64(k.count))
-	return k, at, true, nil
+	return k, nil
 }
 
 // publish makes a key findable, after all that is known of it was written.
@@ -197,12 +194,6 @@ func (k *KeySet) publish(h uint64, slot, at int) {
 	w := &k.bloom[h>>24&uint64(len(k.bloom)-1)]
 	atomic.StoreUint64(w, *w|1<<(h&63)|1<<(h>>6&63)|1<<(h>>12&63)|1<<(h>>18&63))
 	atomic.StoreUint64(&k.slots[slot], h>>32<<32|uint64(at+1))
-}
-
-// Find returns the position of a key, -1 where it is not there.
-func (k *KeySet) Find(key []byte) int {
-	at, _ := k.find(key, hashKey(key, k.seed))
-	return at
 }
 
 // find returns a key's position, or -1 and the slot that is free for it.
@@ -277,96 +268,26 @@ func (k *KeySet) Copy(capacity int, room uint64) (*KeySet, error) {
 	return big, nil
 }
 
-// Clone returns a copy of k, which must not grow meanwhile.
-func (k *KeySet) Clone() (*KeySet, error) { return k.Copy(k.count, uint64(k.used)) }
-
-// Bytes is the set as it is kept in a file, with its checksum and a word that
-// says what it is of. The set must not grow meanwhile.
-func (k *KeySet) Bytes(of uint64) []byte {
-	b := append([]byte(nil), k.mem...)
-	runtime.KeepAlive(k) // its memory goes with it
-	binary.LittleEndian.PutUint64(b[72:], of)
-	binary.LittleEndian.PutUint32(b[64:], crc32.Checksum(b, crcTable()))
-	return b
-}
-
-// OpenKeySet reads a set that Bytes has written; it keeps b and must not be added to.
-func OpenKeySet(b []byte, of uint64) (*KeySet, error) {
-	count, err := CheckKeySet(b, of)
+// Still returns what k has now, for workers to read while k grows: k itself where
+// they map its memory, else a copy. The set must not grow during the call.
+func (k *KeySet) Still() *KeySet {
+	if k.file != nil {
+		return k
+	}
+	c := &KeySet{mem: wordMemory(uint64(len(k.mem))), count: k.count, used: k.used}
+	copy(c.mem, k.mem)
+	s, err := readShape(c.mem, int64(len(c.mem)))
 	if err != nil {
-		return nil, err
+		panic(err) // it was laid out by that shape
 	}
-	s, err := readShape(b)
-	if err != nil {
-		return nil, err
-	}
-	k := &KeySet{mem: b, count: count}
-	k.lay(s)
-	k.used = count * k.width
-	for _, end := range k.ends[:min(count, len(k.ends))] {
-		if end < uint64(k.used) || end > s.room {
-			return nil, fmt.Errorf("a set of keys whose keys do not lie one behind the other")
-		}
-		k.used = int(end)
-	}
-	return k, nil
+	c.lay(s)
+	return c
 }
 
-// JoinKeySets returns a new set with the keys of all sets, which are of one width.
-// None of them may grow meanwhile.
-func JoinKeySets(width int, seed uint64, sets ...*KeySet) (*KeySet, error) {
-	var count, room int
-	for _, o := range sets {
-		if o.width != width {
-			return nil, fmt.Errorf("a set of keys of %d bytes among sets of keys of %d", o.width, width)
-		}
-		count, room = count+o.count, room+o.used
-	}
-	k, err := NewKeySet(width, seed).Copy(count, uint64(room))
-	for _, o := range sets {
-		for i := 0; i < o.count && err == nil; i++ {
-			k, _, _, err = k.Add(o.key(i), o.numbers[i])
-		}
-	}
-	runtime.KeepAlive(sets) // a set's memory goes with it
-	return k, err
-}
-
-func crcTable() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
-
-// CheckKeySet holds the bytes of a file against its head, its checksum and what
-// it is to be of. It returns the number of keys.
-func CheckKeySet(b []byte, of uint64) (count int, err error) {
-	s, err := readShape(b)
-	if err != nil {
-		return 0, err
-	}
-	head := append([]byte(nil), b[:keySetHead]...)
-	want := binary.LittleEndian.Uint32(head[64:])
-	copy(head[64:68], zeros[:4])
-	sum := crc32.Update(crc32.Checksum(head, crcTable()), crcTable(), b[keySetHead:])
-	if sum != want {
-		return 0, fmt.Errorf("the checksum of a set of keys does not hold")
-	}
-	if binary.LittleEndian.Uint64(b[72:]) != of {
-		return 0, fmt.Errorf("a set of keys that belongs to something else")
-	}
-	return int(s.count), nil
-}
-
-func readShape(b []byte) (keySetShape, error) {
-	if len(b) < keySetHead || string(b[:8]) != keySetMagic {
-		return keySetShape{}, fmt.Errorf("these %d bytes are no set of keys", len(b))
-	}
-	if v := binary.LittleEndian.Uint32(b[8:]); v != keySetVersion {
-		return keySetShape{}, fmt.Errorf("a set of keys of version %d", v)
-	}
-	n := func(at int) uint64 { return binary.LittleEndian.Uint64(b[at:]) }
-	s := keySetShape{
-		width: uint64(binary.LittleEndian.Uint32(b[12:])), count: n(16), capacity: n(24),
-		slots: n(32), bloom: n(40), room: n(48), seed: n(56),
-	}
-	return s, s.check(len(b))
+// wordMemory is memory of the process for numbers of eight bytes.
+func wordMemory(size uint64) []byte {
+	w := make([]uint64, size/8)
+	return unsafe.Slice((*byte)(unsafe.Pointer(&w[0])), size)
 }
 
 // hashKey is what keyset.c has as hash.

@@ -1,9 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -26,6 +29,28 @@ func keyText(s string) []byte {
 	return append([]byte(strings.ReplaceAll(s, "\x00", "\x00\xff")), 0, 1)
 }
 
+// position is where in a set a key is, -1 where it is not.
+func position(k *KeySet, key []byte) int {
+	at, _ := k.find(key, hashKey(key, k.seed))
+	return at
+}
+
+// bytesOf is the file of a set.
+func bytesOf(k *KeySet, of uint64) []byte {
+	var b bytes.Buffer
+	_ = k.Write(&b, of) // to memory
+	return b.Bytes()
+}
+
+// openBytes reads the head of a file and holds all of it.
+func openBytes(b []byte, of uint64) (*KeyFile, error) {
+	f, err := OpenKeyFile(bytes.NewReader(b), int64(len(b)), of)
+	if err == nil {
+		err = f.Check()
+	}
+	return f, err
+}
+
 // TestKeySetAgainstMap grows sets of both kinds at random and holds them, and
 // what they were before they grew, against maps.
 func TestKeySetAgainstMap(t *testing.T) {
@@ -42,7 +67,7 @@ func TestKeySetAgainstMap(t *testing.T) {
 			if rnd.IntN(50) == 0 {
 				number = rnd.Int64N(int64(i + 1))
 			}
-			grown, at, fresh, err := k.Add(key, number)
+			grown, err := k.Add(key, number)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -51,24 +76,24 @@ func TestKeySetAgainstMap(t *testing.T) {
 			}
 			k = grown
 			old, there := want[string(key)]
-			if fresh == there || k.Find(key) != at || string(k.key(at)) != string(key) {
-				t.Fatalf("key %x: fresh %v, position %d", key, fresh, at)
+			if at := position(k, key); at < 0 || string(k.key(at)) != string(key) || !there && at != len(want) {
+				t.Fatalf("key %x: there before %v, position %d", key, there, at)
 			}
 			if !there || number < old {
 				want[string(key)] = number
 			}
 		}
-		if k.Len() != len(want) {
-			t.Fatal(k.Len(), len(want))
+		if k.count != len(want) {
+			t.Fatal(k.count, len(want))
 		}
 		for key, n := range want {
-			if at := k.Find([]byte(key)); at < 0 || k.numbers[at] != n {
+			if at := position(k, []byte(key)); at < 0 || k.numbers[at] != n {
 				t.Fatalf("key %x has number %d, want %d", key, k.numbers[at], n)
 			}
 		}
 		for _, b := range before {
-			for i := range b.Len() {
-				if b.Find(b.key(i)) != i {
+			for i := range b.count {
+				if position(b, b.key(i)) != i {
 					t.Fatal("a set lost a key when it grew")
 				}
 			}
@@ -84,7 +109,7 @@ func TestChanged(t *testing.T) {
 	even := func(k *KeySet, encode func(i int64) []byte, n int64) *KeySet {
 		for i := int64(0); i < n; i += 2 {
 			var err error
-			if k, _, _, err = k.Add(encode(i), 1+i%20); err != nil {
+			if k, err = k.Add(encode(i), 1+i%20); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -127,15 +152,15 @@ func TestChanged(t *testing.T) {
 	} {
 		t.Run(c.key, func(t *testing.T) {
 			small, large := even(NewKeySet(c.width, 7), c.encode, 100), even(NewKeySet(c.width, 8), c.encode, 3000)
-			if large.Len() > 1000 && large.file == nil {
+			if large.count > 1000 && large.file == nil {
 				t.Fatal("a large set is not in shared memory")
 			}
 			path := filepath.Join(dir, "set.keys")
-			if err := os.WriteFile(path, large.Bytes(3), 0o600); err != nil {
+			if err := os.WriteFile(path, bytesOf(large, 3), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := CheckKeySet(large.Bytes(3), 3); err != nil || n != large.Len() {
-				t.Fatal(n, err)
+			if f, err := openBytes(bytesOf(large, 3), 3); err != nil || f.Len() != large.count {
+				t.Fatal(err)
 			}
 			for _, q := range []struct {
 				sets []KeysUpTo
@@ -193,19 +218,19 @@ func numbersOf(t *testing.T, s Session, st Statement) []int64 {
 func TestChangedOfNullsAndFaults(t *testing.T) {
 	dir := t.TempDir()
 	s := sessionOf(t, SessionConfig{Read: []string{dir}})
-	k, _, _, _ := NewKeySet(8, 1).Add(keyNumber(0), 1)
+	k, _ := NewKeySet(8, 1).Add(keyNumber(0), 1)
 	src := []Source{{Name: "k", Sets: []KeysUpTo{{Set: k, From: 1, UpTo: 9}}}}
 	if got := numbersOf(t, s, Statement{SQL: "SELECT i FROM (VALUES (NULL::BIGINT), (0), (1)) t(i) WHERE weft_unchanged('k', 0, i) ORDER BY i NULLS FIRST", Sources: src}); len(got) != 2 {
 		t.Error("a null is no key:", got)
 	}
-	bad := k.Bytes(3)
+	bad := bytesOf(k, 3)
 	bad[25]++
 	file := filepath.Join(dir, "bad.keys")
 	if err := os.WriteFile(file, bad, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	outside := filepath.Join(t.TempDir(), "k.keys")
-	if err := os.WriteFile(outside, k.Bytes(3), 0o600); err != nil {
+	if err := os.WriteFile(outside, bytesOf(k, 3), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -247,18 +272,24 @@ func TestNobodyElseCallsChanged(t *testing.T) {
 // FuzzKeySet gives arbitrary bytes for a set: they are refused or stay within
 // their bounds.
 func FuzzKeySet(f *testing.F) {
-	k, _, _, _ := NewKeySet(8, 1).Add(keyNumber(5), 1)
-	f.Add(k.Bytes(3))
-	k, _, _, _ = NewKeySet(0, 1).Add(keyText("five"), 1)
-	f.Add(k.Bytes(3))
+	k, _ := NewKeySet(8, 1).Add(keyNumber(5), 1)
+	f.Add(bytesOf(k, 3))
+	k, _ = NewKeySet(0, 1).Add(keyText("five"), 1)
+	f.Add(bytesOf(k, 3))
 	d, err := OpenDirect(nil)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Cleanup(func() { _ = d.Close() })
 	f.Fuzz(func(t *testing.T, b []byte) {
-		_, _ = CheckKeySet(b, 3)
-		if shape, err := readShape(b); err != nil || shape.width != 8 && shape.width != 0 {
+		if k, err := openBytes(b, 3); err == nil {
+			n := 0
+			_ = k.each(func([]byte, int64) error { n++; return nil })
+			if n > k.Len() {
+				t.Errorf("%d keys of %d", n, k.Len())
+			}
+		}
+		if shape, err := readShape(b, int64(len(b))); err != nil || shape.width != 8 && shape.width != 0 {
 			return
 		}
 		path := filepath.Join(t.TempDir(), "k")
@@ -327,10 +358,10 @@ func sessionOf(t *testing.T, cfg SessionConfig) Session {
 func TestJoinKeySets(t *testing.T) {
 	for _, width := range []int{0, 8} {
 		all := NewKeySet(width, 7)
-		var sets []*KeySet
+		var sets []Keys
 		var keys [][]byte
 		add := func(k *KeySet, key []byte, number int64) *KeySet {
-			k, _, _, err := k.Add(key, number)
+			k, err := k.Add(key, number)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -347,23 +378,22 @@ func TestJoinKeySets(t *testing.T) {
 				set, all = add(set, key, number), add(all, key, number)
 				keys = append(keys, key)
 			}
-			var err error
-			if i%2 == 0 { // one that was a file
-				set, err = OpenKeySet(set.Bytes(5), 5)
-			} else {
-				set, err = set.Clone()
+			if i%2 == 1 {
+				sets = append(sets, set)
+				continue
 			}
+			f, err := openBytes(bytesOf(set, 5), 5)
 			if err != nil {
 				t.Fatal(err)
 			}
-			sets = append(sets, set)
+			sets = append(sets, f)
 		}
 		one, err := JoinKeySets(width, 7, sets...)
-		if err != nil || one.Len() != all.Len() {
-			t.Fatal(err, one.Len(), all.Len())
+		if err != nil || one.count != all.count {
+			t.Fatal(err)
 		}
 		for _, key := range keys {
-			a, b := one.Find(key), all.Find(key)
+			a, b := position(one, key), position(all, key)
 			if a < 0 || one.numbers[a] != all.numbers[b] {
 				t.Fatalf("%q: %d at %d, wanted %d", key, one.numbers[a], a, all.numbers[b])
 			}
@@ -395,10 +425,102 @@ func TestKeySetsAreKeptWhileRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := CheckKeySet(set.Bytes(1), 1); err != nil || n != 0 {
+		if n, err := openBytes(bytesOf(set, 1), 1); err != nil || n.Len() != 0 {
 			t.Fatal(n, err)
 		}
 	}
 	close(stop)
 	<-done
+}
+
+// TestStillStaysAsItWas takes a set for workers and adds to it: what a worker may be
+// reading is another's memory, or one that they map.
+func TestStillStaysAsItWas(t *testing.T) {
+	for _, n := range []int{0, 10, 5000} {
+		k := NewKeySet(8, 7)
+		var err error
+		for i := range n {
+			if k, err = k.Add(keyNumber(int64(i)), int64(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		still := k.Still()
+		if (still == k) != (k.file != nil) || (k.file != nil) != (n == 5000) {
+			t.Fatalf("%d keys: copied %v", n, still != k)
+		}
+		if still == k {
+			continue
+		}
+		before := bytesOf(still, 1)
+		if !bytes.Equal(before, bytesOf(k, 1)) {
+			t.Errorf("%d keys: the copy is another set", n)
+		}
+		for i := range 40 {
+			if k, err = k.Add(keyNumber(int64(-1-i)), 3); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !bytes.Equal(before, bytesOf(still, 1)) {
+			t.Errorf("%d keys: the copy has changed", n)
+		}
+		for i := range n {
+			if position(still, keyNumber(int64(i))) != i {
+				t.Errorf("%d keys: the copy lacks key %d", n, i)
+			}
+		}
+	}
+}
+
+// TestKeyFilesAreHeld flips and cuts files of keys, and fails their reads.
+func TestKeyFilesAreHeld(t *testing.T) {
+	for _, width := range []int{0, 8} {
+		k := NewKeySet(width, 7)
+		for i := range 200 {
+			var err error
+			if k, err = k.Add(fmt.Appendf(nil, "%08d", i), int64(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		good := bytesOf(k, 5)
+		if _, err := openBytes(good, 5); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openBytes(good, 6); err == nil {
+			t.Error("a file of something else was taken")
+		}
+		for at := range good {
+			bad := bytes.Clone(good)
+			bad[at] ^= 1 << (at % 8)
+			if _, err := openBytes(bad, 5); err == nil {
+				t.Errorf("width %d: a flip of byte %d was not found", width, at)
+			}
+		}
+		for n := 0; n < len(good); n += 7 {
+			if _, err := openBytes(good[:n], 5); err == nil {
+				t.Errorf("width %d: %d bytes of %d were taken", width, n, len(good))
+			}
+		}
+		f, err := OpenKeyFile(failing{bytes.NewReader(good), int64(len(good) / 2)}, int64(len(good)), 5)
+		if err == nil {
+			err = f.Check()
+		}
+		if !errors.Is(err, errFailing) {
+			t.Errorf("a disk that fails: %v", err)
+		}
+	}
+}
+
+// failing is a reader that fails behind a place.
+type failing struct {
+	io.ReaderAt
+	from int64
+}
+
+var errFailing = errors.New("the disk fails")
+
+func (f failing) ReadAt(b []byte, at int64) (int, error) {
+	if at+int64(len(b)) > f.from {
+		return 0, errFailing
+	}
+	return f.ReaderAt.ReadAt(b, at)
 }

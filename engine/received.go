@@ -154,7 +154,7 @@ func (r *received) keysets(k keysSpan, files [][]byte) error {
 				return classed("IO", "read the keys of a file: %v", err)
 			}
 		}
-		shape, err := readShape(b)
+		shape, err := readShape(b, int64(len(b)))
 		if err != nil {
 			return classed("INTERNAL", "keys %s: %v", k.Name, err)
 		}

@@ -34,7 +34,7 @@ func (s *Store) Compact(ctx context.Context, force bool) (failed error) {
 	}
 	defer s.endFold(p)
 	defer s.folded(time.Now(), &failed)
-	if s.work(p) {
+	if s.work(ctx, p) {
 		sess, err := s.session(ctx, "compact", runtime.NumCPU())
 		if err != nil {
 			return err
@@ -47,7 +47,7 @@ func (s *Store) Compact(ctx context.Context, force bool) (failed error) {
 					return err
 				}
 			}
-			for _, d := range s.keyless(f) {
+			for _, d := range s.keyless(ctx, f) {
 				if err := s.writeKeys(ctx, sess, f, d); err != nil {
 					return err
 				}
@@ -105,8 +105,8 @@ type spanFold struct {
 }
 
 // work reports whether there is something to write.
-func (s *Store) work(p *foldPlan) bool {
-	return slices.ContainsFunc(p.spans, func(f *spanFold) bool { return f.fold || len(s.keyless(f)) > 0 })
+func (s *Store) work(ctx context.Context, p *foldPlan) bool {
+	return slices.ContainsFunc(p.spans, func(f *spanFold) bool { return f.fold || len(s.keyless(ctx, f)) > 0 })
 }
 
 // planFold fixes what to fold; nil where nothing is due.
@@ -355,7 +355,7 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 	// The keys are put together while the engine writes the rows.
 	joined := make(chan *engine.KeySet, 1)
 	if d.Merges != 0 {
-		go func() { joined <- s.joinKeys(f, levels) }()
+		go func() { joined <- s.joinKeys(ctx, f, levels) }()
 	} else {
 		close(joined)
 	}
@@ -428,7 +428,7 @@ func (s *Store) writeBase(ctx context.Context, sess engine.Session, p *foldPlan,
 	if err := s.guard.check(ctx, v.dataFiles()...); err != nil {
 		return nil, err
 	}
-	rel := s.relation(v, "base/"+f.name)
+	rel := s.relation(ctx, v, "base/"+f.name)
 	d := &dataFile{Form: formRows, First: p.at.Seq, Last: p.at.Seq, Name: fileName(p.at.Seq, f.name), schema: v.schema}
 	if err := s.writeFile(ctx, sess, p, d, "FROM ("+rel.SQL+") ORDER BY "+f.keyNames(), rel.Sources); err != nil {
 		return nil, err

@@ -67,12 +67,20 @@ func (disk) SyncDir(path string) error {
 // writeWhole replaces the file at path so that a crash leaves the old content
 // or the new one: a temporary file, synced, renamed, the folder synced.
 func writeWhole(fsys fileSystem, path string, content []byte) error {
+	return writeNew(fsys, path, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
+// writeNew is writeWhole of what write writes.
+func writeNew(fsys fileSystem, path string, write func(io.Writer) error) error {
 	tmp := path + ".tmp"
 	f, err := fsys.Open(tmp, os.O_CREATE|os.O_TRUNC|os.O_RDWR)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(content, 0)
+	err = write(io.NewOffsetWriter(f, 0))
 	if err == nil {
 		err = f.Sync()
 	}

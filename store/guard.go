@@ -64,8 +64,8 @@ type filePart struct {
 	hash  weft.Hash
 }
 
-// parts lists what a data file consists of. Whoever puts another file beside it
-// names it here; guard, verify and recovery hold all of them.
+// parts lists what a data file consists of: what guard, verify and recovery hold.
+// Its keys are none of it: they are derived, and a fault of theirs is no damage.
 func (f *dataFile) parts() []filePart {
 	return []filePart{{f.Name, f.Bytes, f.Hash}}
 }
@@ -111,6 +111,17 @@ func (g *guard) hold(f *dataFile, p filePart) *holding {
 		g.tell(f, h.err)
 		return h
 	}
+	return g.once(path, id, func() *weft.Error {
+		err := g.digest(path, p)
+		if err != nil && err.Kind == weft.KindCorrupt {
+			g.tell(f, err)
+		}
+		return err
+	})
+}
+
+// once lets read judge a file as it is now, one time for all who ask.
+func (g *guard) once(path string, id fileID, read func() *weft.Error) *holding {
 	g.mu.Lock()
 	h := g.held[path]
 	if h != nil && h.file == id {
@@ -122,20 +133,16 @@ func (g *guard) hold(f *dataFile, p filePart) *holding {
 	g.mu.Unlock()
 	work := func() {
 		defer close(h.done)
-		if h.err = g.digest(path, p); h.err == nil {
+		if h.err = read(); h.err == nil || h.err.Kind == weft.KindCorrupt {
 			return
 		}
-		if h.err.Kind != weft.KindCorrupt { // the disk may answer next time
-			g.mu.Lock()
-			if g.held[path] == h {
-				delete(g.held, path)
-			}
-			g.mu.Unlock()
-			return
+		g.mu.Lock() // the disk may answer next time
+		if g.held[path] == h {
+			delete(g.held, path)
 		}
-		g.tell(f, h.err)
+		g.mu.Unlock()
 	}
-	if p.bytes <= smallFile {
+	if id.size <= smallFile {
 		work()
 		return h
 	}
@@ -225,16 +232,23 @@ func (p filePart) compare(path string, got weft.Hash, n int64) *weft.Error {
 func (g *guard) trust(f *dataFile) {
 	for _, p := range f.parts() {
 		path := filepath.Join(g.dir, p.name)
-		id, err := g.identify(path)
-		if err != nil || id.size != p.bytes {
-			continue // it is held when it is read
+		if id, err := g.identify(path); err == nil && id.size == p.bytes { // else it is held when it is read
+			g.know(path)
 		}
-		h := &holding{file: id, done: make(chan struct{})}
-		close(h.done)
-		g.mu.Lock()
-		g.held[path] = h
-		g.mu.Unlock()
 	}
+}
+
+// know takes a file as held as it is now.
+func (g *guard) know(path string) {
+	id, err := g.identify(path)
+	if err != nil {
+		return
+	}
+	h := &holding{file: id, done: make(chan struct{})}
+	close(h.done)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.held[path] = h
 }
 
 // forget drops what is known of files that are gone.
@@ -244,6 +258,7 @@ func (g *guard) forget(f *dataFile) {
 	for _, p := range f.parts() {
 		delete(g.held, filepath.Join(g.dir, p.name))
 	}
+	delete(g.held, filepath.Join(g.dir, f.Name+keysSuffix))
 }
 
 // digestFile hashes up to limit bytes of a file. Reading goes on while what was

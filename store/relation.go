@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,8 +24,8 @@ import (
 // maps of the files, and nothing is built for it. All levels ask one list of sets,
 // each row of those that begin after it; so one scan reads all change files. A
 // level without a set is joined, which gives the same rows.
-func (s *Store) relation(v *tableView, name string) Relation {
-	r := &relationWriter{store: s, view: v, name: name}
+func (s *Store) relation(ctx context.Context, v *tableView, name string) Relation {
+	r := &relationWriter{ctx: ctx, store: s, view: v, name: name}
 	r.rel.Rows = v.rows
 	n := 0
 	for n < len(v.levels) && !v.levels[n].merges {
@@ -68,6 +69,7 @@ func (r *relationWriter) together(from int) (to int) {
 }
 
 type relationWriter struct {
+	ctx     context.Context
 	store   *Store
 	view    *tableView
 	name    string
@@ -197,7 +199,7 @@ func (r *relationWriter) set(l levelView) (engine.KeysUpTo, bool) {
 	case l.file == nil:
 		set.Set = l.tail.keySet(r.store.keySeed)
 	case l.file.Form == formChange:
-		if set.Path = r.store.keysPath(l.file); set.Path == "" {
+		if set.Path = r.store.keysPath(r.ctx, l.file); set.Path == "" {
 			return set, false
 		}
 		r.addFile(set.Path)

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,10 +26,7 @@ import (
 // keysSuffix ends the name of the file that has a data file's keys.
 const keysSuffix = ".keys"
 
-// maxKeysFile bounds what is read of one.
-const maxKeysFile = 64 << 30
-
-// keysState is what is known of a data file's keys.
+// keysState is what was last known of a data file's keys.
 type keysState int
 
 const (
@@ -43,48 +41,109 @@ func (f *dataFile) hasKeys() bool { return f.Form == formChange && f.Merges != 0
 // owner is what a file of keys says to be beside this file and no other.
 func (f *dataFile) owner() uint64 { return binary.LittleEndian.Uint64(f.Hash[:8]) }
 
-// keysPath is the file with the keys of a change file, "" where there is none.
-func (s *Store) keysPath(f *dataFile) string {
+// keysPath is the file with the keys of a change file, "" where there is none that
+// can be used, or ctx has ended before it was held against its checksum: once, and
+// again when it is no longer the file that was held.
+func (s *Store) keysPath(ctx context.Context, f *dataFile) string {
 	path := s.filePath(f.Name + keysSuffix)
-	s.mu.Lock()
-	state := f.keys
-	s.mu.Unlock()
-	if state == keysUnknown {
-		state = s.checkKeys(path, f)
-		s.mu.Lock()
-		f.keys = state
-		s.mu.Unlock()
-	}
-	if state == keysThere {
-		return path
-	}
-	return ""
-}
-
-// checkKeys reads a file of keys once, to hold it against its checksum.
-func (s *Store) checkKeys(path string, f *dataFile) keysState {
-	b, err := readWhole(s.fs, path, maxKeysFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return keysMissing
-	}
-	if err == nil {
-		var n int
-		if n, err = engine.CheckKeySet(b, f.owner()); err == nil && int64(n) > f.Rows {
-			err = fmt.Errorf("it has %d keys, the file has %d rows", n, f.Rows)
+	state := keysMissing
+	if id, err := s.guard.identify(path); err == nil {
+		h := s.guard.once(path, id, func() *weft.Error { return s.checkKeys(path, f) })
+		select {
+		case <-h.done:
+		case <-ctx.Done():
+			return ""
+		}
+		if h.err == nil {
+			state = keysThere
 		}
 	}
-	if err != nil {
-		s.cfg.Env.Log.Warn("a derived file of keys cannot be used and will be made again", "file", path, "error", err)
-		return keysMissing
+	s.mu.Lock()
+	f.keys = state
+	s.mu.Unlock()
+	if state == keysMissing {
+		return ""
 	}
-	return keysThere
+	return path
+}
+
+// checkKeys reads a file of keys, to hold it against its checksum.
+func (s *Store) checkKeys(path string, f *dataFile) *weft.Error {
+	k, r, err := openKeys(s.fs, path, f, s.done)
+	if err == nil {
+		defer func() { _ = r.Close() }()
+		err = r.judge(path, k.Check())
+	}
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, errEnded) && !errors.Is(err, fs.ErrNotExist) {
+		s.cfg.Env.Log.Warn("a derived file of keys cannot be used and will be made again", "file", path, "error", err)
+	}
+	return knownError(err)
+}
+
+// openKeys opens the file of a change file's keys. What is read of it ends with
+// errEnded when stop closes. The error is KindCorrupt where the file is not one.
+func openKeys(fsys fileSystem, path string, f *dataFile, stop <-chan struct{}) (*engine.KeyFile, *keyReader, error) {
+	h, err := fsys.Open(path, os.O_RDONLY)
+	if err != nil {
+		return nil, nil, ioError("read the keys of a file", path, err)
+	}
+	r := &keyReader{file: h, stop: stop}
+	st, err := h.Stat()
+	if err != nil {
+		_ = h.Close()
+		return nil, nil, ioError("read the keys of a file", path, err)
+	}
+	k, err := engine.OpenKeyFile(r, st.Size(), f.owner())
+	if err == nil && int64(k.Len()) > f.Rows {
+		err = fmt.Errorf("it has %d keys, the file has %d rows", k.Len(), f.Rows)
+	}
+	if err != nil {
+		_ = h.Close()
+		return nil, nil, r.judge(path, err)
+	}
+	return k, r, nil
+}
+
+// keyReader reads a file of keys, and remembers whether it was the disk that failed.
+type keyReader struct {
+	file
+	stop   <-chan struct{}
+	failed error
+}
+
+func (r *keyReader) ReadAt(b []byte, at int64) (int, error) {
+	select {
+	case <-r.stop:
+		r.failed = errEnded
+		return 0, errEnded
+	default:
+	}
+	n, err := r.file.ReadAt(b, at)
+	if err != nil && err != io.EOF {
+		r.failed = err
+	}
+	return n, err
+}
+
+// judge says of what reading came to whether it is the file's fault.
+func (r *keyReader) judge(path string, err error) error {
+	switch {
+	case r.failed != nil:
+		return ioError("read the keys of a file", path, r.failed)
+	case err != nil:
+		return corrupt(path, 0, "%v", err)
+	}
+	return nil
 }
 
 // keyless lists the change files that a span keeps and that have lost their keys.
-func (s *Store) keyless(f *spanFold) []*dataFile {
+func (s *Store) keyless(ctx context.Context, f *spanFold) []*dataFile {
 	var out []*dataFile
 	for _, d := range f.levels {
-		if d.hasKeys() && s.keysPath(d) == "" {
+		if d.hasKeys() && s.keysPath(ctx, d) == "" {
 			out = append(out, d)
 		}
 	}
@@ -93,33 +152,27 @@ func (s *Store) keyless(f *spanFold) []*dataFile {
 
 // joinKeys unites the keys of levels that become one change file; nil where one of
 // them has its keys in no set, or where that fails: then the file is read for them.
-func (s *Store) joinKeys(f *spanFold, levels []levelView) *engine.KeySet {
-	var sets []*engine.KeySet
+// The fold has closed the tails, so that their sets grow no more.
+func (s *Store) joinKeys(ctx context.Context, f *spanFold, levels []levelView) *engine.KeySet {
+	var sets []engine.Keys
 	for _, l := range levels {
 		if l.file == nil {
-			set, err := l.tail.keySetNow(s.keySeed)
-			if err != nil {
-				return nil
-			}
-			sets = append(sets, set)
+			sets = append(sets, l.tail.keySet(s.keySeed))
 			continue
 		}
-		path := ""
-		if l.file.hasKeys() {
-			path = s.keysPath(l.file)
+		if !l.file.hasKeys() {
+			return nil
 		}
+		path := s.keysPath(ctx, l.file)
 		if path == "" {
 			return nil
 		}
-		b, err := readWhole(s.fs, path, maxKeysFile)
+		k, r, err := openKeys(s.fs, path, l.file, s.done)
 		if err != nil {
 			return nil
 		}
-		set, err := engine.OpenKeySet(b, l.file.owner())
-		if err != nil {
-			return nil
-		}
-		sets = append(sets, set)
+		defer func() { _ = r.Close() }()
+		sets = append(sets, k)
 	}
 	set, err := engine.JoinKeySets(f.keyWidth(), s.keySeed, sets...)
 	if err != nil {
@@ -140,9 +193,10 @@ func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold,
 // putKeys writes the keys of a change file beside it.
 func (s *Store) putKeys(d *dataFile, set *engine.KeySet) error {
 	path := s.filePath(d.Name + keysSuffix)
-	if err := writeWhole(s.fs, path, set.Bytes(d.owner())); err != nil {
+	if err := writeNew(s.fs, path, func(w io.Writer) error { return set.Write(w, d.owner()) }); err != nil {
 		return ioError("write the keys of a file", path, err)
 	}
+	s.guard.know(path)
 	s.mu.Lock()
 	d.keys = keysThere
 	s.mu.Unlock()
@@ -178,7 +232,7 @@ func (s *Store) readKeys(ctx context.Context, sess engine.Session, f *spanFold, 
 		}
 		seq := bigints(rec.Column(len(keys)))
 		for i := range encoded.len() {
-			if set, _, _, err = set.Add(encoded.key(i), seq(i)); err != nil {
+			if set, err = set.Add(encoded.key(i), seq(i)); err != nil {
 				return nil, err
 			}
 		}
@@ -207,14 +261,16 @@ func (f *spanFold) keySchema() *arrow.Schema {
 // keys checks a derived file of keys.
 func (v *verifier) keys(rel string, f *dataFile) {
 	const consequence = "none but speed: the next fold makes it again"
-	b, err := readWhole(v.fs, filepath.Join(v.dir, rel), maxKeysFile)
+	path := filepath.Join(v.dir, rel)
+	k, r, err := openKeys(v.fs, path, f, v.ctx.Done())
 	if errors.Is(err, fs.ErrNotExist) {
 		return // an older version had none
 	}
 	if err == nil {
-		_, err = engine.CheckKeySet(b, f.owner())
+		defer func() { _ = r.Close() }()
+		err = r.judge(path, k.Check())
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errEnded) {
 		v.fail(rel, 0, err, consequence)
 	}
 }

@@ -3,10 +3,13 @@ package store
 import (
 	"bytes"
 	"context"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"weft"
@@ -51,13 +54,19 @@ func TestKeysAreDerived(t *testing.T) {
 	compactNow(t, s)
 	same("folded", "weft_unchanged")
 	for what, damage := range map[string]func(path string, b []byte) error{
-		"damaged":      func(p string, b []byte) error { b[200] ^= 4; return os.WriteFile(p, b, 0o600) },
-		"cut off":      func(p string, b []byte) error { return os.WriteFile(p, b[:len(b)/2], 0o600) },
-		"another's":    func(p string, _ []byte) error { return os.WriteFile(p, engine.NewKeySet(0, 1).Bytes(1), 0o600) },
+		"damaged": func(p string, b []byte) error { b[200] ^= 4; return os.WriteFile(p, b, 0o600) },
+		"cut off": func(p string, b []byte) error { return os.WriteFile(p, b[:len(b)/2], 0o600) },
+		"another's": func(p string, _ []byte) error {
+			return writeNew(disk{}, p, func(w io.Writer) error { return engine.NewKeySet(0, 1).Write(w, 1) })
+		},
 		"of version 9": func(p string, b []byte) error { b[8] = 9; return os.WriteFile(p, b, 0o600) },
 		"gone":         func(p string, _ []byte) error { return os.Remove(p) },
 	} {
-		_ = s.Close()
+		// Damage is seen before the first use of a file and behind it.
+		open := what == "damaged" || what == "gone"
+		if !open {
+			_ = s.Close()
+		}
 		found, err := filepath.Glob(filepath.Join(dir, "files", "*"+keysSuffix))
 		if err != nil || len(found) == 0 {
 			t.Fatal(what, found, err)
@@ -71,6 +80,10 @@ func TestKeysAreDerived(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if open {
+			same(what+" while it is used", "ANTI JOIN")
+			_ = s.Close()
+		}
 		if f := Verify(dir); what != "gone" && (len(f) == 0 || !strings.Contains(f[0].Consequence, "speed")) {
 			t.Fatal(what, f)
 		}
@@ -83,5 +96,133 @@ func TestKeysAreDerived(t *testing.T) {
 		if f := Verify(dir); len(f) != 1 || f[0].File != "lock" {
 			t.Fatal(what, f)
 		}
+	}
+}
+
+// TestKeysAreHeldOnceForAllReaders asks for the same keys many times at once: the
+// file is opened and read once, and again when it has changed.
+func TestKeysAreHeldOnceForAllReaders(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	s := mustOpen(t, testConfig(dir, e))
+	var rows []row
+	for i := range int64(3000) {
+		rows = append(rows, row{i, "x"})
+	}
+	mustAppend(t, s, change1(weft.OpReplace, batch(rows...)))
+	compactNow(t, s)
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"d", row{1, "x"}})))
+	compactNow(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	opened := &countedOpens{}
+	s, err := open(context.Background(), testConfig(dir, e), opened)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var d *dataFile
+	for _, f := range s.tables["people"].head().files() {
+		if f.hasKeys() {
+			d = f
+		}
+	}
+	opened.n.Store(0) // the start has looked at the seed
+	ask := func(want string) {
+		t.Helper()
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				if got := s.keysPath(context.Background(), d); (got != "") != (want != "") {
+					t.Errorf("the keys are in %q", got)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	path := s.filePath(d.Name + keysSuffix)
+	ask(path)
+	if n := opened.n.Load(); n != 1 {
+		t.Errorf("the file was opened %d times", n)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[200] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask("")
+	b[200] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask(path)
+	if n := opened.n.Load(); n != 3 {
+		t.Errorf("the file was opened %d times", n)
+	}
+}
+
+// countedOpens counts how often files of keys are opened.
+type countedOpens struct {
+	disk
+	n atomic.Int32
+}
+
+func (c *countedOpens) Open(path string, flag int) (file, error) {
+	if strings.HasSuffix(path, keysSuffix) {
+		c.n.Add(1)
+	}
+	return c.disk.Open(path, flag)
+}
+
+// TestKeysOfATailStayAsTheyWere takes a question's keys of a tail, and commits.
+func TestKeysOfATailStayAsTheyWere(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	s := mustOpen(t, testConfig(dir, e))
+	mustAppend(t, s, change1(weft.OpReplace, batch(row{1, "Ada"}, row{2, "Ada"})))
+	compactNow(t, s)
+	sets := func() (out []*engine.KeySet) {
+		snap, err := s.Snapshot(context.Background(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = snap.Close() }()
+		rel, err := snap.Relation("people")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, src := range rel.Sources {
+			for _, set := range src.Sets {
+				out = append(out, set.Set)
+			}
+		}
+		return out
+	}
+	kept := func(k *engine.KeySet) []byte {
+		var b bytes.Buffer
+		if err := k.Write(&b, 1); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"d", row{1, "Ada"}})))
+	first := sets()
+	if len(first) != 1 {
+		t.Fatal(len(first))
+	}
+	before := kept(first[0])
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"d", row{2, "Ada"}})))
+	if later := sets(); bytes.Equal(before, kept(later[0])) {
+		t.Error("the next question is not given the key that came")
+	}
+	if !bytes.Equal(before, kept(first[0])) {
+		t.Error("what a question was given changes under it")
+	}
+	if again := sets(); again[0] != sets()[0] {
+		t.Error("it is copied again for each question")
 	}
 }

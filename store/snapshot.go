@@ -187,7 +187,7 @@ func (s *Snapshot) Relation(table string) (Relation, error) {
 			if err := s.checkTable(v); err != nil {
 				return Relation{}, err
 			}
-			return s.store.relation(v, fmt.Sprintf("%s%s/%s/%d", s.point.Product, s.point.Seq, table, s.number)), nil
+			return s.store.relation(s.ctx, v, fmt.Sprintf("%s%s/%s/%d", s.point.Product, s.point.Seq, table, s.number)), nil
 		}
 	}
 	return Relation{}, weft.Errorf(weft.KindNotFound, "read the table", s.point.Product.String()+"."+table, "there is no such table at %s", s.point.Seq)

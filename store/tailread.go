@@ -20,7 +20,9 @@ const shareFrom = 1 << 20
 type tailReading struct {
 	mu     sync.Mutex
 	keys   *engine.KeySet
-	keyed  int // rows whose keys are in it
+	keyed  int            // rows whose keys are in it
+	still  *engine.KeySet // what questions are given of keys
+	stills int            // rows whose keys are in still
 	shared []*engine.Shared
 	blocks int // that are in shared
 }
@@ -49,8 +51,8 @@ func emptyColumns(s *arrow.Schema) []arrow.Array {
 	return b.NewRecordBatch().Columns()
 }
 
-// keySet returns the keys of the view's rows, and of later ones, each with the
-// Seq of its first change in the tail.
+// keySet returns the keys of the view's rows, and perhaps of later ones, each with
+// the Seq of its first change in the tail. Workers may read it while the tail grows.
 func (v tailView) keySet(seed uint64) *engine.KeySet {
 	r := &v.of.read
 	r.mu.Lock()
@@ -67,7 +69,7 @@ func (v tailView) keySet(seed uint64) *engine.KeySet {
 				panic(err) // they were encoded once before
 			}
 			for i := range to - from {
-				if r.keys, _, _, err = r.keys.Add(keys.key(i), v.seq[at+from+i]); err != nil {
+				if r.keys, err = r.keys.Add(keys.key(i), v.seq[at+from+i]); err != nil {
 					panic(err) // more keys than a tail can have
 				}
 			}
@@ -75,16 +77,10 @@ func (v tailView) keySet(seed uint64) *engine.KeySet {
 		at += n
 	}
 	r.keyed = max(r.keyed, v.rows)
-	return r.keys
-}
-
-// keySetNow is a copy of keySet that does not grow.
-func (v tailView) keySetNow(seed uint64) (*engine.KeySet, error) {
-	v.keySet(seed)
-	r := &v.of.read
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.keys.Clone()
+	if r.still == nil || r.stills != r.keyed {
+		r.still, r.stills = r.keys.Still(), r.keyed
+	}
+	return r.still
 }
 
 // source gives the view's rows; live, where it is not nil, becomes a column.
