@@ -96,6 +96,9 @@ func encodeKeys(fields []arrow.Field, columns []arrow.Array) (*keySet, error) {
 		k.width = 0
 		return k, k.encodeTexts(parts)
 	}
+	if k.rows == 0 { // there is no place for a second column
+		return k, nil
+	}
 	k.bytes = make([]byte, k.rows*k.width)
 	at := 0
 	for _, p := range parts {

@@ -41,6 +41,23 @@ func column(f arrow.Field, values ...any) arrow.Array {
 	return b.NewArray()
 }
 
+// TestKeysOfNoRows encodes none: their width alone is asked for.
+func TestKeysOfNoRows(t *testing.T) {
+	big, text := arrow.Field{Name: "a", Type: arrow.PrimitiveTypes.Int64}, arrow.Field{Name: "b", Type: arrow.BinaryTypes.String}
+	for _, c := range []struct {
+		fields []arrow.Field
+		width  int
+	}{{[]arrow.Field{big}, 8}, {[]arrow.Field{big, big, big}, 24}, {[]arrow.Field{text}, 0}, {[]arrow.Field{big, text, big}, 0}} {
+		keys := make([]int, len(c.fields))
+		for i := range keys {
+			keys[i] = i
+		}
+		if got := keyWidth(arrow.NewSchema(c.fields, nil), keys); got != c.width {
+			t.Errorf("%v: width %d, want %d", c.fields, got, c.width)
+		}
+	}
+}
+
 // TestKeysAreInTheOrderOfTheValues holds that the encoding of every key type is
 // in the order of the values, alone and in a key of two columns.
 func TestKeysAreInTheOrderOfTheValues(t *testing.T) {
