@@ -44,6 +44,10 @@ type KeySet struct {
 	shift   uint
 }
 
+// MaxKeyColumns is how many columns a key may have that weft_unchanged is asked for:
+// MAX_COLUMNS of keycode.h less the name.
+const MaxKeyColumns = 63
+
 // KeySetSeedAt is where in a file of keys the seed stands.
 const KeySetSeedAt = 56
 

@@ -354,7 +354,8 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 		cols, ColumnSeq, to, columnSeqTo, ColumnOp, all, where, order)
 	// The keys are put together while the engine writes the rows.
 	joined := make(chan *engine.KeySet, 1)
-	if d.Merges != 0 {
+	keyed := d.Merges != 0 && f.asked()
+	if keyed {
 		go func() { joined <- s.joinKeys(ctx, f, levels) }()
 	} else {
 		close(joined)
@@ -362,7 +363,7 @@ func (s *Store) writeChanges(ctx context.Context, sess engine.Session, p *foldPl
 	err := s.writeFile(ctx, sess, p, d, sql, r.rel.Sources)
 	set := <-joined
 	switch {
-	case err != nil || d.Merges == 0:
+	case err != nil || !keyed:
 		return d, err
 	case set == nil:
 		return d, s.writeKeys(ctx, sess, f, d)

@@ -196,6 +196,8 @@ func (r *relationWriter) set(l levelView) (engine.KeysUpTo, bool) {
 	first, _, _ := l.bounds()
 	set := engine.KeysUpTo{From: int64(first), UpTo: int64(r.view.cut)}
 	switch {
+	case len(r.view.keys) > engine.MaxKeyColumns:
+		return set, false
 	case l.file == nil:
 		set.Set = l.tail.keySet(r.store.keySeed)
 	case l.file.Form == formChange:
@@ -225,8 +227,11 @@ func (r *relationWriter) keysOf(levels []levelView) string {
 	return strings.Join(parts, " UNION ALL ")
 }
 
-// changed is the scan of all changed keys of a file of changes up to the cut.
+// changed is the scan of all changed keys of a level of changes up to the cut.
 func (r *relationWriter) changed(l levelView) string {
+	if l.file == nil {
+		return "arrow_source(" + engine.QuoteLiteral(r.tail(l.tail, true)) + ")"
+	}
 	if l.file.Form == formChange && l.file.Last > r.view.cut {
 		return fmt.Sprintf("%s WHERE %s <= %d", r.read(l.file), ColumnSeq, r.view.cut)
 	}

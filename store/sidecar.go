@@ -141,6 +141,9 @@ func (r *keyReader) judge(path string, err error) error {
 
 // keyless lists the change files that a span keeps and that have lost their keys.
 func (s *Store) keyless(ctx context.Context, f *spanFold) []*dataFile {
+	if !f.asked() {
+		return nil
+	}
 	var out []*dataFile
 	for _, d := range f.levels {
 		if d.hasKeys() && s.keysPath(ctx, d) == "" {
@@ -239,6 +242,9 @@ func (s *Store) readKeys(ctx context.Context, sess engine.Session, f *spanFold, 
 	}
 	return set, rows.Err()
 }
+
+// asked reports whether the span's keys are few enough columns for sets to be asked.
+func (f *spanFold) asked() bool { return len(f.view.keys) <= engine.MaxKeyColumns }
 
 // keyWidth is the length of every encoded key of the span, 0 where they differ.
 func (f *spanFold) keyWidth() int {
