@@ -33,6 +33,7 @@ const (
 	keysUnknown keysState = iota // nobody has looked yet
 	keysThere
 	keysMissing
+	keysLost // the data file is damaged, so that nothing makes them again
 )
 
 // hasKeys reports whether a file of keys belongs beside it.
@@ -184,8 +185,17 @@ func (s *Store) joinKeys(ctx context.Context, f *spanFold, levels []levelView) *
 	return set
 }
 
-// writeKeys makes the file with the keys of a change file that has lost it.
+// writeKeys makes the file with the keys of a change file that has lost it. Of one
+// that is damaged, which the guard tells, none are made: folds go on.
 func (s *Store) writeKeys(ctx context.Context, sess engine.Session, f *spanFold, d *dataFile) error {
+	if err := s.guard.check(ctx, d); weft.KindOf(err) == weft.KindCorrupt {
+		s.mu.Lock()
+		d.keys = keysLost
+		s.mu.Unlock()
+		return nil
+	} else if err != nil {
+		return err
+	}
 	set, err := s.readKeys(ctx, sess, f, d)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -162,6 +163,52 @@ func TestKeysAreHeldOnceForAllReaders(t *testing.T) {
 	ask(path)
 	if n := opened.n.Load(); n != 3 {
 		t.Errorf("the file was opened %d times", n)
+	}
+}
+
+// TestFoldsGoOnWithoutKeysOfADamagedFile loses the keys of a change file that is
+// damaged itself: they are not made of it, and other tables are folded.
+func TestFoldsGoOnWithoutKeysOfADamagedFile(t *testing.T) {
+	dir := t.TempDir()
+	e := newEngine(t, dir)
+	s := mustOpen(t, testConfig(dir, e))
+	var rows []row
+	for i := range int64(100) {
+		rows = append(rows, row{i, "x"})
+	}
+	mustAppend(t, s, change1(weft.OpReplace, batch(rows...)))
+	compactNow(t, s)
+	mustAppend(t, s, change1(weft.OpMerge, mergeBatch(opRow{"d", row{1, "x"}})))
+	compactNow(t, s)
+	keys, err := filepath.Glob(filepath.Join(dir, "files", "*"+keysSuffix))
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	path := strings.TrimSuffix(keys[0], keysSuffix)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)/2] ^= 1
+	if err := errors.Join(os.Remove(keys[0]), os.WriteFile(path, b, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		c := change1(weft.OpReplace, batch(row{7, "Bob"}))
+		c.Tables[0].Table = "other"
+		mustAppend(t, s, c)
+		compactNow(t, s)
+	}
+	if rows, _ := e.at(t, s, 0, "other"); len(rows) != 1 || !s.Folded() {
+		t.Error(rows, s.Folded())
+	}
+	if d := s.Damage(); len(d) != 1 || d[0].File != "files/"+filepath.Base(path) {
+		t.Error(d)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.foldDue() {
+		t.Error("a fold is due for ever")
 	}
 }
 
