@@ -45,8 +45,8 @@ type KeySet struct {
 }
 
 // MaxKeyColumns is how many columns a key may have that weft_unchanged is asked for:
-// MAX_COLUMNS of keycode.h less the name.
-const MaxKeyColumns = 63
+// MAX_COLUMNS of keycode.h.
+const MaxKeyColumns = 64
 
 // KeySetSeedAt is where in a file of keys the seed stands.
 const KeySetSeedAt = 56
