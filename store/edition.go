@@ -16,8 +16,8 @@ import (
 
 // A table's columns may change without its rows being written again. A column
 // has a number of its own, its id, which stays when it is renamed, widened or
-// moved and is never given twice within a span. What a level holds is found by
-// ids: each level keeps the columns that it was written with.
+// moved and is never given twice to columns of one table. What a level holds is
+// found by ids: each level keeps the columns that it was written with.
 const (
 	// columnIDKey is the metadata key of a field's id, the one that Arrow and
 	// Parquet libraries use. A schema without ids numbers its columns from 1.
@@ -239,7 +239,7 @@ func union(editions []edition) *arrow.Schema {
 				continue
 			}
 			seen[id] = true
-			f.Name = fmt.Sprintf("_weft_%d", id) // its name may be another column's by now
+			f.Name = fmt.Sprintf("%s%d", ownPrefix, id) // its name may be another column's by now
 			more = append(more, withID(f, id))
 		}
 	}

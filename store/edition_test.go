@@ -380,3 +380,15 @@ func TestReplaceKeepsIDsByName(t *testing.T) {
 		t.Errorf("the columns are %s", got)
 	}
 }
+
+// TestNamesOfTheStoreAreRefused keeps columns from being taken for those that files
+// have for older cuts.
+func TestNamesOfTheStoreAreRefused(t *testing.T) {
+	c := newColumnsTest(t)
+	for _, name := range []string{"_weft_2", "_WEFT_7", "_weft_n", "_seq", "_Op", "_seq_to", "_live"} {
+		if err := c.try(weft.OpReplace, `SELECT 1 AS id, 1 AS "`+name+`"`); weft.KindOf(err) != weft.KindInvalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c.put(weft.OpReplace, `SELECT 1 AS id, 1 AS "_weft", 2 AS "weft_2"`)
+}

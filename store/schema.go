@@ -10,22 +10,27 @@ import (
 	"weft/engine"
 )
 
-// TypeKey is the one metadata key of a field that the store keeps: the engine's
-// name of the column's type, where the Arrow type alone does not say it.
+// TypeKey is the metadata key of a field for the engine's name of the column's type,
+// where the Arrow type alone does not say it. The store keeps it, the column's id
+// and its default, and nothing else of what comes with a field.
 const TypeKey = engine.TypeKey
 
 // The columns that files of changes carry, and the marker of the tail's rows.
 const (
 	columnSeqTo = "_seq_to" // Seq of the commit that replaced this row; seqForever for none
 	columnLive  = "_live"   // the row is its key's last at the cut and no delete
+	// ownPrefix begins the names of columns that files keep for older cuts, and of
+	// those that changes are computed with.
+	ownPrefix = "_weft_"
 )
 
 // seqForever is a Seq after all others, as files write it.
 const seqForever = int64(1)<<62 - 1
 
-// normalSchema returns s as the store keeps it: without metadata but for
-// TypeKey, so that equal tables have equal digests. It refuses what no file,
-// engine or wire can hold the same.
+// normalSchema returns the columns of s as a commit says them: without metadata but
+// for TypeKey, so that equal tables have equal digests. Their ids and defaults are
+// given by number and evolve. It refuses what no file, engine or wire can hold the
+// same.
 func normalSchema(s *arrow.Schema) (*arrow.Schema, error) {
 	if s == nil || s.NumFields() == 0 {
 		return nil, fmt.Errorf("the table has no columns")
@@ -34,7 +39,7 @@ func normalSchema(s *arrow.Schema) (*arrow.Schema, error) {
 	fields := make([]arrow.Field, 0, s.NumFields())
 	for _, f := range s.Fields() {
 		// The engine does not tell capital from small letters in a name.
-		if low := strings.ToLower(f.Name); seen[low] || low == "" {
+		if low := strings.ToLower(f.Name); seen[low] || low == "" || strings.HasPrefix(low, ownPrefix) {
 			return nil, fmt.Errorf("column %q is there twice, has no name or has one that the store uses itself", f.Name)
 		} else {
 			seen[low] = true
