@@ -26,7 +26,7 @@ func (a *app) demoCommand() *cobra.Command {
 		Short: "Start a node with real flights, weather and planes, and take a tour",
 		Long: `Start a node with the nycflights13 data (CC0): all 336,776 flights that left New
 York City in 2013, their planes and airlines, the airports and the weather, as
-products of four domains, and a fifth product that is made from them by SQL. Then
+products of four domains, and one of a fifth that is made from them by SQL. Then
 ask the questions of a guided tour, and stay up.
 
 The folders and the data are put into DIR/.weft, by default here. With --check the
