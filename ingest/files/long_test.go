@@ -30,7 +30,7 @@ func TestTooLongRows(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &ingesttest.Port{
 				T: t, Driver: New(), Dir: t.TempDir(), Server: contract.Server{Name: "s", Type: "local", Path: name},
-				Tables: []ingest.Want{ingesttest.Table("t", "id bigint", "x text")}, Memory: 2 << 30,
+				Tables: []ingest.Want{ingesttest.Table("t", "id bigint", "x text")}, Memory: 4 << 30,
 			}
 			if err := os.WriteFile(filepath.Join(p.Dir, name), []byte(text), 0o600); err != nil {
 				t.Fatal(err)
