@@ -99,6 +99,8 @@ func (p *Port) Read(ctx context.Context, position []byte) (*Got, error) {
 		Product: weft.Name{Domain: "test", Product: "product"}, Port: &contract.Input{Name: "port"}, Server: &p.Server,
 		Tables: p.Tables, Position: position, Window: p.Window, Dir: p.Dir, Stage: stage, Session: s, Lookup: p.Lookup,
 		Progress: p.Progress, Careful: p.Careful, Env: run.Quiet(),
+		// As in a node: the staging folder lies among its own files.
+		Private: func(path string) bool { return strings.HasPrefix(path, stage+"/") },
 	})
 	if err != nil {
 		s.Close()

@@ -134,6 +134,7 @@ func (d *Driver) stage(ctx context.Context, r ingest.Request, next position) (*i
 	server, local := *r.Server, r
 	server.Type, server.URL = "local", ""
 	local.Server, local.Position, local.Window = &server, nil, nil
+	local.Private = nil // the downloads lie among the node's own files, and are for this read
 	local.Labels = map[string]string{}
 	res := &ingest.Result{}
 	for i, t := range next.Tables {
