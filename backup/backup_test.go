@@ -643,6 +643,14 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s has mode %v", path, st.Mode())
 		}
 	}
+	there, link := filepath.Join(t.TempDir(), "there"), filepath.Join(t.TempDir(), "link")
+	h.must(errors.Join(os.Mkdir(there, 0o700), os.Symlink(there, link)))
+	if _, err := Restore(t.Context(), dir, link, RestoreOptions{Env: run.Quiet()}); err != nil {
+		t.Errorf("a restore through a link: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(there, "books.db")); err != nil {
+		t.Error(err)
+	}
 	lock := &saver{touched: map[string]bool{}}
 	h.must(lock.begin(dir))
 	defer lock.end()

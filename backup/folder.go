@@ -154,8 +154,10 @@ func hintOf(err error) string {
 	switch {
 	case full(err):
 		return "free space on that disk and run it again; a backup lets go of old states when their files in its folder states are removed"
-	case errors.Is(err, unix.EROFS), errors.Is(err, fs.ErrPermission):
-		return "the user that runs it must be allowed to write there; with systemd, ReadWritePaths= names the folder"
+	case errors.Is(err, unix.EROFS):
+		return "the node must be able to write there; with systemd, ReadWritePaths= names the folder"
+	case errors.Is(err, fs.ErrPermission):
+		return "a backup is its owner's alone: run it as the user that made it, or let that user write there"
 	}
 	return "look at the disk and the folder's permissions"
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weft"
+	"weft/run"
 )
 
 // TestFullDisk backs up to a small file system that is full at one place after
@@ -60,6 +61,12 @@ func fullDisk(t *testing.T) {
 	h.commit(weft.OpReplace, 0, 20000)
 	h.must(h.s.Compact(t.Context(), true))
 	first := h.save(dir, Options{})
+	other := t.TempDir()
+	h.must(unix.Mount("other", other, "tmpfs", 0, "size=4m"))
+	t.Cleanup(func() { _ = unix.Unmount(other, unix.MNT_DETACH) })
+	if _, err := Restore(t.Context(), dir, other, RestoreOptions{Env: run.Quiet()}); weft.KindOf(err) != weft.KindConflict || !strings.Contains(err.Error(), "mounted") {
+		t.Errorf("a restore in the place of a disk: %v", err)
+	}
 	h.commit(weft.OpReplace, 50000, 20000)
 	h.must(h.s.Compact(t.Context(), true))
 	was, refused := sizes(t, dir), 0

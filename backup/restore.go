@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"weft"
 	"weft/records"
 	"weft/run"
@@ -46,6 +48,9 @@ func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored
 	if err != nil {
 		return nil, err
 	}
+	if real, err := filepath.EvalSymlinks(to); err == nil {
+		to = real // the folder that a link leads to is made, not one in the link's place
+	}
 	es, err := os.ReadDir(to)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, ioError(op, to, err)
@@ -53,6 +58,9 @@ func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored
 	if len(es) > 0 {
 		return nil, weft.Errorf(weft.KindConflict, op, to, "there is data in it").
 			WithHint("move it away first, or restore to another folder with --to; a restore never writes over anything")
+	}
+	if err := sameDisk(to); err != nil {
+		return nil, err
 	}
 	r := &restorer{from: from, state: st, opt: opt, ids: map[string]string{}}
 	tmp := to + ".restoring"
@@ -78,10 +86,21 @@ func Restore(ctx context.Context, dir, to string, opt RestoreOptions) (*Restored
 	return out, nil
 }
 
+// sameDisk refuses a folder that a disk is mounted on: the finished one could not
+// take its name.
+func sameDisk(to string) error {
+	var in, above unix.Stat_t
+	if unix.Stat(to, &in) != nil || unix.Stat(filepath.Dir(to), &above) != nil || in.Dev == above.Dev {
+		return nil // what cannot be looked at is told when it is made
+	}
+	return weft.Errorf(weft.KindConflict, "restore to", to, "another disk is mounted there, and a restore gives a finished folder its name").
+		WithHint("restore to a folder on that disk, with --to %s, and set data in weft.yaml to it", filepath.Join(to, "weft"))
+}
+
 // settle gives a finished folder its name.
 func settle(tmp, to string) error {
-	if err := os.Rename(tmp, to); err != nil {
-		return err
+	if err := unix.Rename(tmp, to); err != nil { // os.Rename takes the place of no folder, not of an empty one either
+		return &os.LinkError{Op: "rename", Old: tmp, New: to, Err: err}
 	}
 	parent, err := openFolder(filepath.Dir(to))
 	if err != nil {

@@ -29,6 +29,10 @@ func (n *Node) Backup(ctx context.Context, _ weft.Subject, r serve.BackupRequest
 	}
 	st, err := n.backUp(ctx, r, progress, warn)
 	n.count.backup(time.Since(began), st, err, n.env.Clock.Now())
+	if weft.KindOf(err) == weft.KindCancelled {
+		n.env.Log.InfoContext(ctx, "backup broken off", "dir", r.Dir)
+		return nil, err
+	}
 	if err != nil {
 		n.env.Log.ErrorContext(ctx, "backup", "dir", r.Dir, "error", err)
 		return nil, err
