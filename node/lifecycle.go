@@ -54,8 +54,11 @@ func (n *Node) Retire(ctx context.Context, s weft.Subject, name weft.Name) (*ser
 	if rec.Retired {
 		return p.summary(ctx, s)
 	}
-	p.loading.Lock() // a load under way ends first
-	defer p.loading.Unlock()
+	ctx, done, err := p.write(ctx) // a load under way ends first
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	if _, err := p.store.Append(ctx, p.candidate(f, rec, weft.CauseRetire)); err != nil {
 		return nil, err
 	}
@@ -92,8 +95,11 @@ func (n *Node) Delete(ctx context.Context, _ weft.Subject, name weft.Name, confi
 	n.mu.Lock()
 	delete(n.products, name)
 	n.mu.Unlock()
+	p.end() // what writes it is cut off
 	n.sched.remove(p)
 	n.watch.remove(p)
+	p.loading.Lock() // and has ended before its files go
+	defer p.loading.Unlock()
 	if err := errors.Join(p.close(), os.RemoveAll(n.cfg.productDir(rec.ID))); err != nil {
 		return weft.Errorf(weft.KindUnavailable, "delete the files of", name.String(), "%w", err).WithHint("remove %s by hand", n.cfg.productDir(rec.ID))
 	}

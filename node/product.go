@@ -25,8 +25,12 @@ import (
 // product is one product: what is known of it at all times, and its folder and
 // store while it is held.
 type product struct {
-	node *Node
-	spot spot
+	node  *Node
+	title weft.Name
+	spot  spot
+
+	life context.Context // ends when the product is deleted or the node closes
+	end  context.CancelFunc
 
 	loading sync.Mutex // held while a load, a rollback or a retirement writes
 
@@ -73,10 +77,31 @@ type loaded struct {
 }
 
 func newProduct(n *Node, rec records.Product) *product {
-	return &product{node: n, rec: rec, brief: &brief{}, retry: firstRetry}
+	life, end := context.WithCancel(context.Background())
+	return &product{node: n, title: rec.Name, life: life, end: end, rec: rec, brief: &brief{}, retry: firstRetry}
 }
 
-func (p *product) name() weft.Name { return p.rec.Name } // immutable
+func (p *product) name() weft.Name { return p.title }
+
+// ended says that the product is deleted, or the node closed: it is used no more.
+func (p *product) ended() bool { return p.life.Err() != nil }
+
+func (p *product) endedError(op string) error {
+	return weft.Errorf(weft.KindUnavailable, op, p.name().String(), "it is deleted, or the node is stopping")
+}
+
+// write takes the product for a load, a rollback or a retirement, one at a time,
+// until done is called; the context ends when the product does.
+func (p *product) write(ctx context.Context) (_ context.Context, done func(), err error) {
+	p.loading.Lock()
+	if p.ended() {
+		p.loading.Unlock()
+		return nil, nil, p.endedError("write")
+	}
+	ctx, cut := context.WithCancel(ctx)
+	stop := context.AfterFunc(p.life, cut)
+	return ctx, func() { stop(); cut(); p.loading.Unlock() }, nil
+}
 
 func (p *product) record() records.Product {
 	p.mu.Lock()

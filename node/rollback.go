@@ -28,8 +28,11 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 		return nil, err
 	}
 	defer release()
-	p.loading.Lock() // a load under way ends first
-	defer p.loading.Unlock()
+	ctx, done, err := p.write(ctx) // a load under way ends first
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	l := &load{p: p, req: request{cause: weft.CauseRollback}, began: n.env.Clock.Now()}
 	l.folder, l.rec = p.current()
 	defer l.close()

@@ -34,9 +34,13 @@ func newSchedule(loads int) schedule {
 	return schedule{due: map[*product]time.Time{}, changed: make(chan struct{}, 1), looks: make(chan struct{}, loads+1)}
 }
 
-// at sets when a product is looked at next.
+// at sets when a product is looked at next; one that has ended is not.
 func (s *schedule) at(p *product, t time.Time) {
 	s.mu.Lock()
+	if p.ended() {
+		s.mu.Unlock()
+		return
+	}
 	s.due[p] = t
 	s.mu.Unlock()
 	p.mu.Lock()
@@ -220,8 +224,11 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 		return loaded{err: err}
 	}
 	defer release()
-	p.loading.Lock()
-	defer p.loading.Unlock()
+	ctx, done, err := p.write(ctx)
+	if err != nil {
+		return loaded{err: err}
+	}
+	defer done()
 	p.mu.Lock()
 	p.busy, p.waiting = true, false
 	p.mu.Unlock()

@@ -36,9 +36,8 @@ type idleProduct struct {
 type spot struct {
 	mu      sync.Mutex // held while the product is taken down or put back
 	users   int
-	stop    context.CancelFunc
-	stopped chan struct{} // closed when the store's own work has ended
-	closed  bool          // for good
+	stop    context.CancelFunc // ends the store's own work; nil while the store is closed
+	stopped chan struct{}      // closed when the store's own work has ended
 }
 
 // hold makes the product's folder and store usable until release is called; any
@@ -46,8 +45,8 @@ type spot struct {
 func (p *product) hold(ctx context.Context) (release func(), err error) {
 	p.spot.mu.Lock()
 	defer p.spot.mu.Unlock()
-	if p.spot.closed {
-		return nil, weft.Errorf(weft.KindUnavailable, "use the product", p.rec.Name.String(), "it is being deleted, or the node is stopping")
+	if p.ended() {
+		return nil, p.endedError("use the product")
 	}
 	if p.store == nil {
 		// Whoever asks first may go away meanwhile; others want it as well.
@@ -56,7 +55,7 @@ func (p *product) hold(ctx context.Context) (release func(), err error) {
 		p.broken = err
 		p.mu.Unlock()
 		if err != nil {
-			p.node.env.Log.Error("open the product", "product", p.rec.Name.String(), "error", err)
+			p.node.env.Log.Error("open the product", "product", p.name().String(), "error", err)
 			return nil, err
 		}
 		p.startStore()
@@ -69,17 +68,21 @@ func (p *product) hold(ctx context.Context) (release func(), err error) {
 func (p *product) release() {
 	p.spot.mu.Lock()
 	defer p.spot.mu.Unlock()
-	p.spot.users--
-	if p.spot.users == 0 && p.store != nil {
-		p.node.shelf.add(p)
+	if p.spot.users--; p.spot.users > 0 || p.store == nil {
+		return
 	}
+	if p.ended() {
+		_ = p.shut() // whoever ended it may have closed the store, and then only forgets it
+		return
+	}
+	p.node.shelf.add(p)
 }
 
 // holdOpen is hold for a product that is down already; false where it is not.
 func (p *product) holdOpen() (release func(), ok bool) {
 	p.spot.mu.Lock()
 	defer p.spot.mu.Unlock()
-	if p.store == nil || p.spot.closed {
+	if p.store == nil || p.ended() {
 		return nil, false
 	}
 	p.spot.users++
@@ -153,19 +156,26 @@ func (p *product) putBack(ctx context.Context) error {
 	return p.shut()
 }
 
-// shut gives up the folder and the store. The spot is locked.
-func (p *product) shut() error {
+// shut closes the store and gives up it and the folder; who uses them now keeps
+// them, and is told by the store that it is closed. The spot is locked.
+func (p *product) shut() (err error) {
 	p.node.shelf.remove(p)
 	if p.store == nil {
 		return nil
 	}
 	var seen *store.Glance // nil is looked up in the manifest
-	if g, err := glance(p.store); err == nil {
-		seen = &g
+	if p.spot.stop != nil {
+		if g, err := glance(p.store); err == nil {
+			seen = &g
+		}
+		p.spot.stop()
+		err = p.store.Close()
+		<-p.spot.stopped
+		p.spot.stop = nil
 	}
-	p.spot.stop()
-	err := p.store.Close()
-	<-p.spot.stopped
+	if p.spot.users > 0 {
+		return err
+	}
 	p.mu.Lock()
 	p.store, p.folder, p.seen = nil, nil, seen
 	p.mu.Unlock()
@@ -177,9 +187,9 @@ func (p *product) shut() error {
 
 // close ends the product's use for good, even where it is used.
 func (p *product) close() error {
+	p.end()
 	p.spot.mu.Lock()
 	defer p.spot.mu.Unlock()
-	p.spot.closed = true
 	return p.shut()
 }
 

@@ -102,6 +102,9 @@ func (w *watch) replace(p *product, to watched) {
 	if w.w == nil {
 		return
 	}
+	if p.ended() {
+		to = watched{}
+	}
 	was := w.of[p]
 	w.of[p] = to
 	if len(to.patterns) == 0 {
