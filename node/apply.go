@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,18 +44,13 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 	if err := n.checkServers(f, r.Env); err != nil {
 		return nil, err
 	}
-	n.mu.RLock()
-	old := n.products[f.Name]
-	n.mu.RUnlock()
+	old := n.known(f.Name)
 	res.New = old == nil
 	var before *contract.Folder
 	if old != nil {
-		release, err := old.hold(ctx)
-		if err != nil {
+		if before, err = old.folderBefore(ctx); err != nil {
 			return nil, err
 		}
-		defer release()
-		before, _ = old.current()
 	}
 	res.Differences = differences(before, f)
 	if !r.Breaking && breaksReaders(before, f, res.Differences) {
@@ -156,41 +152,70 @@ func (n *Node) take(ctx context.Context, f *contract.Folder, r serve.ApplyReques
 	return res, nil
 }
 
-// adopt records the folder and makes or changes the running product.
-func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyRequest) (*product, bool, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// folderBefore is the folder that an apply replaces; nil where this Weft cannot
+// make out what it says, which the apply is to mend.
+func (p *product) folderBefore(ctx context.Context) (*contract.Folder, error) {
+	f, err := p.readFolder(ctx)
+	if errors.Is(err, errFaultyFolder) {
+		return nil, nil
+	}
+	return f, err
+}
+
+// adopt records the folder and makes or changes the running product; same says
+// that it runs already.
+func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyRequest) (p *product, same bool, err error) {
 	rev := r.Revision
 	if rev != "" && r.Dirty {
 		rev += "+"
 	}
-	p, known := n.products[f.Name]
 	rec := records.Product{
 		Name: f.Name, Folder: f.Hash, Dir: r.Dir, Revision: rev, Env: r.Env, Applied: n.env.Clock.Now(),
 	}
-	if known {
-		_, was := p.current()
-		rec.ID, rec.Paused = was.ID, was.Paused
-		if p.runs(f, r) {
-			return p, true, nil
-		}
-	} else {
-		rec.ID = newID()
-		p = newProduct(n, rec)
-	}
-	if err := n.books.PutProduct(ctx, rec, r.Archive); err != nil {
+	if p, err = n.adoptName(ctx, rec, r.Archive); err != nil {
 		return nil, false, err
 	}
-	release, err := p.hold(ctx)
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.ended() {
+		return nil, false, p.endedError("apply the folder")
+	}
+	if same = p.runs(f, r); same {
+		rec = p.record()
+	} else {
+		was := p.record()
+		rec.ID, rec.Paused = was.ID, was.Paused
+		if err := n.books.PutProduct(ctx, rec, r.Archive); err != nil {
+			return nil, false, err
+		}
+	}
+	release, err := p.holdAs(ctx, &rec)
 	if err != nil {
 		return nil, false, err
 	}
 	defer release()
-	if !known {
-		n.products[f.Name] = p
-		n.sched.at(p, n.env.Clock.Now().Add(defaultInterval)) // whoever applies it loads it
+	if last, ok := p.store.Last(); same && ok && last.Folder == f.Hash {
+		return p, true, nil
 	}
 	return p, false, p.applied(ctx, f, rec)
+}
+
+// adoptName is the product of rec's name. A new one is in the books and listed from
+// here on, whatever becomes of its first load: the name is taken.
+func (n *Node) adoptName(ctx context.Context, rec records.Product, archive []byte) (*product, error) {
+	n.adopting.Lock()
+	defer n.adopting.Unlock()
+	if p := n.known(rec.Name); p != nil {
+		return p, nil
+	}
+	rec.ID = newID()
+	if err := n.books.PutProduct(ctx, rec, archive); err != nil {
+		return nil, err
+	}
+	p := newProduct(n, rec)
+	n.put(p)
+	n.sched.at(p, n.env.Clock.Now().Add(defaultInterval)) // whoever applies it loads it
+	return p, nil
 }
 
 // applied makes the folder current and says so in a commit: applying is part of
@@ -200,13 +225,18 @@ func (p *product) applied(ctx context.Context, f *contract.Folder, rec records.P
 	if _, err := p.store.Append(ctx, c); err != nil {
 		return err
 	}
+	p.take(ctx, f, rec)
+	return nil
+}
+
+// take makes a folder and a record that are in the books the current ones.
+func (p *product) take(ctx context.Context, f *contract.Folder, rec records.Product) {
 	b := briefOf(f, rec.Env)
 	p.mu.Lock()
 	p.folder, p.brief, p.rec = f, b, rec
 	p.mu.Unlock()
 	p.node.keepBrief(ctx, rec, b)
 	p.node.watch.set(p)
-	return nil
 }
 
 // published says whether the product has a table that can be read.

@@ -99,7 +99,7 @@ func TestDeleteAmongLoads(t *testing.T) {
 			}
 		})
 	}
-	for range 5 {
+	for range 3 {
 		if err := r.node.Delete(t.Context(), tester, name, name.String()); err != nil {
 			t.Error(err)
 		}

@@ -24,10 +24,6 @@ import (
 //	verify     the contract's checks: pass, quarantine or refuse
 //	publish    what differs from the last commit becomes the next one
 func (p *product) flow(ctx context.Context, r request, a *records.Attempt) loaded {
-	if err := p.node.loads.Acquire(ctx, 1); err != nil {
-		return loaded{err: &weft.Error{Op: "load", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: err}}
-	}
-	defer p.node.loads.Release(1)
 	f, rec := p.current()
 	l := &load{p: p, folder: f, rec: rec, req: r, attempt: a, began: p.node.env.Clock.Now()}
 	defer l.close()

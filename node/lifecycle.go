@@ -25,17 +25,27 @@ func (n *Node) setPaused(ctx context.Context, s weft.Subject, name weft.Name, pa
 	if err != nil {
 		return nil, err
 	}
-	if err := n.books.SetPaused(ctx, p.record().ID, paused); err != nil {
+	was, err := p.setPaused(ctx, paused)
+	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	was := p.rec.Paused
-	p.rec.Paused = paused
-	p.mu.Unlock()
 	if was && !paused {
 		p.wake(weft.CauseCode) // a folder may have been applied meanwhile
 	}
 	return p.summary(ctx, s)
+}
+
+// setPaused says how it was before.
+func (p *product) setPaused(ctx context.Context, paused bool) (was bool, err error) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if err := p.node.books.SetPaused(ctx, p.record().ID, paused); err != nil {
+		return false, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was, p.rec.Paused = p.rec.Paused, paused
+	return was, nil
 }
 
 // Retire ends the product: no loads, and plain queries are refused; its history
@@ -45,31 +55,47 @@ func (n *Node) Retire(ctx context.Context, s weft.Subject, name weft.Name) (*ser
 	if err != nil {
 		return nil, err
 	}
+	end, err := n.work.begin("retire", name.String())
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	if err := p.retire(ctx); err != nil {
+		return nil, err
+	}
+	n.watch.set(p)
+	n.sched.at(p, n.firstRead(p))
+	n.notify(name)
+	return p.summary(ctx, s)
+}
+
+func (p *product) retire(ctx context.Context) error {
 	release, err := p.hold(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer release()
-	f, rec := p.current()
-	if rec.Retired {
-		return p.summary(ctx, s)
-	}
 	ctx, done, err := p.write(ctx) // a load under way ends first
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer done()
-	if _, err := p.store.Append(ctx, p.candidate(f, rec, weft.CauseRetire)); err != nil {
-		return nil, err
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	f, rec := p.current()
+	if rec.Retired {
+		return nil
 	}
-	if err := n.books.SetRetired(ctx, rec.ID, true); err != nil {
-		return nil, err
+	if _, err := p.store.Append(ctx, p.candidate(f, rec, weft.CauseRetire)); err != nil {
+		return err
+	}
+	if err := p.node.books.SetRetired(ctx, rec.ID, true); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	p.rec.Retired = true
 	p.mu.Unlock()
-	n.notify(name)
-	return p.summary(ctx, s)
+	return nil
 }
 
 // Delete removes the product and all its data for good.
@@ -88,21 +114,40 @@ func (n *Node) Delete(ctx context.Context, _ weft.Subject, name weft.Name, confi
 				WithHint("retire or change %s first", d.name())
 		}
 	}
-	rec := p.record()
-	if err := n.books.DeleteProduct(ctx, rec, n.env.Clock.Now()); err != nil {
+	end, err := n.work.begin("delete", name.String())
+	if err != nil {
 		return err
 	}
-	n.mu.Lock()
-	delete(n.products, name)
-	n.mu.Unlock()
-	p.end() // what writes it is cut off
+	defer end()
+	if err := p.forget(ctx); err != nil {
+		return err
+	}
 	n.sched.remove(p)
 	n.watch.remove(p)
-	p.loading.Lock() // and has ended before its files go
+	p.loading.Lock() // what wrote has ended before the files go
 	defer p.loading.Unlock()
-	if err := errors.Join(p.close(), os.RemoveAll(n.cfg.productDir(rec.ID))); err != nil {
-		return weft.Errorf(weft.KindUnavailable, "delete the files of", name.String(), "%w", err).WithHint("remove %s by hand", n.cfg.productDir(rec.ID))
+	dir := n.cfg.productDir(p.record().ID)
+	if err := errors.Join(p.close(), os.RemoveAll(dir)); err != nil {
+		return weft.Errorf(weft.KindUnavailable, "delete the files of", name.String(), "%w", err).WithHint("remove %s by hand", dir)
 	}
+	return nil
+}
+
+// forget takes the product off the books and the list, and ends it: what writes it
+// is cut off.
+func (p *product) forget(ctx context.Context) error {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.ended() {
+		return p.endedError("delete")
+	}
+	if err := p.node.books.DeleteProduct(ctx, p.record(), p.node.env.Clock.Now()); err != nil {
+		return err
+	}
+	p.node.mu.Lock()
+	delete(p.node.products, p.name())
+	p.node.mu.Unlock()
+	p.end()
 	return nil
 }
 

@@ -57,7 +57,9 @@ type Node struct {
 	sched     schedule
 	watch     watch
 
-	mu       sync.RWMutex
+	adopting sync.Mutex // held while a product of a new name is made
+
+	mu       sync.RWMutex // the innermost: whoever holds it takes no other lock and waits for nothing
 	products map[weft.Name]*product
 	running  *run.Group      // set while Run runs
 	loading  context.Context // what loads live in: it outlives running's, so that they may end
@@ -291,10 +293,10 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go("api", func(ctx context.Context) error { return n.serve(ctx, cutOff) })
 	n.mu.Lock()
 	n.running, n.loading = g, loading
-	for _, p := range n.products {
+	n.mu.Unlock()
+	for _, p := range n.all() {
 		n.sched.at(p, n.firstRead(p))
 	}
-	n.mu.Unlock()
 	g.Go("shelf", n.tidyUp)
 	g.Go("watch", n.runWatch)
 	g.Go("schedule", n.runSchedule)
@@ -338,14 +340,25 @@ func (n *Node) Close() error {
 
 // find returns the product of that name.
 func (n *Node) find(name weft.Name) (*product, error) {
+	if p := n.known(name); p != nil {
+		return p, nil
+	}
+	return nil, weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here").
+		WithHint("`weft status` lists the products of this node")
+}
+
+// known is find, nil where there is none.
+func (n *Node) known(name weft.Name) *product {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	p, ok := n.products[name]
-	if !ok {
-		return nil, weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here").
-			WithHint("`weft status` lists the products of this node")
-	}
-	return p, nil
+	return n.products[name]
+}
+
+// put lists the product.
+func (n *Node) put(p *product) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.products[p.name()] = p
 }
 
 // all returns the products by name.

@@ -24,6 +24,12 @@ import (
 
 // product is one product: what is known of it at all times, and its folder and
 // store while it is held.
+//
+// Locks are taken in this order, each one only where none behind it is held:
+// Node.adopting, product.loading, changing, stats.asking, spot.mu, then as the last one any other
+// (mu, stats.mu, Node.mu, those of shelf, schedule, watch and work). Those last
+// ones are held for a few lines of memory: no other lock of the node, also of
+// another product, is taken under them, and nothing is read, written or awaited.
 type product struct {
 	node  *Node
 	title weft.Name
@@ -32,7 +38,8 @@ type product struct {
 	life context.Context // ends when the product is deleted or the node closes
 	end  context.CancelFunc
 
-	loading sync.Mutex // held while a load, a rollback or a retirement writes
+	loading  sync.Mutex // held while a load, a rollback or a retirement writes
+	changing sync.Mutex // held while rec changes, in the books and here
 
 	mu      sync.Mutex
 	rec     records.Product
@@ -91,16 +98,22 @@ func (p *product) endedError(op string) error {
 }
 
 // write takes the product for a load, a rollback or a retirement, one at a time,
-// until done is called; the context ends when the product does.
+// until done is called; what it writes ends when the product does.
 func (p *product) write(ctx context.Context) (_ context.Context, done func(), err error) {
 	p.loading.Lock()
 	if p.ended() {
 		p.loading.Unlock()
 		return nil, nil, p.endedError("write")
 	}
-	ctx, cut := context.WithCancel(ctx)
-	stop := context.AfterFunc(p.life, cut)
-	return ctx, func() { stop(); cut(); p.loading.Unlock() }, nil
+	ctx, cut := p.alive(ctx)
+	return ctx, func() { cut(); p.loading.Unlock() }, nil
+}
+
+// alive is ctx for as long as the product lives; cut gives it back.
+func (p *product) alive(ctx context.Context) (_ context.Context, cut context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(p.life, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 func (p *product) record() records.Product {

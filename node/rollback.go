@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"weft"
+	"weft/contract"
 	"weft/publish"
 	"weft/serve"
 	"weft/store"
@@ -23,6 +24,22 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 	if err := n.room("roll back", name.String()); err != nil {
 		return nil, err
 	}
+	end, err := n.work.begin("roll back", name.String())
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	c, err := p.rollback(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	n.sched.at(p, n.env.Clock.Now().Add(p.interval()))
+	n.notify(name)
+	return commitInfo(*c), nil
+}
+
+func (p *product) rollback(ctx context.Context, to weft.Seq) (*weft.Commit, error) {
+	n := p.node
 	release, err := p.hold(ctx)
 	if err != nil {
 		return nil, err
@@ -47,12 +64,12 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 	if err != nil {
 		return nil, err
 	}
-	f, _, err := readArchive(archive)
+	f, faults, err := readArchive(archive)
 	if err != nil {
 		return nil, err
 	}
-	if f == nil {
-		return nil, weft.Errorf(weft.KindGone, "roll back", name.String(), "the folder of %s cannot be read any more", to)
+	if f == nil || contract.HasErrors(faults) {
+		return nil, weft.Errorf(weft.KindGone, "roll back", p.name().String(), "the folder of %s cannot be read any more", to)
 	}
 	rec := l.rec
 	rec.Folder, rec.Revision, rec.Applied, rec.Retired = target.Folder, target.Revision, l.began, false
@@ -64,6 +81,9 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 	if err != nil {
 		return nil, err
 	}
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	rec.Paused = p.record().Paused // it may have been paused meanwhile
 	c := p.candidate(f, rec, weft.CauseRollback)
 	c.Verdict = target.Verdict
 	for _, d := range changes {
@@ -77,11 +97,10 @@ func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to 
 		return nil, err
 	}
 	p.mu.Lock()
-	p.folder, p.brief, p.rec, p.ran = f, briefOf(f, rec.Env), rec, rec.Folder
+	p.ran = rec.Folder
 	p.mu.Unlock()
-	n.keepBrief(ctx, rec, p.brief)
-	n.notify(name)
-	return commitInfo(commit), nil
+	p.take(ctx, f, rec)
+	return &commit, nil
 }
 
 // restore plans what brings every table back to how it was at to.

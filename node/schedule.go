@@ -219,6 +219,15 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 	if err := p.node.room("load", p.name().String()); err != nil {
 		return loaded{err: err} // no fault of the product: it is not written down as one
 	}
+	p.setBusy(true)
+	defer p.setBusy(false)
+	ctx, cut := p.alive(ctx)
+	defer cut()
+	// Its turn comes first: of many that wait, only those that load are open.
+	if err := p.node.loads.Acquire(ctx, 1); err != nil {
+		return loaded{err: &weft.Error{Op: "load", Subject: p.name().String(), Kind: weft.KindCancelled, Cause: err}}
+	}
+	defer p.node.loads.Release(1)
 	release, err := p.hold(ctx)
 	if err != nil {
 		return loaded{err: err}
@@ -229,8 +238,23 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 		return loaded{err: err}
 	}
 	defer done()
+	if err := p.canLoad(); err != nil {
+		return loaded{err: err} // it was paused or retired while it waited
+	}
+	return p.loadNow(ctx, r)
+}
+
+func (p *product) setBusy(busy bool) {
 	p.mu.Lock()
-	p.busy, p.waiting = true, false
+	defer p.mu.Unlock()
+	p.busy = busy
+}
+
+// loadNow is attempt for a product that is held, taken for writing, and whose turn
+// it is.
+func (p *product) loadNow(ctx context.Context, r request) loaded {
+	p.mu.Lock()
+	p.waiting = false
 	p.mu.Unlock()
 	a := records.Attempt{ID: run.NewID(), Started: p.node.env.Clock.Now()}
 	ctx = run.WithLog(ctx, slog.String(logLoad, a.ID))
@@ -263,7 +287,7 @@ func (p *product) attempt(ctx context.Context, r request) loaded {
 // finish keeps the attempt, in memory and in the books.
 func (p *product) finish(ctx context.Context, a records.Attempt) {
 	p.mu.Lock()
-	p.busy, p.last = false, &a
+	p.busy, p.last = false, &a // who sees the end of it does not see it run
 	if a.Outcome == records.Committed || a.Outcome == records.Unchanged {
 		p.lastOK = a.Ended
 	}

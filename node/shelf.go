@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"weft"
 	"weft/contract"
+	"weft/records"
 	"weft/store"
 )
 
@@ -43,12 +45,23 @@ type spot struct {
 // hold makes the product's folder and store usable until release is called; any
 // number of holds at once. The error is why it cannot be used.
 func (p *product) hold(ctx context.Context) (release func(), err error) {
+	return p.holdAs(ctx, nil)
+}
+
+// holdAs is hold for who brings a new record, nil for none: a product that is put
+// back is taken down as that, since the folder before may be one that cannot be read.
+func (p *product) holdAs(ctx context.Context, rec *records.Product) (release func(), err error) {
 	p.spot.mu.Lock()
 	defer p.spot.mu.Unlock()
 	if p.ended() {
 		return nil, p.endedError("use the product")
 	}
 	if p.store == nil {
+		if rec != nil {
+			p.mu.Lock()
+			p.rec = *rec
+			p.mu.Unlock()
+		}
 		// Whoever asks first may go away meanwhile; others want it as well.
 		err := p.open(context.WithoutCancel(ctx))
 		p.mu.Lock()
@@ -107,6 +120,8 @@ func (p *product) open(ctx context.Context) error {
 	return nil
 }
 
+var errFaultyFolder = errors.New("this Weft finds faults in it that an older one did not")
+
 func (p *product) readFolder(ctx context.Context) (*contract.Folder, error) {
 	rec := p.record()
 	archive, err := p.node.books.Archive(ctx, rec.Folder)
@@ -119,7 +134,7 @@ func (p *product) readFolder(ctx context.Context) (*contract.Folder, error) {
 	}
 	if contract.HasErrors(faults) {
 		return nil, weft.Errorf(weft.KindConflict, "read the applied folder", rec.Name.String(),
-			"this Weft finds faults in it that an older one did not: %s", faults[0].Message).WithHint("mend the folder and apply it again")
+			"%w: %s", errFaultyFolder, faults[0].Message).WithHint("mend the folder and apply it again")
 	}
 	return f, nil
 }
@@ -179,9 +194,7 @@ func (p *product) shut() (err error) {
 	p.mu.Lock()
 	p.store, p.folder, p.seen = nil, nil, seen
 	p.mu.Unlock()
-	p.stats.mu.Lock()
-	p.stats.tables = nil
-	p.stats.mu.Unlock()
+	p.stats.forget()
 	return err
 }
 

@@ -202,9 +202,32 @@ func columnDetail(t *contract.Table, c *contract.Column) serve.ColumnDetail {
 
 // statsCache keeps what look computed, until the next commit.
 type statsCache struct {
+	asking sync.Mutex // held while they are computed, which holds the product: taken before any lock of it
 	mu     sync.Mutex
 	seq    weft.Seq
 	tables map[string]looked
+}
+
+func (c *statsCache) get(seq weft.Seq, table string) (looked, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l, ok := c.tables[table]
+	return l, ok && c.seq == seq
+}
+
+func (c *statsCache) put(seq weft.Seq, table string, l looked) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.seq != seq || c.tables == nil {
+		c.seq, c.tables = seq, map[string]looked{}
+	}
+	c.tables[table] = l
+}
+
+func (c *statsCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tables = nil
 }
 
 type looked struct {
@@ -216,19 +239,16 @@ type looked struct {
 // look adds rows, statistics and a sample, read through the same gate as every
 // other question. Values of classified columns stay out of both.
 func (p *product) look(ctx context.Context, s weft.Subject, t *contract.Table, d *serve.TableDetail) error {
-	p.stats.mu.Lock()
-	defer p.stats.mu.Unlock()
+	p.stats.asking.Lock()
+	defer p.stats.asking.Unlock()
 	head := p.store.Head().Seq
-	if p.stats.seq != head || p.stats.tables == nil {
-		p.stats.seq, p.stats.tables = head, map[string]looked{}
-	}
-	l, ok := p.stats.tables[t.Name]
+	l, ok := p.stats.get(head, t.Name)
 	if !ok {
 		var err error
 		if l, err = p.lookAt(ctx, s, t, d.Name); err != nil {
 			return err
 		}
-		p.stats.tables[t.Name] = l
+		p.stats.put(head, t.Name, l)
 	}
 	d.Rows, d.Sample = l.rows, l.sample
 	for i := range d.Columns {

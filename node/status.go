@@ -195,9 +195,9 @@ func glance(s *store.Store) (store.Glance, error) {
 
 // state says what is seen of the product, and the one thing to do about it.
 func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
+	name, up := p.name(), p.stoppedUpstream()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	name := p.rec.Name
 	switch {
 	case p.rec.Retired:
 		return weft.StateRetired, ""
@@ -218,12 +218,12 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 		}
 		return weft.StateRefused, "weft checks " + name.String()
 	case records.Failed:
-		if up := p.stoppedUpstream(); up != "" {
+		if up != "" {
 			return weft.StateUpstreamStopped, or(p.last.Hint, "weft show "+up)
 		}
 		return weft.StateSourceLost, or(p.last.Hint, "weft refresh "+name.String())
 	}
-	if up := p.stoppedUpstream(); up != "" {
+	if up != "" {
 		return weft.StateUpstreamStopped, "weft show " + up
 	}
 	if late := p.late(); late > 0 {
@@ -233,9 +233,12 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 }
 
 // stoppedUpstream names a product that this one is made from and that is paused,
-// retired or gone. The caller holds mu.
+// retired or gone.
 func (p *product) stoppedUpstream() string {
-	for _, name := range p.brief.Upstream {
+	p.mu.Lock()
+	b := p.brief
+	p.mu.Unlock()
+	for _, name := range b.Upstream {
 		up, err := p.node.find(name)
 		if err != nil {
 			return name.String()

@@ -158,14 +158,14 @@ func (w *watch) all() []*product {
 	return out
 }
 
-// watched are the local sources without a schedule.
+// watched are the local sources without a schedule of a product that loads.
 func (p *product) watched() watched {
 	p.mu.Lock()
 	b, rec := p.brief, p.rec
 	p.mu.Unlock()
 	var out watched
-	if rec.Dir == "" {
-		return out // its files came with the folder and do not change
+	if rec.Dir == "" || rec.Retired {
+		return out // files that came with the folder do not change
 	}
 	for _, path := range b.Local {
 		path = strings.ReplaceAll(path, "{table}", "*")
