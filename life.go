@@ -34,6 +34,6 @@ const (
 func States() []State {
 	return []State{
 		StateEmpty, StateLoading, StateFresh, StateLate, StateRefused, StatePaused, StateSourceLost,
-		StateUpstreamStopped, StateUnreachable, StateRetired,
+		StateUpstreamStopped, StateUnreachable, StateRetired, StateDamaged,
 	}
 }

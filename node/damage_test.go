@@ -111,6 +111,9 @@ func TestDamageIsToldAndNotServed(t *testing.T) {
 			}
 			r.want("SELECT count(*) FROM insights.sums", "1")
 			r.eventually("status says it", func() bool { return r.state("sales.shop").State == weft.StateDamaged })
+			if got := r.node.states(); got[weft.StateDamaged] != 1 {
+				t.Errorf("the metrics count %v", got)
+			}
 			if s := r.state("sales.shop"); s.Todo == "" || s.ErrorKind != weft.KindCorrupt {
 				t.Errorf("status says %+v", s)
 			}

@@ -168,9 +168,12 @@ func (n *Node) tails() (rows, bytes int64) {
 // the disk.
 func (p *product) stateNow() weft.State {
 	p.mu.Lock()
-	broken, published := p.broken != nil, !p.lastOK.IsZero()
+	broken, published, seen, open := p.broken, !p.lastOK.IsZero(), p.seen, p.store
 	p.mu.Unlock()
-	if broken {
+	switch {
+	case weft.KindOf(broken) == weft.KindCorrupt, seen != nil && seen.Damage != "", open != nil && damage(open) != "":
+		return weft.StateDamaged
+	case broken != nil:
 		return weft.StateUnreachable
 	}
 	s := serve.ProductSummary{}

@@ -60,13 +60,18 @@ func (n *Node) prepare(again *Reread) (take func(), faults []contract.Fault) {
 	if len(again.Faults) > 0 {
 		return nil, nil
 	}
-	cfg := again.Config.WithDefaults()
-	faults = append(faults, faultsOf(cfg.Validate())...)
+	faults = faultsOf(again.Config.WithDefaults().Validate())
+	cfg := n.cfg.live(again.Config)
+	if len(faults) == 0 {
+		faults = faultsOf(cfg.Validate()) // what is new beside what stays
+	}
 	// The door stays at its address.
 	door, err := n.server.Reconfigure(http.Config{Addr: n.cfg.Listen, CertFile: cfg.TLSCert, KeyFile: cfg.TLSKey, Hosts: cfg.Hosts})
 	faults = append(faults, faultsOf(err)...)
-	token, err := access.LocalToken(n.cfg.path("token"))
-	faults = append(faults, faultsOf(err)...)
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	token, err := access.LocalToken(n.cfg.path("token")) // last: it makes a token where there is none
 	return func() {
 		door()
 		n.now.Store(&cfg)
@@ -78,7 +83,18 @@ func (n *Node) prepare(again *Reread) (take func(), faults []contract.Fault) {
 		if again.Taken != nil {
 			again.Taken()
 		}
-	}, faults
+	}, faultsOf(err)
+}
+
+// live is c with those settings of another configuration that can change while a
+// node runs; c is what it was started with.
+func (c Config) live(other Config) Config {
+	c.Name, c.Domains, c.Env = other.Name, other.Domains, other.Env
+	c.Hosts, c.TLSCert, c.TLSKey = other.Hosts, other.TLSCert, other.TLSKey
+	c.Memory, c.LoadMemory, c.TempBytes = other.Memory, other.LoadMemory, other.TempBytes
+	c.Threads, c.Deadline, c.DiskReserve = other.Threads, other.Deadline, other.DiskReserve
+	c.Secrets, c.Private = other.Secrets, other.Private
+	return c.WithDefaults()
 }
 
 // limits are what questions may use.

@@ -185,12 +185,18 @@ func glance(s *store.Store) (store.Glance, error) {
 	defer func() { _ = snap.Close() }()
 	pt := snap.Point()
 	g := store.Glance{Seq: pt.Seq, Time: pt.Time, Tables: snap.Tables(), Bytes: s.Bytes(), Whole: true}
+	g.Damage = damage(s)
+	return g, nil
+}
+
+// damage is the first fault that an open store knows of its bytes, empty for none.
+func damage(s *store.Store) string {
 	for _, f := range s.Damage() {
-		if !f.Note && g.Damage == "" {
-			g.Damage = f.String()
+		if !f.Note {
+			return f.String()
 		}
 	}
-	return g, nil
+	return ""
 }
 
 // state says what is seen of the product, and the one thing to do about it.

@@ -14,7 +14,7 @@ import (
 func count(n int64) string { return humanize.Comma(n) }
 
 // size writes bytes for people: 12 MB.
-func size(n int64) string { return humanize.Bytes(uint64(max(n, 0))) }
+func size(n int64) string { return humanize.IBytes(uint64(max(n, 0))) }
 
 // plural writes "1 row" and "2 rows".
 func plural(n int64, word string) string {

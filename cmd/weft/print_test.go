@@ -152,7 +152,7 @@ func TestPrintStatus(t *testing.T) {
 	p, b := paper(120)
 	printStatus(p, exampleStatus(), at("2025-03-01T12:00:00Z"))
 	want := `shop · sales · env dev · up 2 h · http://127.0.0.1:7070 · weft dev
-3 products · 1,336,786 rows · 12 rows held back · disk 210 MB used, 35 GB free · memory 42 MB
+3 products · 1,336,786 rows · 12 rows held back · disk 200 MiB used, 33 GiB free · memory 40 MiB
 workers 1 running, 2 idle
 
 product        life      state         rows  held  commit  changed    next       what to do
@@ -193,8 +193,8 @@ func TestNarrow(t *testing.T) {
 http://127.0.0.1:7070 · weft dev
 3 products · 1,336,786 rows
 12 rows held back
-disk 210 MB used, 35 GB free · memory 42 MB
-workers 1 running, 2 idle
+disk 200 MiB used, 33 GiB free
+memory 40 MiB · workers 1 running, 2 idle
 
 sales.orders
   life        active
@@ -246,8 +246,8 @@ func TestEventWords(t *testing.T) {
 		took  time.Duration
 		want  string
 	}{
-		{e, 3 * time.Second, "read sales.orders lines · 1,200,000 rows · 120 MB of 480 MB (25 %) · 400,000 rows/s · 9.0 s left"},
-		{serve.Event{Phase: "read", Bytes: 120e6}, 2 * time.Second, "read · 120 MB · 60 MB/s"},
+		{e, 3 * time.Second, "read sales.orders lines · 1,200,000 rows · 114 MiB of 458 MiB (25 %) · 400,000 rows/s · 9.0 s left"},
+		{serve.Event{Phase: "read", Bytes: 120e6}, 2 * time.Second, "read · 114 MiB · 57 MiB/s"},
 		{serve.Event{Phase: "read", Rows: 12, Total: 480e6}, 0, "read · 12 rows"},
 		{serve.Event{Phase: "publish", Product: "sales.orders"}, time.Hour, "publish sales.orders"},
 	} {

@@ -19,8 +19,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Show the node and every product on it: its life (declared), its state (observed),
 and the one thing to do where there is something.
 
-With --check, exit code 1 means that a product wants attention: it is refused or
-late, its source is lost, or an upstream has stopped.`,
+With --check, exit code 1 means that a product wants attention: it is damaged,
+unreachable, refused or late, its source is lost, or an upstream has stopped.`,
 		Args: exactly(),
 	}
 	format := listFormat(c.Flags())

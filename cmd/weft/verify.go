@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"weft/node"
@@ -75,7 +74,7 @@ func printVerify(p *printer, r *node.Verification) {
 		words = plural(int64(r.States), "state") + " of " + words
 	}
 	if len(r.Faults) == 0 {
-		p.println(words + ", no faults: every byte of " + plural(int64(r.Files), "file") + " (" + humanize.Bytes(uint64(r.Bytes)) + ") is what was written")
+		p.println(words + ", no faults: every byte of " + plural(int64(r.Files), "file") + " (" + size(r.Bytes) + ") is what was written")
 		return
 	}
 	p.println(words + ", " + plural(int64(len(r.Faults)), "fault"))
