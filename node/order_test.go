@@ -262,7 +262,7 @@ func TestRollbackAndRetireAreFollowed(t *testing.T) {
 	patterns := func() []string {
 		r.node.watch.mu.Lock()
 		defer r.node.watch.mu.Unlock()
-		return r.node.watch.of[p].patterns
+		return r.node.watch.of[p].files
 	}
 	first := filepath.Join(r.dir, "shop/data/shop.csv")
 	if slices.Contains(patterns(), first) {

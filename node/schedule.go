@@ -16,9 +16,8 @@ import (
 const (
 	defaultInterval = time.Hour
 	firstRetry      = 30 * time.Second
-	settle          = 300 * time.Millisecond // a file that is being written changes many times
-	tendEvery       = 24 * time.Hour         // a product that reads nothing is looked after so often
-	maxAsked        = 64                     // loads of one product that wait
+	tendEvery       = 24 * time.Hour // a product that reads nothing is looked after so often
+	maxAsked        = 64             // loads of one product that wait
 )
 
 // schedule says when each product is looked at next. One of it serves all: an idle

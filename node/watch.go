@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -21,12 +23,19 @@ type watch struct {
 	mu   sync.Mutex
 	w    *fsnotify.Watcher
 	of   map[*product]watched
-	dirs map[string]int // how many products have files there
+	dirs map[string]*watchedDir
 }
 
-// watched are the folders whose changes concern a product, and the patterns of its
-// files in them.
-type watched struct{ dirs, patterns []string }
+// watchedDir is a folder that is watched: it, not its path, which may become that
+// of another.
+type watchedDir struct {
+	users map[*product]bool
+	is    os.FileInfo
+}
+
+// watched is what concerns a product: patterns of its files, patterns of the folders
+// on the way to them, and the folders there are now in which to look for either.
+type watched struct{ dirs, files, ways []string }
 
 // runWatch wakes products whose files have changed, until ctx ends.
 func (n *Node) runWatch(ctx context.Context) error {
@@ -40,7 +49,7 @@ func (n *Node) runWatch(ctx context.Context) error {
 	for _, p := range n.all() {
 		n.watch.set(p)
 	}
-	changed := map[*product]time.Time{} // when nothing had changed for a while, if nothing does
+	changed := settling{}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -51,36 +60,71 @@ func (n *Node) runWatch(ctx context.Context) error {
 			if !ok {
 				return nil
 			}
-			for _, p := range n.watch.concerned(e.Name) {
-				changed[p] = time.Now().Add(settle)
+			files, ways := n.watch.concerned(e)
+			for _, p := range ways {
+				n.watch.set(p) // another folder is there, or none
 			}
-			timer.Reset(settle)
+			for _, p := range append(files, ways...) {
+				changed.note(p, time.Now())
+			}
 		case err := <-w.Errors:
 			// Some changes were missed: everybody looks.
 			n.env.Log.Warn("watch the sources", "error", err)
 			for _, p := range n.watch.all() {
-				changed[p] = time.Now()
+				n.watch.set(p)
+				changed.note(p, time.Now())
 			}
-			timer.Reset(settle)
 		case <-timer.C:
-			for p, at := range changed {
-				if d := time.Until(at); d > 0 {
-					timer.Reset(d)
-					continue
-				}
-				delete(changed, p)
-				if p.canLoad() == nil {
-					p.wake(weft.CauseLoad)
-				}
+		}
+		settled, wait := changed.pop(time.Now())
+		for _, p := range settled {
+			if p.canLoad() == nil {
+				p.wake(weft.CauseLoad)
 			}
 		}
+		timer.Reset(wait)
 	}
+}
+
+// A product is woken when its files have not changed for settle, since a file that
+// is being written changes many times; one whose files never rest after longest.
+const (
+	settle  = 300 * time.Millisecond
+	longest = 10 * time.Second
+)
+
+// settling are the products whose files have changed of late.
+type settling map[*product]struct{ first, last time.Time }
+
+func (s settling) note(p *product, now time.Time) {
+	c, known := s[p]
+	if !known {
+		c.first = now
+	}
+	c.last = now
+	s[p] = c
+}
+
+// pop takes those whose files rest, or have changed for long enough, and says how
+// long it is until the next one may.
+func (s settling) pop(now time.Time) (out []*product, wait time.Duration) {
+	wait = time.Hour
+	for p, c := range s {
+		left := min(c.last.Add(settle).Sub(now), c.first.Add(longest).Sub(now))
+		if left > 0 {
+			wait = min(wait, left)
+			continue
+		}
+		out = append(out, p)
+		delete(s, p)
+	}
+	return out, wait
 }
 
 func (w *watch) open(fw *fsnotify.Watcher) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.w, w.of, w.dirs = fw, map[*product]watched{}, map[string]int{}
+	w.w, w.of, w.dirs = fw, map[*product]watched{}, map[string]*watchedDir{}
 }
 
 func (w *watch) close() {
@@ -90,8 +134,16 @@ func (w *watch) close() {
 	w.w = nil
 }
 
-// set watches what concerns the product now, in place of what did before.
-func (w *watch) set(p *product) { w.replace(p, p.watched()) }
+// set watches what concerns the product now, in place of what did before. Folders
+// that come while it looks are found at the next round.
+func (w *watch) set(p *product) {
+	for range 10 {
+		to := p.watched()
+		if w.replace(p, to); slices.Equal(p.watched().dirs, to.dirs) {
+			return
+		}
+	}
+}
 
 // remove ends watching for a product.
 func (w *watch) remove(p *product) { w.replace(p, watched{}) }
@@ -107,45 +159,80 @@ func (w *watch) replace(p *product, to watched) {
 	}
 	was := w.of[p]
 	w.of[p] = to
-	if len(to.patterns) == 0 {
+	if len(to.files) == 0 {
 		delete(w.of, p)
 	}
-	if slices.Equal(was.dirs, to.dirs) {
-		return
-	}
 	for _, d := range to.dirs {
-		if w.dirs[d]++; w.dirs[d] > 1 {
-			continue
-		}
-		if err := w.w.Add(d); err != nil {
-			p.node.env.Log.Warn("watch the sources", "product", p.name().String(), "folder", d, "error", err)
-		}
+		w.add(d, p)
 	}
 	for _, d := range was.dirs {
-		if w.dirs[d]--; w.dirs[d] == 0 {
-			delete(w.dirs, d)
-			_ = w.w.Remove(d) // the folder may be gone
+		if x := w.dirs[d]; x != nil && !slices.Contains(to.dirs, d) {
+			if delete(x.users, p); len(x.users) == 0 {
+				delete(w.dirs, d)
+				_ = w.w.Remove(d) // the folder may be gone
+			}
 		}
 	}
 }
 
-// concerned are the products that have a source at path.
-func (w *watch) concerned(path string) []*product {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []*product
-	for p, x := range w.of {
-		if !slices.Contains(x.dirs, filepath.Dir(path)) {
-			continue
-		}
-		if slices.ContainsFunc(x.patterns, func(pattern string) bool {
-			ok, err := filepath.Match(pattern, path)
-			return ok || err != nil
-		}) {
-			out = append(out, p)
+// add watches the folder that is at path d now. The watch is locked.
+func (w *watch) add(d string, p *product) {
+	x, is := w.dirs[d], statOf(d)
+	first := x == nil
+	if first {
+		x = &watchedDir{users: map[*product]bool{}}
+		w.dirs[d] = x
+	}
+	x.users[p] = true
+	if x.is != nil && is != nil && os.SameFile(x.is, is) {
+		return
+	}
+	if x.is != nil {
+		_ = w.w.Remove(d) // the one that was there, which may be gone
+	}
+	x.is = is
+	if err := w.w.Add(d); err != nil {
+		x.is = nil
+		if first && !errors.Is(err, fs.ErrPermission) { // a folder on the way may be closed to the node; what is in it need not be
+			p.node.env.Log.Warn("watch the sources", "product", p.name().String(), "folder", d, "error", err)
 		}
 	}
-	return out
+}
+
+func statOf(path string) os.FileInfo {
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil
+	}
+	return st
+}
+
+// concerned are the products that have a source at the path of an event, and those
+// to whose sources the path is on the way, where another folder stands there now.
+func (w *watch) concerned(e fsnotify.Event) (files, ways []*product) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	moved := e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)
+	in := w.dirs[filepath.Dir(e.Name)]
+	if in == nil {
+		in = w.dirs[e.Name] // the folder itself is gone
+	}
+	if in == nil {
+		return nil, nil
+	}
+	matches := func(pattern string) bool {
+		ok, err := filepath.Match(pattern, e.Name)
+		return ok || err != nil
+	}
+	for p := range in.users {
+		switch x := w.of[p]; {
+		case slices.ContainsFunc(x.files, matches):
+			files = append(files, p)
+		case moved && slices.ContainsFunc(x.ways, matches):
+			ways = append(ways, p)
+		}
+	}
+	return files, ways
 }
 
 func (w *watch) all() []*product {
@@ -158,7 +245,8 @@ func (w *watch) all() []*product {
 	return out
 }
 
-// watched are the local sources without a schedule of a product that loads.
+// watched are the local sources without a schedule of a product that loads. All
+// folders on the way are watched as well: any of them, or a link, may be replaced.
 func (p *product) watched() watched {
 	p.mu.Lock()
 	b, rec := p.brief, p.rec
@@ -172,14 +260,21 @@ func (p *product) watched() watched {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(rec.Dir, path)
 		}
-		out.patterns = append(out.patterns, filepath.Clean(path))
-		found, err := filepath.Glob(filepath.Dir(path)) // a pattern in the folder part: what it matches today
-		if err != nil {
-			continue
-		}
-		for _, d := range found {
-			if st, err := os.Stat(d); err == nil && st.IsDir() && !slices.Contains(out.dirs, d) {
-				out.dirs = append(out.dirs, d)
+		path = filepath.Clean(path)
+		out.files = append(out.files, path)
+		for way := filepath.Dir(path); ; way = filepath.Dir(way) {
+			out.ways = append(out.ways, way)
+			found, err := filepath.Glob(way) // a pattern in the folder part: what it matches today
+			if err != nil {
+				break
+			}
+			for _, d := range found {
+				if st := statOf(d); st != nil && st.IsDir() && !slices.Contains(out.dirs, d) {
+					out.dirs = append(out.dirs, d)
+				}
+			}
+			if way == filepath.Dir(way) {
+				break
 			}
 		}
 	}
