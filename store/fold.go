@@ -17,7 +17,7 @@ import (
 // When a fold does what.
 const (
 	rebaseShare   = 0.2 // changed rows over rows of the base above which a new base is written
-	levelGrowth   = 1   // a change file up to this many times what comes after it is folded with it
+	levelGrowth   = 1.5 // a change file up to this many times what comes after it is folded with it
 	maxSmallFiles = 8   // files of bulk appends that could be one above which they are joined
 )
 
@@ -302,7 +302,7 @@ func grow(levels []levelView, n int) int {
 	for _, l := range levels[n:] {
 		rows += l.size()
 	}
-	for n > 0 && levels[n-1].size() <= levelGrowth*rows {
+	for n > 0 && float64(levels[n-1].size()) <= levelGrowth*float64(rows) {
 		n--
 		rows += levels[n].size()
 	}
