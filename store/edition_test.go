@@ -392,3 +392,60 @@ func TestNamesOfTheStoreAreRefused(t *testing.T) {
 	}
 	c.put(weft.OpReplace, `SELECT 1 AS id, 1 AS "_weft", 2 AS "weft_2"`)
 }
+
+// TestOldCutsDoNotMeetWiderValues asks old cuts, with conditions that the engine may
+// decide in any order, after values came into the same files that the columns of
+// those cuts do not hold.
+func TestOldCutsDoNotMeetWiderValues(t *testing.T) {
+	c := newColumnsTest(t)
+	const cols = "i::BIGINT AS id, %s AS n, %s AS d, 'v' || i AS v"
+	rows := func(n, d string, from, to int) string {
+		return fmt.Sprintf("SELECT "+cols+" FROM range(%d, %d) t(i)", n, d, from, to)
+	}
+	narrow := func(from, to int) string { return rows("(i % 100)::TINYINT", "(i % 90)::DECIMAL(4,1)", from, to) }
+	wide := func(from, to int) string {
+		return rows("(10000000000 + i)::BIGINT", "(1000000 + i)::DECIMAL(18,4)", from, to)
+	}
+	c.put(weft.OpReplace, narrow(0, 3000))
+	c.put(weft.OpAppend, narrow(3000, 6000))
+	c.put(weft.OpMerge, "SELECT 'i' AS _op, * FROM ("+narrow(6000, 6500)+")")
+	c.put(weft.OpColumns, wide(0, 1))
+	c.put(weft.OpAppend, wide(6500, 9000))
+	c.put(weft.OpMerge, "SELECT o AS _op, x.* FROM ("+wide(0, 400)+") x, (VALUES ('b'), ('u')) o(o) ORDER BY x.id, o")
+	asked := map[string]string{}
+	ask := func(what string) {
+		t.Helper()
+		for seq := weft.Seq(1); seq <= 3; seq++ {
+			snap, err := c.s.Snapshot(context.Background(), seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rel, err := snap.Relation("t")
+			if err != nil {
+				t.Fatal(err)
+			}
+			table := rel.SQL
+			for _, where := range []string{
+				"n > 5", "n = 7", "n + 1::TINYINT > 30", "n IN (1, 2, 99)", "abs(n) > 50 AND id % 3 = 0", "d < 4.5", "d + 1 > 20 OR v LIKE '%7'",
+				"n BETWEEN 3 AND 8 AND d <> 4", "n IS NOT NULL", "n = (SELECT max(n) FROM t)", "v IN (SELECT v FROM t WHERE n < 3)", "hash(n) % 2 = 0",
+			} {
+				rel.SQL = "WITH t AS (" + table + ") SELECT count(*) AS a, sum(n) AS b, max(d) AS c FROM t WHERE " + where
+				got := c.e.rows(t, rel)[0]
+				name := fmt.Sprint(seq, where)
+				if old, ok := asked[name]; ok && old != got {
+					t.Errorf("%s: %s at %s: %s, was %s", what, where, seq, got, old)
+				}
+				asked[name] = got
+			}
+			_ = snap.Close()
+		}
+	}
+	ask("in the tail")
+	c.compact()
+	ask("folded")
+	c.put(weft.OpMerge, "SELECT 'i' AS _op, * FROM ("+wide(9000, 9400)+")")
+	c.compact()
+	ask("folded again")
+	c.reopen()
+	ask("reopened")
+}
