@@ -64,8 +64,9 @@ type SessionConfig struct {
 	// the kernel lets the session have, wherever a link leads by then. Nil is to look
 	// when the worker is made ready.
 	Real []string
-	// Leave narrows the folders of Read to the Files of each statement, where the
-	// kernel can do that; Protection says whether it does.
+	// Leave is for questions: it narrows the folders of Read to the Files of each
+	// statement, where the kernel can do that, which Protection says, and keeps the
+	// views and the plan of one for the next. It has no Progress.
 	Leave     bool
 	Write     string // the one folder that COPY may write to, empty for none
 	Memory    int64  // bytes that the engine may use; the process gets a margin above it
