@@ -97,6 +97,7 @@ type fault struct {
 type wire struct {
 	conn  *net.UnixConn
 	mu    sync.Mutex // of writes
+	held  []byte     // frames that go with the next one
 	buf   []byte     // read but not used yet
 	room  [64 << 10]byte
 	oob   [16 + 4*maxFiles + 64]byte
@@ -205,8 +206,8 @@ func (w *wire) payload(n int) ([]byte, error) {
 // takes a few more.
 const maxFiles = 200
 
-// send writes one frame made of parts, with file descriptors along with it.
-func (w *wire) send(kind byte, fds []int, parts ...[]byte) error {
+// frameHead is the header of a frame made of parts.
+func frameHead(kind byte, parts [][]byte) ([]byte, error) {
 	n := 0
 	for _, p := range parts {
 		n += len(p)
@@ -215,19 +216,66 @@ func (w *wire) send(kind byte, fds []int, parts ...[]byte) error {
 	binary.LittleEndian.PutUint32(h, uint32(n))
 	h[4] = kind
 	if _, _, err := parseHeader([8]byte(h)); err != nil || n > maxMessage {
-		return fmt.Errorf("a frame of %d bytes is too large", n)
+		return nil, fmt.Errorf("a frame of %d bytes is too large", n)
+	}
+	return h, nil
+}
+
+// send writes one frame made of parts, with file descriptors along with it, behind
+// what is held.
+func (w *wire) send(kind byte, fds []int, parts ...[]byte) error {
+	h, err := frameHead(kind, parts)
+	if err != nil {
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(fds) > 0 {
+		if err := w.release(); err != nil {
+			return err
+		}
 		if _, _, err := w.conn.WriteMsgUnix(h, unix.UnixRights(fds...), nil); err != nil {
 			return err
 		}
 	} else {
-		parts = append([][]byte{h}, parts...)
+		parts = append([][]byte{w.held, h}, parts...)
+		w.held = nil
 	}
 	bufs := net.Buffers(parts)
-	_, err := bufs.WriteTo(w.conn)
+	_, err = bufs.WriteTo(w.conn)
+	return err
+}
+
+// hold keeps a copy of a small frame to go with the next one, or by flush: each write
+// wakes the other side.
+func (w *wire) hold(kind byte, parts ...[]byte) error {
+	h, err := frameHead(kind, parts)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = append(w.held, h...)
+	for _, p := range parts {
+		w.held = append(w.held, p...)
+	}
+	return nil
+}
+
+// flush writes what is held.
+func (w *wire) flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.release()
+}
+
+// release is flush; the lock is held.
+func (w *wire) release() error {
+	if len(w.held) == 0 {
+		return nil
+	}
+	_, err := w.conn.Write(w.held)
+	w.held = nil
 	return err
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"encoding/binary"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -112,6 +113,41 @@ func TestTornAnswer(t *testing.T) {
 		if _, err := hear(t, all[:i]); weft.KindOf(err) != weft.KindUnavailable {
 			t.Fatalf("cut at %d: %v", i, err)
 		}
+	}
+}
+
+// TestHeldFrames holds that held frames go in their order: by themselves, before the
+// next one, and before one that comes with files.
+func TestHeldFrames(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(pair[0]), "end")
+	c, err := net.FileConn(f)
+	f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWire(c.(*net.UnixConn))
+	for _, err := range []error{
+		w.hold(frameSchema, []byte("one")), w.hold(frameBatch, []byte("tw"), []byte("o")), w.flush(), w.flush(),
+		w.hold(frameSchema, []byte("three")), w.send(frameEnd, nil, []byte("four")),
+		w.hold(frameSchema, []byte("five")), w.send(frameEnd, []int{0}, []byte("six")), w.send(frameEnd, nil),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	got, err := io.ReadAll(os.NewFile(uintptr(pair[1]), "end"))
+	want := slices.Concat(frame(frameSchema, []byte("one")), frame(frameBatch, []byte("two")), frame(frameSchema, []byte("three")), frame(frameEnd, []byte("four")),
+		frame(frameSchema, []byte("five")), frame(frameEnd, []byte("six")), frame(frameEnd, nil))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%q %v", got, err)
+	}
+	if w.hold('?', nil) == nil {
+		t.Error("a frame of no kind is held")
 	}
 }
 

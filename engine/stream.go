@@ -27,7 +27,7 @@ const (
 
 // stream is the running result of one statement.
 type stream struct {
-	st     duck.PreparedStatement
+	st     duck.PreparedStatement // to be destroyed with it, where it is its own
 	res    duck.Result
 	opts   duck.ArrowOptions
 	raw    *arrow.Schema // as the engine exports it
@@ -41,22 +41,33 @@ type stream struct {
 // open starts a statement whose rows are then read by next. The stream must be
 // closed before the next statement.
 func (d *database) open(sql string) (*stream, error) {
-	s := &stream{target: 1}
 	st, err := d.prepare(sql)
 	if err != nil {
 		return nil, err
 	}
+	s, err := startPlan(st)
+	if err != nil {
+		duck.DestroyPrepare(&st)
+		return nil, err
+	}
 	s.st = st
-	if err := s.start(); err != nil {
+	return s, nil
+}
+
+// startPlan starts a prepared statement, which stays the caller's and must outlive the
+// stream.
+func startPlan(st duck.PreparedStatement) (*stream, error) {
+	s := &stream{target: 1}
+	if err := s.start(st); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *stream) start() error {
+func (s *stream) start(st duck.PreparedStatement) error {
 	var p duck.PendingResult
-	state := duck.PendingPreparedStreaming(s.st, &p)
+	state := duck.PendingPreparedStreaming(st, &p)
 	defer duck.DestroyPending(&p)
 	if state == duck.StateError {
 		return fmt.Errorf("%s", duck.PendingError(p))

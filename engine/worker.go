@@ -19,7 +19,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	duck "github.com/duckdb/duckdb-go-bindings"
 	"golang.org/x/sys/unix"
 
@@ -80,6 +79,7 @@ type worker struct {
 	probes map[string]func(string) string // of tests; see serveNode
 
 	standing []View // of the transaction that stands, nil for none
+	plan     plan   // of its last question
 
 	current atomic.Uint64 // id of the job that can be interrupted, 0 for none
 	mu      sync.Mutex    // an interrupt is of the current job and of no later one
@@ -277,6 +277,7 @@ func (k *worker) job(j job, out *outcome) error {
 		k.standing = j.Views
 		return nil
 	}
+	k.plan.drop()
 	if !keep || err != nil {
 		if e := k.rollback(); e != nil {
 			return e
@@ -325,6 +326,7 @@ func (k *worker) fall() error {
 		return nil
 	}
 	k.standing = nil
+	k.plan.drop()
 	return k.rollback()
 }
 
@@ -376,82 +378,4 @@ func (k *worker) exec(sql string, out *outcome) (keep bool, err error) {
 	out.Rows = rows
 	keep = kind != duck.StatementTypeSelect && kind != duck.StatementTypeCopy && kind != duck.StatementTypeExplain
 	return keep, err
-}
-
-// query streams a statement's rows to the node.
-func (k *worker) query(sql string, out *outcome) error {
-	s, err := k.db.open(sql)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	sc, err := encodeSchema(s.schema())
-	if err != nil {
-		return err
-	}
-	if err := k.wire.send(frameSchema, nil, sc); err != nil {
-		return err
-	}
-	b, err := s.next()
-	if err != nil || b == nil {
-		return err
-	}
-	out.Rows += b.NumRows()
-	if err := k.send(b); err != nil { // at once: most answers are one batch
-		return err
-	}
-	return k.sendRest(s, out)
-}
-
-// sendRest sends a stream's batches while the engine makes the next.
-func (k *worker) sendRest(s *stream, out *outcome) (err error) {
-	ready, sent := make(chan arrow.RecordBatch), make(chan error, 1)
-	go func() {
-		var err error
-		for b := range ready {
-			if err != nil {
-				b.Release()
-			} else {
-				err = k.send(b)
-			}
-		}
-		sent <- err
-	}()
-	defer func() { // the stream's memory must not be in use any more
-		close(ready)
-		if e := <-sent; err == nil {
-			err = e
-		}
-	}()
-	for k.stop.Load() != out.ID {
-		b, err := s.next()
-		if err != nil || b == nil {
-			return err
-		}
-		out.Rows += b.NumRows()
-		ready <- b
-	}
-	return classed("INTERRUPT", "stopped")
-}
-
-// send sends a batch, in pieces that fit into a frame, and releases it.
-func (k *worker) send(b arrow.RecordBatch) error {
-	defer b.Release()
-	whole, err := fromZero(b)
-	if err != nil {
-		return err
-	}
-	defer whole.Release()
-	parts, n := encodeBatch(whole)
-	if n <= maxMessage {
-		return k.wire.send(frameBatch, nil, parts...)
-	}
-	if b.NumRows() == 1 {
-		return errTooWide
-	}
-	half := b.NumRows() / 2
-	if err := k.send(b.NewSlice(0, half)); err != nil {
-		return err
-	}
-	return k.send(b.NewSlice(half, b.NumRows()))
 }
