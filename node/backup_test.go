@@ -74,7 +74,7 @@ func TestDeletedWhileBackedUp(t *testing.T) {
 	if err != nil || len(back.Products) != 1 || back.Products[0].Product.String() != "sales.b" {
 		t.Fatalf("%+v, %v", back, err)
 	}
-	if v, err := VerifyFolder(t.Context(), to); err != nil || len(v.Faults) > 0 || len(v.Notes) > 0 {
+	if v, err := VerifyFolder(t.Context(), to, nil); err != nil || len(v.Faults) > 0 || len(v.Notes) > 0 {
 		t.Errorf("%+v, %v", v, err)
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"weft/access"
 	"weft/backup"
 	"weft/records"
+	"weft/serve"
 	"weft/store"
 )
 
@@ -28,6 +29,9 @@ type Verification struct {
 	Bytes    int64     `json:"bytes"`
 	Faults   []Finding `json:"faults"`
 	Notes    []Finding `json:"notes"` // what is left over or strange; nothing of it is a fault
+
+	tell  serve.Progress
+	total int64 // bytes there are, for tell
 }
 
 // Finding is one fault of a data folder, or a note on it.
@@ -51,10 +55,14 @@ var secrets = []string{"token", "books.db", "books.db-wal"}
 // VerifyFolder checks all that is kept in a data folder, which no node is running
 // on: the books, the token, every product's data, and that they belong together.
 // It changes nothing and needs no engine. The folder of one product is taken, too.
-// The error says that there was nothing to check, or that it is in use.
-func VerifyFolder(ctx context.Context, dir string) (*Verification, error) {
+// The error says that there was nothing to check, or that it is in use. tell hears,
+// product by product, how many of the bytes are done; nil for nobody.
+func VerifyFolder(ctx context.Context, dir string, tell serve.Progress) (*Verification, error) {
 	const op = "verify the data in"
-	r := &Verification{Folder: dir, Faults: []Finding{}, Notes: []Finding{}}
+	r := &Verification{Folder: dir, Faults: []Finding{}, Notes: []Finding{}, tell: tell}
+	if tell != nil {
+		r.total = diskUse(dir)
+	}
 	if backup.Is(dir) {
 		return r, r.backup(ctx, dir)
 	}
@@ -217,6 +225,9 @@ func (r *Verification) products(ctx context.Context, dir string, recs []records.
 // product checks one product's data; rec is what the books say of it, nil for
 // nothing.
 func (r *Verification) product(ctx context.Context, path string, rec *records.Product) {
+	if r.tell != nil {
+		r.tell(serve.Event{Phase: "verify", Bytes: r.Bytes, Total: r.total})
+	}
 	got := store.VerifyFolder(ctx, path)
 	r.Products++
 	r.Files, r.Bytes = r.Files+got.Files, r.Bytes+got.Bytes

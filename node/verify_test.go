@@ -104,7 +104,7 @@ func TestFlipsOfADataFolder(t *testing.T) {
 
 func verified(t *testing.T, data string) *Verification {
 	t.Helper()
-	r, err := VerifyFolder(context.Background(), data)
+	r, err := VerifyFolder(context.Background(), data, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestVerifySaysWhatIsMissingAndWhatIsTooMuch(t *testing.T) {
 	r.apply("sums", serve.OutcomeCommitted)
 	shopDir := filepath.Dir(r.fileOf("sales.shop", "manifest"))
 	data := filepath.Join(r.dir, ".weft")
-	if _, err := VerifyFolder(context.Background(), data); weft.KindOf(err) != weft.KindConflict {
+	if _, err := VerifyFolder(context.Background(), data, nil); weft.KindOf(err) != weft.KindConflict {
 		t.Error("a running node is verified:", err)
 	}
 	r.stop()
@@ -216,5 +216,25 @@ func shell(t *testing.T, dir, script string) {
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
+
+// TestVerifyTellsHowFarItIs holds that whoever waits for a large folder hears of
+// each product, with what is done of all there is.
+func TestVerifyTellsHowFarItIs(t *testing.T) {
+	r := newRig(t)
+	r.write(shop + sums)
+	r.apply("shop", serve.OutcomeCommitted)
+	r.apply("sums", serve.OutcomeCommitted)
+	r.stop()
+	var heard []serve.Event
+	v, err := VerifyFolder(t.Context(), r.node.cfg.Data, func(e serve.Event) { heard = append(heard, e) })
+	if err != nil || len(heard) != v.Products || v.Products != 2 {
+		t.Fatalf("%+v, %v; heard %+v", v, err, heard)
+	}
+	for i, e := range heard {
+		if e.Total < v.Bytes || e.Bytes > v.Bytes || i > 0 && e.Bytes <= heard[i-1].Bytes {
+			t.Errorf("of %d bytes it was told %+v", v.Bytes, heard)
+		}
 	}
 }

@@ -34,7 +34,9 @@ What is only left over is a note, and no fault.`,
 		if data := filepath.Join(dir, dataFolder); isFolder(filepath.Join(data, "products")) {
 			dir = data
 		}
-		r, err := node.VerifyFolder(cmd.Context(), dir)
+		line := a.progress()
+		r, err := node.VerifyFolder(cmd.Context(), dir, line.event)
+		line.clear()
 		if err != nil {
 			return err
 		}

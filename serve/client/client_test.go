@@ -126,3 +126,29 @@ func TestForeignAndBrokenAnswers(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestNodeEndsWhileItAnswers holds that a reader of an answer that the node's end
+// cut off is told that, and not of a connection.
+func TestNodeEndsWhileItAnswers(t *testing.T) {
+	var srv *httptest.Server
+	srv = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "id\n1\n")
+		_ = http.NewResponseController(w).Flush()
+		_ = srv.Listener.Close() // as the kernel does when a process ends
+		panic(http.ErrAbortHandler)
+	}))
+	defer srv.Close()
+	c, err := New(Config{URL: srv.URL, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	s, err := c.open(t.Context(), call{method: "GET", path: "/"}, serve.FormatCSV)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := io.ReadAll(s)
+	if weft.KindOf(err) != weft.KindUnavailable || !strings.Contains(err.Error(), "the node ended") || weft.HintOf(err) == "" || string(b) != "id\n1\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -126,8 +127,13 @@ func (s *Stream) why(err error) error {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, 2*time.Second)
 	defer cancel()
-	if o, e := s.c.Outcome(ctx, s.Request); e == nil && o.Error != nil {
+	o, e := s.c.Outcome(ctx, s.Request)
+	if e == nil && o.Error != nil {
 		return o.Error.Err()
+	}
+	if errors.Is(e, syscall.ECONNREFUSED) {
+		return weft.Errorf(weft.KindUnavailable, "read the answer", s.c.base, "the node ended before the answer was whole").
+			WithHint("the rows so far are not the whole answer: start the node with weft up and ask again")
 	}
 	return weft.Errorf(weft.KindUnavailable, "read the answer", s.c.base, "the stream broke: %w", err).
 		WithHint("the rows so far are not the whole answer: ask again")
