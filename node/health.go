@@ -27,7 +27,11 @@ func (n *Node) readiness() serve.Readiness {
 	case stopping:
 		no(serve.NotReadyStopping, "the node is stopping and waits for what runs: %d", busy)
 	case !running:
-		no(serve.NotReadyStarting, "the node is starting")
+		what := ""
+		if s := n.opening.Load(); s != nil {
+			what = ": " + *s
+		}
+		no(serve.NotReadyStarting, "the node is starting%s", what)
 	}
 	// Who asks here shows no token: where the data is, is not said.
 	if free := n.cfg.free(n.cfg.Data); free < n.conf().DiskReserve {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -431,5 +432,51 @@ func TestReadyWantsDisk(t *testing.T) {
 	defer cl.Close()
 	if err := cl.Ready(context.Background()); weft.KindOf(err) != weft.KindUnavailable || !strings.Contains(err.Error(), "disk.reserve") {
 		t.Errorf("the client says %v", err)
+	}
+}
+
+// TestProbesAnswerWhileTheNodeOpens holds that whoever watches a node that opens its
+// data is told so, and that what else is asked waits for it.
+func TestProbesAnswerWhileTheNodeOpens(t *testing.T) {
+	r := &rig{t: t, dir: t.TempDir()}
+	n, err := New(r.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = n.Close() }()
+	if err := errors.Join(n.takeFolder(), n.openDoor(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	n.opens("products are listed, 3 of 7")
+	r.node = n
+	status, body, _ := r.do(http.MethodGet, "/readyz", "", "")
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "the node is starting: products are listed, 3 of 7") {
+		t.Errorf("it answers %d %s", status, body)
+	}
+	if status, body, _ := r.do(http.MethodGet, "/healthz", "", ""); status != http.StatusOK {
+		t.Errorf("it answers %d %s", status, body)
+	}
+	answered := make(chan int, 1)
+	go func() {
+		res, err := http.Get(n.URL() + "/api/v1/products")
+		if err != nil {
+			answered <- -1
+			return
+		}
+		_ = res.Body.Close()
+		answered <- res.StatusCode
+	}()
+	if err := n.openData(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	if got := <-answered; got != http.StatusUnauthorized {
+		t.Errorf("who asked early got %d", got)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

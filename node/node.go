@@ -47,7 +47,8 @@ type Node struct {
 	loads     *semaphore.Weighted    // loads at once
 	now       atomic.Pointer[Config] // what holds now of the configuration
 	reloading sync.Mutex
-	work      work // what runs, for a stop to wait for
+	work      work                   // what runs, for a stop to wait for
+	opening   atomic.Pointer[string] // what Open is doing
 	count     *counts
 	stored    *store.Metrics // of all products
 	registry  *prometheus.Registry
@@ -91,9 +92,22 @@ func (n *Node) Open(ctx context.Context) (err error) {
 			_ = n.Close()
 		}
 	}()
+	n.started = n.env.Clock.Now()
+	if err := n.takeFolder(); err != nil {
+		return err
+	}
+	if err := n.openDoor(ctx); err != nil { // first: probes are answered while the rest opens
+		return err
+	}
 	if err := n.openData(ctx); err != nil {
 		return err
 	}
+	n.registry.MustRegister(&gauges{n: n})
+	return n.writeAddress()
+}
+
+// openDoor binds the address.
+func (n *Node) openDoor(ctx context.Context) (err error) {
 	n.server, err = http.New(http.Config{
 		Addr: n.cfg.Listen, CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, Hosts: n.cfg.Hosts, Version: n.cfg.Version,
 		OpenMetrics: n.cfg.OpenMetrics,
@@ -101,29 +115,26 @@ func (n *Node) Open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := n.server.Open(ctx); err != nil {
-		return err
-	}
-	n.registry.MustRegister(&gauges{n: n})
-	return n.writeAddress()
+	return n.server.Open(ctx)
 }
 
 // OpenStopped takes the data folder without answering anybody: for work on a node
 // that does not run. Run must not be called after it.
 func (n *Node) OpenStopped(ctx context.Context) error {
-	if err := n.openData(ctx); err != nil {
-		_ = n.Close()
-		return err
+	n.started = n.env.Clock.Now()
+	err := n.takeFolder()
+	if err == nil {
+		err = n.openData(ctx)
 	}
-	return nil
+	if err != nil {
+		_ = n.Close()
+	}
+	return err
 }
 
-// openData takes the data folder and lists the products.
+// openData opens what is in the data folder and lists the products.
 func (n *Node) openData(ctx context.Context) (err error) {
-	n.started = n.env.Clock.Now()
-	if err := n.takeFolder(); err != nil {
-		return err
-	}
+	n.opens("the books are opened")
 	if n.books, err = records.Open(ctx, n.cfg.path("books.db")); err != nil {
 		return err
 	}
@@ -194,9 +205,10 @@ func (n *Node) openProducts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, rec := range recs {
+	for i, rec := range recs {
+		n.opens(fmt.Sprintf("products are listed, %d of %d", i, len(recs)))
 		p := newProduct(n, rec)
-		n.products[rec.Name] = p
+		n.put(p)
 		if a, ok := attempts[rec.ID]; ok {
 			p.last = &a
 			p.last.Verdict = nil
@@ -218,6 +230,9 @@ func (n *Node) openProducts(ctx context.Context) error {
 	}
 	return nil
 }
+
+// opens notes what Open is doing, for whoever asks why the node is not ready.
+func (n *Node) opens(what string) { n.opening.Store(&what) }
 
 // keepBrief keeps what a folder says for the next start.
 func (n *Node) keepBrief(ctx context.Context, rec records.Product, b *brief) {

@@ -43,6 +43,8 @@ type Server struct {
 	mu       sync.Mutex
 	listener net.Listener
 	server   *http.Server
+	begun    chan struct{} // closed when Run begins
+	served   chan error    // how serving ended
 }
 
 // New makes the door; it listens only when opened.
@@ -61,6 +63,7 @@ func New(cfg Config, b serve.Backend, env run.Env) (*Server, error) {
 	s.requests = promauto.With(env.Metrics).NewCounterVec(prometheus.CounterOpts{
 		Name: "weft_http_requests_total", Help: "Requests by route of the API and status.",
 	}, []string{"route", "status"})
+	s.begun, s.served = make(chan struct{}), make(chan error, 1)
 	s.base, s.end = context.WithCancel(context.Background())
 	if cfg.CertFile != "" {
 		s.certs = &certificates{cert: cfg.CertFile, key: cfg.KeyFile, log: s.env.Log, now: s.env.Clock.Now}
@@ -75,10 +78,11 @@ func New(cfg Config, b serve.Backend, env run.Env) (*Server, error) {
 // Handler answers requests as the listening server does.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Open listens. The certificate's files must be readable.
+// Open listens, and answers whoever asks whether the node is ready. The certificate's
+// files must be readable.
 func (s *Server) Open(ctx context.Context) error {
 	srv := &http.Server{
-		Handler:           s.handler,
+		Handler:           http.HandlerFunc(s.early),
 		ReadHeaderTimeout: s.cfg.HeaderTimeout,
 		IdleTimeout:       s.cfg.IdleTimeout,
 		MaxHeaderBytes:    64 << 10,
@@ -100,7 +104,27 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listener, s.server = netutil.LimitListener(l, s.cfg.Connections), srv
+	go func() {
+		if s.certs != nil {
+			s.served <- srv.ServeTLS(s.listener, "", "")
+			return
+		}
+		s.served <- srv.Serve(s.listener)
+	}()
 	return nil
+}
+
+// early answers probes at once; everything else waits until Run has begun.
+func (s *Server) early(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/healthz" && r.URL.Path != "/readyz" {
+		select {
+		case <-s.begun:
+		case <-r.Context().Done():
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+	}
+	s.handler.ServeHTTP(w, r)
 }
 
 // Addr is the address that the server listens on, empty before Open.
@@ -137,21 +161,14 @@ func (s *Server) URL() string {
 // requests have the drain time to end before they are cut off.
 func (s *Server) Run(ctx context.Context) error {
 	s.mu.Lock()
-	l, srv := s.listener, s.server
+	srv := s.server
 	s.mu.Unlock()
 	if srv == nil {
 		return weft.Errorf(weft.KindInternal, "serve", s.cfg.Addr, "the door is not open")
 	}
-	done := make(chan error, 1)
-	go func() {
-		if s.certs != nil {
-			done <- srv.ServeTLS(l, "", "")
-			return
-		}
-		done <- srv.Serve(l)
-	}()
+	close(s.begun)
 	select {
-	case err := <-done:
+	case err := <-s.served:
 		if errors.Is(err, http.ErrServerClosed) {
 			return nil
 		}
