@@ -1,7 +1,9 @@
 package backup
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -81,11 +83,19 @@ func (f *folder) known() error {
 
 // checkHead reads backup.json.
 func (f *folder) checkHead() error {
-	b, err := f.read("backup.json", maxState)
+	b, err := f.read("backup.json", 1<<10)
 	if err == nil {
 		_, err = decodeEnvelope(f.path("backup.json"), b)
 	}
+	if err == nil && !bytes.Equal(b, head()) {
+		err = corrupt(f.path("backup.json"), "the file is not what was written")
+	}
 	return err
+}
+
+// head is the content of backup.json: it has one spelling.
+func head() []byte {
+	return fmt.Appendf(nil, "{\"magic\":%q,\"version\":%d}\n", magic, formatVersion)
 }
 
 // ids are the names of all states, oldest first.

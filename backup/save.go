@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -161,11 +160,7 @@ func (s *saver) take() error {
 	if s.before, s.unread, err = s.states(); err != nil || s.checkHead() == nil {
 		return err
 	}
-	b, err := json.Marshal(envelope{Magic: magic, Version: formatVersion})
-	if err != nil {
-		return err
-	}
-	return s.write("backup.json", append(b, '\n'))
+	return s.write("backup.json", head())
 }
 
 // begun reports whether a folder is one whose first backup broke off at once.

@@ -110,7 +110,7 @@ func (v *verifier) state(s *State) {
 func (v *verifier) needs(s *State) {
 	v.report.States++
 	lost := func(p Product) string {
-		return fmt.Sprintf("%s cannot be restored from state %s, nor from others that need the file", p.Point.Product, s.ID)
+		return fmt.Sprintf("%s cannot be restored from state %s, nor from others that need the file; where it is removed, the next backup copies it again if the node still has it", p.Point.Product, s.ID)
 	}
 	for _, p := range s.Products {
 		if v.once("product " + p.Point.ID) {

@@ -76,6 +76,8 @@ for shard in 0 1; do
 done
 part "damage of a data folder: $((FLIPS / 20)) flips and cuts" \
   go test -count=1 -timeout 5h -run 'TestFlipsOfADataFolder' ./node -flips "$((FLIPS / 20))"
+part "damage of a backup: $((FLIPS / 20)) flips and cuts" \
+  go test -count=1 -timeout 5h -run 'TestFlipsOfABackup' ./backup -flips "$((FLIPS / 20))"
 part "kill -9: $KILLS times" \
   go test -count=1 -timeout 5h -run 'TestKill$' ./cmd/weft -kills "$KILLS"
 part "the walker under changed trees: $TREES" \
