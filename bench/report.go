@@ -50,6 +50,13 @@ func (s sample) median() float64 {
 	return c[len(c)/2]
 }
 
+func (s sample) sum() (all float64) {
+	for _, v := range s {
+		all += v
+	}
+	return all
+}
+
 // seconds prints median and spread of times in seconds.
 func (s sample) seconds() string {
 	c := s.sorted()
