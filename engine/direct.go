@@ -86,6 +86,7 @@ type directRows struct {
 func (r *directRows) prepare(st Statement) error {
 	var over handover
 	defer over.close()
+	r.got.mem = &mappings{}
 	var j job
 	err := over.pack(&st, &j)
 	if err == nil {
@@ -153,6 +154,7 @@ func (r *directRows) Release() {
 		}
 	}
 	r.got.close()
+	r.got.mem.close()
 }
 
 var _ array.RecordReader = (*directRows)(nil)

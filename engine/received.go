@@ -18,7 +18,7 @@ import (
 // received is what a worker holds for a job: what it has mapped, and what the
 // engine sees of it.
 type received struct {
-	mem  mapped
+	mem  *mappings
 	srcs []*attached
 	keys []*C.struct_weft_keysets
 }
@@ -34,9 +34,11 @@ func (r *received) unpack(j job, fds []int) error {
 	if len(fds) != len(j.Files) {
 		return classed("INTERNAL", "%d files came with a job that has %d", len(fds), len(j.Files))
 	}
+	r.mem.begin()
+	defer r.mem.settle()
 	files := make([][]byte, len(fds))
 	for i, fd := range fds {
-		b, err := r.mem.add(fd, j.Files[i])
+		b, err := r.mem.add(fd, j.Files[i], i == 0)
 		if err != nil {
 			return classed("INTERNAL", "map what came with the job: %v", err)
 		}
@@ -194,5 +196,5 @@ func (r *received) close() {
 		C.weft_keysets_remove(k)
 	}
 	r.srcs, r.keys = nil, nil
-	r.mem.close()
+	r.mem.end()
 }

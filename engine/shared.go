@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"golang.org/x/sys/unix"
@@ -70,11 +71,52 @@ func Share(schema *arrow.Schema, batches []arrow.RecordBatch) (*Shared, error) {
 // Rows is the number of rows.
 func (s *Shared) Rows() int64 { return s.rows }
 
-// mapped is memory of the process that a statement reads through.
-type mapped [][]byte
+// mappings is memory of the process that statements read through. A file stays
+// mapped for some statements more, or until the worker rests: to find its pages anew
+// costs a small question more than to read them.
+type mappings struct {
+	files []*mapping
+}
+
+type mapping struct {
+	dev, ino uint64
+	bytes    []byte
+	unused   int  // statements since the last that had it
+	once     bool // no other statement has it
+}
+
+// keepMapped is how many statements that do not have a file leave it mapped.
+const keepMapped = 8
+
+// begin says that a statement comes that has nothing yet.
+func (m *mappings) begin() {
+	for _, f := range m.files {
+		f.unused++
+	}
+}
+
+// settle gives up what statements no longer have.
+func (m *mappings) settle() { m.drop(func(f *mapping) bool { return f.unused > keepMapped }) }
+
+// end gives up what only the statement has that has ended.
+func (m *mappings) end() { m.drop(func(f *mapping) bool { return f.once }) }
+
+// close gives up everything.
+func (m *mappings) close() { m.drop(func(*mapping) bool { return true }) }
+
+func (m *mappings) drop(which func(*mapping) bool) {
+	m.files = slices.DeleteFunc(m.files, func(f *mapping) bool {
+		if !which(f) {
+			return false
+		}
+		_ = unix.Munmap(f.bytes)
+		return true
+	})
+}
 
 // add maps a file to be read, of exactly size bytes where size is not negative.
-func (m *mapped) add(fd int, size int64) ([]byte, error) {
+// A file that is mapped keeps its number, so that no other can be taken for it.
+func (m *mappings) add(fd int, size int64, once bool) ([]byte, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, err
@@ -82,28 +124,27 @@ func (m *mapped) add(fd int, size int64) ([]byte, error) {
 	if size >= 0 && st.Size != size || st.Size <= 0 {
 		return nil, fmt.Errorf("a file of %d bytes where %d were announced", st.Size, size)
 	}
+	for _, f := range m.files {
+		if f.dev == st.Dev && f.ino == st.Ino && int64(len(f.bytes)) == st.Size {
+			f.unused = 0
+			return f.bytes, nil
+		}
+	}
 	b, err := unix.Mmap(fd, 0, int(st.Size), unix.PROT_READ, unix.MAP_SHARED)
 	if err == nil {
-		*m = append(*m, b)
+		m.files = append(m.files, &mapping{dev: st.Dev, ino: st.Ino, bytes: b, once: once})
 	}
 	return b, err
 }
 
 // open maps a file by its path.
-func (m *mapped) open(path string) ([]byte, error) {
+func (m *mappings) open(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	b, err := m.add(int(f.Fd()), -1)
+	b, err := m.add(int(f.Fd()), -1, false)
 	runtime.KeepAlive(f)
 	return b, err
-}
-
-func (m *mapped) close() {
-	for _, b := range *m {
-		_ = unix.Munmap(b)
-	}
-	*m = nil
 }

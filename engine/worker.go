@@ -80,6 +80,7 @@ type worker struct {
 
 	standing []View // of the transaction that stands, nil for none
 	plan     plan   // of its last question
+	mem      mappings
 
 	current atomic.Uint64 // id of the job that can be interrupted, 0 for none
 	mu      sync.Mutex    // an interrupt is of the current job and of no later one
@@ -181,6 +182,7 @@ func (k *worker) await() request {
 		case r := <-k.jobs:
 			return r
 		case <-rest.C:
+			k.mem.close()
 			debug.FreeOSMemory()
 			C.weft_give_back()
 		}
@@ -214,12 +216,15 @@ func (k *worker) do(r request) (out outcome) {
 	}
 	k.current.Store(j.ID)
 	defer k.settled()
-	var got received
-	err := got.unpack(j, r.fds)
+	var err error
+	if len(r.fds) > 0 || j.Do == "query" || j.Do == "exec" { // what parses has nothing, and leaves the last one's
+		got := received{mem: &k.mem}
+		defer got.close()
+		err = got.unpack(j, r.fds)
+	}
 	if err == nil {
 		err = k.job(j, &out)
 	}
-	got.close()
 	if err != nil {
 		k.faulty(j.ID, err, &out)
 	}
