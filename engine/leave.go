@@ -78,7 +78,7 @@ type leave struct {
 	end    sync.Once
 
 	// seen, where set, is told of every path that the worker wants to open and
-	// whether it was given: the oracle of tests.
+	// whether it is given that, before it is: the oracle of tests.
 	seen func(path string, given bool)
 }
 
@@ -148,14 +148,12 @@ func state(fd uintptr) int16 {
 // course, which ends at Landlock.
 func (l *leave) answer(wishes uintptr, n notif) {
 	path := l.path(wishes, n)
-	given := false
-	if files := l.files.Load(); files != nil && (*files)[path] && readsOnly(n) {
-		given = l.give(wishes, n, path)
+	files := l.files.Load()
+	allowed := files != nil && (*files)[path] && readsOnly(n)
+	if l.seen != nil { // before the worker goes on, and its statement may end
+		l.seen(path, allowed)
 	}
-	if l.seen != nil {
-		l.seen(path, given)
-	}
-	if given {
+	if allowed && l.give(wishes, n, path) {
 		return
 	}
 	a := notifAnswer{id: n.id, flags: unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE}
