@@ -156,7 +156,7 @@ func (n *Node) openData(ctx context.Context) (err error) {
 func (n *Node) takeFolder() error {
 	const op = "open the data folder"
 	for _, d := range []string{"", "products", "stage", "tmp"} {
-		if err := os.MkdirAll(n.cfg.path(d), 0o700); err != nil {
+		if err := store.MakeFolder(n.cfg.path(d)); err != nil {
 			return weft.Errorf(weft.KindUnavailable, op, n.cfg.Data, "%w", err)
 		}
 	}

@@ -94,22 +94,32 @@ func writeNew(fsys fileSystem, path string, write func(io.Writer) error) error {
 	return fsys.SyncDir(filepath.Dir(path))
 }
 
-// makeFolder makes a folder and what is missing above it, names and all.
+// MakeFolder makes a folder, for its owner alone, and what is missing above it. When
+// it returns, a loss of power does not take their names away.
+func MakeFolder(path string) error { return makeFolder(disk{}, path) }
+
+// makeFolder makes a folder and what is missing above it, names and all. The name of
+// one that is there is made durable too: who made it may not have come so far.
 func makeFolder(fsys fileSystem, path string) error {
-	_, err := fsys.Stat(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
 	parent := filepath.Dir(path)
-	if parent != path {
+	_, err := fsys.Stat(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if missing && parent != path {
 		if err := makeFolder(fsys, parent); err != nil {
 			return err
 		}
 	}
-	if err := fsys.MkdirAll(path); err != nil {
+	if missing {
+		err = fsys.MkdirAll(path)
+	}
+	if err != nil {
 		return err
 	}
-	return fsys.SyncDir(parent)
+	err = fsys.SyncDir(parent)
+	if !missing && errors.Is(err, fs.ErrPermission) {
+		return nil // another's folder, in which another made it
+	}
+	return err
 }
 
 // readWhole reads a file of at most limit bytes.
