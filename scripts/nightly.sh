@@ -56,8 +56,6 @@ alone() {
 }
 
 : "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${FUZZTIME:=2m}"
-alone "changed rows at a steady rate: $SUSTAINED" \
-  go run ./bench -strict -only sustained -sustained "$SUSTAINED" -out "$logs/page.md"
 for shard in 0 1 2 3; do
   part "store under faults: $((SEEDS / 4)) seeds from $((shard * SEEDS / 4))" \
     go test -count=1 -timeout 10h -run '^TestModel$' ./store -seed "$((shard * SEEDS / 4))" -seeds "$((SEEDS / 4))"
@@ -109,7 +107,8 @@ while read -r pkg fuzz; do
   part "fuzzing $pkg $fuzz for $FUZZTIME" \
     go test -run '^$' -parallel 1 -fuzz "^$fuzz\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x "$pkg"
 done <<< "$list"
-wait
+alone "changed rows at a steady rate: $SUSTAINED" \
+  go run ./bench -strict -only sustained -sustained "$SUSTAINED" -out "$logs/page.md"
 
 if [ -s "$logs/failed" ]; then
   sed 's/^/nightly: failed: /' "$logs/failed" >&2
