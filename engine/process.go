@@ -75,15 +75,25 @@ func startProcess(ended func(Ending)) (*process, error) {
 const background = 5
 
 // stepBack lowers the priority of all threads of the process, for good. Threads
-// that it starts later have it from those that start them.
+// that it starts later have it from those that start them; one that started in
+// between is found by looking until there is nothing left to do.
 func (p *process) stepBack() {
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
-	if err != nil {
-		return // it has ended
-	}
-	for _, t := range tasks {
-		if id, err := strconv.Atoi(t.Name()); err == nil {
-			_ = unix.Setpriority(unix.PRIO_PROCESS, id, background) // a thread may have ended
+	dir := fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid)
+	for left := true; left; {
+		left = false
+		tasks, err := os.ReadDir(dir)
+		if err != nil {
+			return // it has ended
+		}
+		for _, t := range tasks {
+			id, err := strconv.Atoi(t.Name())
+			if err != nil {
+				continue
+			}
+			// The system call gives 20 less the niceness; a thread may have ended.
+			if now, err := unix.Getpriority(unix.PRIO_PROCESS, id); err == nil && 20-now < background {
+				left = unix.Setpriority(unix.PRIO_PROCESS, id, background) == nil || left
+			}
 		}
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
-
-	"weft"
 )
 
 // TestFoldersAreMadeWhole lets every step of making a store's folders fail, opens
@@ -31,21 +29,7 @@ func TestFoldersAreMadeWhole(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				want, err := s.Append(context.Background(), change1(weft.OpReplace, batch(row{1, "a"})))
-				if err != nil {
-					t.Fatal(err)
-				}
-				fsys.plan(0, "crash")
-				_ = s.Close()
-				fsys.lose()
-				fsys.restore()
-				if s, err = open(context.Background(), cfg, fsys); err != nil {
-					t.Fatal(err)
-				}
-				defer func() { _ = s.Close() }()
-				if d := s.Damage(); len(d) > 0 || s.Head().Hash != want.Hash {
-					t.Fatalf("the head is %v, damage %v", s.Head(), d)
-				}
+				keepsWithoutPower(t, s, fsys)
 			})
 		}
 	}

@@ -35,27 +35,33 @@ func TestMarkIsMadeWhole(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					want, err := s.Append(context.Background(), change1(weft.OpReplace, batch(row{1, "a"})))
-					if err != nil {
-						t.Fatal(err)
-					}
-					fsys.plan(0, "crash")
-					_ = s.Close()
-					fsys.lose()
-					fsys.restore()
-					for _, f := range Verify(cfg.Dir) {
-						t.Errorf("%v", f)
-					}
-					s, err = open(context.Background(), cfg, fsys)
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer func() { _ = s.Close() }()
-					if d := s.Damage(); len(d) > 0 || s.Head().Hash != want.Hash {
-						t.Fatalf("the head is %v, damage %v", s.Head(), d)
-					}
+					keepsWithoutPower(t, s, fsys)
 				})
 			}
 		}
+	}
+}
+
+// keepsWithoutPower commits, takes the power before anything else is synced, and
+// holds that the commit is there.
+func keepsWithoutPower(t *testing.T, s *Store, fsys *faultFS) {
+	t.Helper()
+	want, err := s.Append(context.Background(), change1(weft.OpReplace, batch(row{1, "a"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys.plan(0, "crash")
+	_ = s.Close()
+	fsys.lose()
+	fsys.restore()
+	for _, f := range Verify(s.cfg.Dir) {
+		t.Errorf("%v", f)
+	}
+	if s, err = open(context.Background(), s.cfg, fsys); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if d := s.Damage(); len(d) > 0 || s.Head().Hash != want.Hash {
+		t.Fatalf("the head is %v, damage %v", s.Head(), d)
 	}
 }
