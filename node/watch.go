@@ -27,14 +27,16 @@ type watch struct {
 }
 
 // watchedDir is a folder that is watched: it, not its path, which may become that
-// of another.
+// of another. It is known by what it is until it goes (a new folder may get the
+// inode of one that went); nil is none.
 type watchedDir struct {
 	users map[*product]bool
 	is    os.FileInfo
 }
 
 // watched is what concerns a product: patterns of its files, patterns of the folders
-// on the way to them, and the folders there are now in which to look for either.
+// and links on the way to them, and the folders there are now in which to look for
+// either. The folders of all of them have no links in their paths.
 type watched struct{ dirs, files, ways []string }
 
 // runWatch wakes products whose files have changed, until ctx ends.
@@ -159,7 +161,7 @@ func (w *watch) replace(p *product, to watched) {
 	}
 	was := w.of[p]
 	w.of[p] = to
-	if len(to.files) == 0 {
+	if len(to.dirs) == 0 {
 		delete(w.of, p)
 	}
 	for _, d := range to.dirs {
@@ -187,7 +189,7 @@ func (w *watch) add(d string, p *product) {
 	if x.is != nil && is != nil && os.SameFile(x.is, is) {
 		return
 	}
-	if x.is != nil {
+	if !first {
 		_ = w.w.Remove(d) // the one that was there, which may be gone
 	}
 	x.is = is
@@ -212,7 +214,12 @@ func statOf(path string) os.FileInfo {
 func (w *watch) concerned(e fsnotify.Event) (files, ways []*product) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	moved := e.Has(fsnotify.Create) || e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)
+	gone := e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)
+	for d, x := range w.dirs {
+		if gone && (d == e.Name || strings.HasPrefix(d, e.Name+string(filepath.Separator))) {
+			x.is = nil
+		}
+	}
 	in := w.dirs[filepath.Dir(e.Name)]
 	if in == nil {
 		in = w.dirs[e.Name] // the folder itself is gone
@@ -225,10 +232,11 @@ func (w *watch) concerned(e fsnotify.Event) (files, ways []*product) {
 		return ok || err != nil
 	}
 	for p := range in.users {
-		switch x := w.of[p]; {
-		case slices.ContainsFunc(x.files, matches):
+		x := w.of[p]
+		if slices.ContainsFunc(x.files, matches) {
 			files = append(files, p)
-		case moved && slices.ContainsFunc(x.ways, matches):
+		}
+		if (gone || e.Has(fsnotify.Create)) && slices.ContainsFunc(x.ways, matches) {
 			ways = append(ways, p)
 		}
 	}
@@ -245,8 +253,7 @@ func (w *watch) all() []*product {
 	return out
 }
 
-// watched are the local sources without a schedule of a product that loads. All
-// folders on the way are watched as well: any of them, or a link, may be replaced.
+// watched are the local sources without a schedule of a product that loads.
 func (p *product) watched() watched {
 	p.mu.Lock()
 	b, rec := p.brief, p.rec
@@ -260,23 +267,59 @@ func (p *product) watched() watched {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(rec.Dir, path)
 		}
-		path = filepath.Clean(path)
-		out.files = append(out.files, path)
-		for way := filepath.Dir(path); ; way = filepath.Dir(way) {
-			out.ways = append(out.ways, way)
-			found, err := filepath.Glob(way) // a pattern in the folder part: what it matches today
-			if err != nil {
-				break
-			}
-			for _, d := range found {
-				if st := statOf(d); st != nil && st.IsDir() && !slices.Contains(out.dirs, d) {
-					out.dirs = append(out.dirs, d)
-				}
-			}
-			if way == filepath.Dir(way) {
-				break
-			}
-		}
+		out.walk("/", strings.Split(filepath.Clean(path), "/"), mostLinks)
 	}
 	return out
+}
+
+// mostLinks is how many links are followed on one way, as the system does.
+const mostLinks = 40
+
+// walk notes what is on the way from a folder without links to the files that the
+// rest of a path, which may be a pattern, leads to: any folder or link of it may be
+// replaced, also one that a link leads through.
+func (w *watched) walk(dir string, rest []string, links int) {
+	for len(rest) > 0 && (rest[0] == "" || rest[0] == ".") {
+		rest = rest[1:]
+	}
+	if len(rest) == 0 {
+		return
+	}
+	if !slices.Contains(w.dirs, dir) {
+		w.dirs = append(w.dirs, dir)
+	}
+	if rest[0] == ".." {
+		w.walk(filepath.Dir(dir), rest[1:], links)
+		return
+	}
+	next := filepath.Join(dir, rest[0])
+	into := &w.ways
+	if len(rest) == 1 {
+		into = &w.files
+	}
+	if !slices.Contains(*into, next) {
+		*into = append(*into, next)
+	}
+	found, err := filepath.Glob(next) // what a pattern matches today
+	if err != nil {
+		return
+	}
+	for _, name := range found {
+		st, err := os.Lstat(name)
+		switch {
+		case err != nil:
+		case st.Mode()&fs.ModeSymlink != 0 && links > 0:
+			to, err := os.Readlink(name)
+			if err != nil {
+				continue
+			}
+			from := dir
+			if filepath.IsAbs(to) {
+				from = "/"
+			}
+			w.walk(from, append(strings.Split(to, "/"), rest[1:]...), links-1)
+		case st.IsDir() && len(rest) > 1:
+			w.walk(name, rest[1:], links)
+		}
+	}
 }

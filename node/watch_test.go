@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fsnotify/fsnotify"
+
 	"weft/records"
 	"weft/serve"
 )
@@ -56,6 +58,42 @@ func TestWatchFollowsReplacedFolders(t *testing.T) {
 	seen("the folder was removed and made again", "6.00")
 	put("two", "7.00")
 	seen("a file in the folder that was made again", "7.00")
+
+	do(os.RemoveAll(at("two")))
+	r.eventually("nobody watches what is gone", func() bool { return !r.watches(at("two")) })
+	put("two", "8.00")
+	seen("the folder was made again later", "8.00")
+
+	do(os.Rename(at("two", "in"), at("aside")))
+	do(os.Rename(at("aside"), at("two", "in")))
+	put("two", "9.00")
+	seen("a file in the folder that went and came back", "9.00")
+
+	do(os.Rename(at("two", "in", "shop.csv"), at("two", "in", "9")))
+	do(os.Symlink("9", at("two", "in", "shop.csv")))
+	r.write("-- two/in/9 --\nid,item,price\n1,pen,10.00\n")
+	seen("a file behind a link of its own", "10.00")
+}
+
+// watches says whether a folder is watched.
+func (r *rig) watches(dir string) bool {
+	r.node.watch.mu.Lock()
+	defer r.node.watch.mu.Unlock()
+	x := r.node.watch.dirs[dir]
+	return x != nil && x.is != nil
+}
+
+// TestWatchKnowsNewFoldersFromOld holds that a folder that went is not taken for the
+// one that came, which has its inode on many file systems.
+func TestWatchKnowsNewFoldersFromOld(t *testing.T) {
+	r := newRig(t)
+	dir, other := filepath.Join(r.dir, "x", "y"), filepath.Join(r.dir, "other")
+	is := statOf(r.dir)
+	w := watch{dirs: map[string]*watchedDir{r.dir: {is: is}, dir: {is: is}, other: {is: is}}}
+	w.concerned(fsnotify.Event{Name: filepath.Join(r.dir, "x"), Op: fsnotify.Remove})
+	if w.dirs[dir].is != nil || w.dirs[other].is == nil || w.dirs[r.dir].is == nil {
+		t.Error("not what went is forgotten, or more than that")
+	}
 }
 
 // TestWatchDoesNotStarve holds that files that never rest are read all the same,
