@@ -1,3 +1,3 @@
-// Package sign holds canonical bytes, digests and nonces: what makes a stored
-// thing provable.
+// Package sign holds keys, canonical bytes, digests, nonces and signed records: what
+// makes a thing provable that is stored or sent.
 package sign
