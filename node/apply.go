@@ -175,11 +175,11 @@ func (n *Node) adopt(ctx context.Context, f *contract.Folder, r serve.ApplyReque
 	if p, err = n.adoptName(ctx, rec, r.Archive); err != nil {
 		return nil, false, err
 	}
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	if p.ended() {
-		return nil, false, p.endedError("apply the folder")
+	done, err := p.change("apply the folder")
+	if err != nil {
+		return nil, false, err
 	}
+	defer done()
 	if same = p.runs(f, r); same {
 		rec = p.record()
 	} else {

@@ -37,8 +37,11 @@ func (n *Node) setPaused(ctx context.Context, s weft.Subject, name weft.Name, pa
 
 // setPaused says how it was before.
 func (p *product) setPaused(ctx context.Context, paused bool) (was bool, err error) {
-	p.changing.Lock()
-	defer p.changing.Unlock()
+	done, err := p.change("pause or resume")
+	if err != nil {
+		return false, err
+	}
+	defer done()
 	if err := p.node.books.SetPaused(ctx, p.record().ID, paused); err != nil {
 		return false, err
 	}
@@ -80,8 +83,11 @@ func (p *product) retire(ctx context.Context) error {
 		return err
 	}
 	defer done()
-	p.changing.Lock()
-	defer p.changing.Unlock()
+	changed, err := p.change("retire")
+	if err != nil {
+		return err
+	}
+	defer changed()
 	f, rec := p.current()
 	if rec.Retired {
 		return nil
@@ -136,11 +142,11 @@ func (n *Node) Delete(ctx context.Context, _ weft.Subject, name weft.Name, confi
 // forget takes the product off the books and the list, and ends it: what writes it
 // is cut off.
 func (p *product) forget(ctx context.Context) error {
-	p.changing.Lock()
-	defer p.changing.Unlock()
-	if p.ended() {
-		return p.endedError("delete")
+	done, err := p.change("delete")
+	if err != nil {
+		return err
 	}
+	defer done()
 	if err := p.node.books.DeleteProduct(ctx, p.record(), p.node.env.Clock.Now()); err != nil {
 		return err
 	}

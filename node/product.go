@@ -109,6 +109,17 @@ func (p *product) write(ctx context.Context) (_ context.Context, done func(), er
 	return ctx, func() { cut(); p.loading.Unlock() }, nil
 }
 
+// change takes the product's record and folder for a change until done is called.
+// A product that has ended in the meantime is refused: its name may be another's.
+func (p *product) change(op string) (done func(), err error) {
+	p.changing.Lock()
+	if p.ended() {
+		p.changing.Unlock()
+		return nil, p.endedError(op)
+	}
+	return p.changing.Unlock, nil
+}
+
 // alive is ctx for as long as the product lives; cut gives it back.
 func (p *product) alive(ctx context.Context) (_ context.Context, cut context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)

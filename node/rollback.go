@@ -81,8 +81,11 @@ func (p *product) rollback(ctx context.Context, to weft.Seq) (*weft.Commit, erro
 	if err != nil {
 		return nil, err
 	}
-	p.changing.Lock()
-	defer p.changing.Unlock()
+	changed, err := p.change("roll back")
+	if err != nil {
+		return nil, err
+	}
+	defer changed()
 	rec.Paused = p.record().Paused // it may have been paused meanwhile
 	c := p.candidate(f, rec, weft.CauseRollback)
 	c.Verdict = target.Verdict
