@@ -23,6 +23,12 @@ type Config struct {
 
 	OpenMetrics bool // GET /metrics needs no token
 
+	// Peers takes the connections of other nodes, which come in at the same address:
+	// those that begin with a TLS hello for PeerProtocol, with that hello still
+	// unread. It is called in a goroutine of its own and closes the connection. Nil
+	// where the node takes none.
+	Peers func(net.Conn)
+
 	// Zero fields take the defaults, which serve people and programs alike.
 	HeaderTimeout time.Duration // for a request's header: 10 s
 	BodyTimeout   time.Duration // for a request's body: 60 s

@@ -104,6 +104,9 @@ func (s *Server) Open(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.listener, s.server = netutil.LimitListener(l, s.cfg.Connections), srv
+	if s.cfg.Peers != nil {
+		s.listener = newPort(s.listener, s.cfg.Peers, s.certs != nil, s.cfg.HeaderTimeout)
+	}
 	go func() {
 		if s.certs != nil {
 			s.served <- srv.ServeTLS(s.listener, "", "")
