@@ -58,6 +58,8 @@ type ProductDetail struct {
 	Folder      string               `json:"folder,omitempty" doc:"the folder it was applied from, as its owner named it"`
 	Revision    string               `json:"revision,omitempty" doc:"git revision of the folder, with + when it was dirty"`
 	Query       []Snippet            `json:"query" doc:"how to query it, ready to paste"`
+	Joins       []Snippet            `json:"joins,omitempty" doc:"its declared relationships, as JOIN lines ready to paste"`
+	Origin      *Origin              `json:"origin,omitempty" doc:"the node that holds it; absent where it is this one"`
 }
 
 // PortKind is the side a port is on.

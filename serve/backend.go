@@ -19,6 +19,10 @@ type Backend struct {
 	Node      Node
 	Tokens    Tokens
 	Upkeep    Upkeep
+	Mesh      Mesh
+	Members   Members
+	Handovers Handovers
+	Catalog   Catalog
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

@@ -31,10 +31,25 @@ type memoryNode struct {
 	tokens []serve.TokenInfo
 	faults []contract.Fault // of its configuration
 	ready  []serve.Reason   // why it is not
+	part   *memoryMesh
 }
 
 func (m *memoryNode) backend() serve.Backend {
-	return serve.Backend{Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Metrics: prometheus.NewRegistry()}
+	p := m.mesh()
+	return serve.Backend{
+		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p,
+		Metrics: prometheus.NewRegistry(),
+	}
+}
+
+// mesh is the node's part in a mesh.
+func (m *memoryNode) mesh() *memoryMesh {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.part == nil {
+		m.part = &memoryMesh{n: m}
+	}
+	return m.part
 }
 
 func (m *memoryNode) note(call string) {

@@ -36,6 +36,7 @@ func describe(d *huma.OpenAPI) {
 		{Name: "query", Description: "Read rows."},
 		{Name: "products", Description: "See what there is and how good it is."},
 		{Name: "owner", Description: "Apply, refresh and look after products."},
+		{Name: "mesh", Description: "The nodes that the node knows, and who they are."},
 		{Name: "node", Description: "How the node is."},
 		{Name: "tokens", Description: "Who may speak to the node."},
 	}
