@@ -85,11 +85,19 @@ func commandSection(b *strings.Builder, c *cobra.Command) {
 			fmt.Fprintf(b, "\n### %s bash|zsh|fish|powershell\n\n%s. `weft completion bash --help` says how to load it.\n", c.CommandPath(), c.Short)
 			return
 		}
+		if _, ok := c.Annotations[alone]; ok {
+			commandText(b, c)
+		}
 		for _, sub := range c.Commands() {
 			commandSection(b, sub)
 		}
 		return
 	}
+	commandText(b, c)
+}
+
+// commandText describes what one command does by itself.
+func commandText(b *strings.Builder, c *cobra.Command) {
 	use := strings.TrimSuffix(c.UseLine(), " [flags]")
 	fmt.Fprintf(b, "\n### %s\n\n", use)
 	text := strings.TrimSpace(c.Long)

@@ -30,6 +30,7 @@ type app struct {
 const (
 	groupOwners    = "owners"
 	groupConsumers = "consumers"
+	groupMesh      = "mesh"
 	groupNode      = "node"
 )
 
@@ -56,6 +57,7 @@ Start with "weft demo", or with "weft up" in a folder of product folders.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupOwners, Title: "For owners of products:"},
 		&cobra.Group{ID: groupConsumers, Title: "For consumers:"},
+		&cobra.Group{ID: groupMesh, Title: "The mesh:"},
 		&cobra.Group{ID: groupNode, Title: "The node:"},
 	)
 	root.PersistentFlags().StringVar(&a.node, "node", "", "URL of the node to speak to (default $WEFT_NODE, or the local node)")
@@ -86,7 +88,10 @@ func (a *app) addCommands(root *cobra.Command) {
 			a.refreshCommand(), a.pauseCommand(), a.resumeCommand(), a.rollbackCommand(),
 			a.retireCommand(), a.deleteCommand(), a.quarantineCommand(), a.checksCommand(), a.historyCommand(),
 		}},
-		{groupConsumers, []*cobra.Command{a.statusCommand(), a.showCommand(), a.queryCommand()}},
+		{groupConsumers, []*cobra.Command{a.statusCommand(), a.searchCommand(), a.showCommand(), a.queryCommand()}},
+		{groupMesh, []*cobra.Command{
+			a.meshCommand(), a.inviteCommand(), a.joinCommand(), a.peersCommand(), a.memberCommand(), a.handoverCommand(),
+		}},
 		{groupNode, []*cobra.Command{
 			a.upCommand(), a.demoCommand(), a.tokenCommand(), a.reloadCommand(), a.backupCommand(), a.restoreCommand(), a.verifyCommand(), a.versionCommand(),
 		}},
