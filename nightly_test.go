@@ -28,7 +28,7 @@ func TestNightly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nightly := func(t *testing.T, fails string) (calls, out string, failed bool) {
+	nightly := func(t *testing.T, fails string, env ...string) (calls, out string, failed bool) {
 		t.Helper()
 		place := t.TempDir()
 		for name, text := range map[string]string{
@@ -51,7 +51,8 @@ func TestNightly(t *testing.T) {
 		log := filepath.Join(place, "calls")
 		cmd := exec.Command("bash", filepath.Join(place, "scripts/nightly.sh"))
 		cmd.Env = append(os.Environ(), "PATH="+filepath.Join(place, "bin")+":"+os.Getenv("PATH"),
-			"PLACE="+place, "CALLS="+log, "FAILS="+fails)
+			"PLACE="+place, "CALLS="+log, "FAILS="+fails, "PARTS=.")
+		cmd.Env = append(cmd.Env, env...)
 		b, err := cmd.CombinedOutput()
 		if _, exited := err.(*exec.ExitError); err != nil && !exited {
 			t.Fatal(err)
@@ -82,5 +83,12 @@ func TestNightly(t *testing.T) {
 				t.Errorf("after %s had failed no part ran %s:\n%s", fails, want, calls)
 			}
 		}
+	}
+
+	if calls, out, failed = nightly(t, "", "PARTS=FuzzOne"); failed || !strings.Contains(calls, last[0]) || strings.Contains(calls, last[1]) || strings.Contains(calls, "TestModel") {
+		t.Errorf("one part was asked for, and run was:\n%s%s", calls, out)
+	}
+	if calls, out, failed = nightly(t, "", "PARTS=nothing of the kind"); !failed || !strings.Contains(out, "no part matches") {
+		t.Errorf("no part matches, and that is said to be well:\n%s%s", calls, out)
 	}
 }

@@ -12,6 +12,7 @@
 #   TYPES     tables of drawn values through all formats (200)
 #   FUZZTIME  of each fuzz target, on one core (2m)
 #   JOBS      parts at a time (the number of cores)
+#   PARTS     only those whose name this extended regular expression matches (all)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ./scripts/setup.sh test
@@ -38,8 +39,13 @@ one() {
   } 9> "$logs/lock"
 }
 
+: "${PARTS:=.}"
+ran=0
+wanted() { [[ $1 =~ $PARTS ]] && ran=$((ran + 1)); }
+
 # part NAME COMMAND… starts a part as soon as there is a core for it.
 part() {
+  wanted "$1" || return 0
   if [ "$running" -ge "$JOBS" ]; then
     wait -n
     running=$((running - 1))
@@ -51,6 +57,7 @@ part() {
 # alone NAME COMMAND… runs a part that measures.
 alone() {
   wait
+  wanted "$1" || return 0
   running=0
   one "$@"
 }
@@ -110,6 +117,7 @@ done <<< "$list"
 alone "changed rows at a steady rate: $SUSTAINED" \
   go run ./bench -strict -only sustained -sustained "$SUSTAINED" -out "$logs/page.md"
 
+[ "$ran" -gt 0 ] || { echo "nightly: no part matches $PARTS" >&2; exit 2; }
 if [ -s "$logs/failed" ]; then
   sed 's/^/nightly: failed: /' "$logs/failed" >&2
   exit 1
