@@ -20,6 +20,7 @@ var floors = map[string]struct {
 	"":          {0, "every word as a type; stdlib and Arrow only, so that everything can import it"},
 	"run":       {0, "starting and stopping; handed to constructors, nothing global"},
 	"budget":    {0, "who may use how much of the machine and whose turn it is; pure, it starts nothing"},
+	"peer":      {2, "who is here and how to reach them: records, who may sign what, invitations, links"},
 	"sign":      {1, "keys, canonical bytes, digests and signed records: material, it knows nothing of products at work"},
 	"contract":  {1, "ODCS and ODPS: material, pure reading and writing of documents"},
 	"engine":    {1, "DuckDB, and the only package that knows it"},

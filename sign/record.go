@@ -75,11 +75,26 @@ const recordContext = "record 1"
 
 // Seal writes and signs a record with every key. Format and Signers of h are filled.
 func Seal(h Head, body any, keys ...Key) (*Record, error) {
-	h.Format, h.Signers = RecordFormat, nil
-	h.Time = h.Time.UTC().Truncate(time.Microsecond)
-	for _, k := range keys {
-		h.Signers = append(h.Signers, k.ID())
+	signers := make([]weft.KeyID, len(keys))
+	for i, k := range keys {
+		signers[i] = k.ID()
 	}
+	raw, err := Draft(h, body, signers...)
+	if err != nil {
+		return nil, err
+	}
+	text := raw[:len(raw):len(raw)]
+	for _, k := range keys {
+		raw = append(raw, SignDraft(text, k)...)
+	}
+	return Open(raw)
+}
+
+// Draft writes a record without its signatures, for signers that are not in one place:
+// each signs it (SignDraft), and behind it the signatures follow in the signers' order.
+func Draft(h Head, body any, signers ...weft.KeyID) ([]byte, error) {
+	h.Format, h.Signers = RecordFormat, signers
+	h.Time = h.Time.UTC().Truncate(time.Microsecond)
 	head, err := Canonical(h)
 	if err != nil {
 		return nil, err
@@ -88,29 +103,35 @@ func Seal(h Head, body any, keys ...Key) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw := append(append(append(head, '\n'), b...), '\n')
-	text := raw[:len(raw):len(raw)]
-	for _, k := range keys {
-		raw = append(raw, k.Sign(recordContext, text)...)
-	}
-	return Open(raw)
+	return append(append(append(head, '\n'), b...), '\n'), nil
 }
+
+// SignDraft is the key's signature of a draft.
+func SignDraft(draft []byte, k Key) []byte { return k.Sign(recordContext, draft) }
 
 // Open reads a record and verifies all its signatures; the record keeps raw. It says
 // nothing of whether the signers may say what they say. Errors are of KindInvalid.
 func Open(raw []byte) (*Record, error) {
 	r, err := Peek(raw)
+	if err == nil {
+		err = r.Verify()
+	}
 	if err != nil {
 		return nil, err
 	}
-	n := len(r.Signers)
-	text, sigs := raw[:len(raw)-64*n], raw[len(raw)-64*n:]
+	return r, nil
+}
+
+// Verify verifies all signatures of what Peek read.
+func (r *Record) Verify() error {
+	n := len(r.raw) - 64*len(r.Signers)
+	text, sigs := r.raw[:n], r.raw[n:]
 	for i, id := range r.Signers {
 		if !Verify(id, sigs[64*i:64*i+64], recordContext, text) {
-			return nil, invalid("signature %d is not that of %s", i+1, id.Short())
+			return invalid("signature %d is not that of %s", i+1, id.Short())
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // Peek reads a record without verifying its signatures: for bytes that were verified
@@ -146,6 +167,22 @@ func Peek(raw []byte) (*Record, error) {
 		return nil, invalid("its body is no JSON")
 	}
 	r.hash = Digest(raw)
+	return r, nil
+}
+
+// Recall reads a record that this program kept together with its digest, after it had
+// verified it: nothing is verified and nothing worked out again.
+func Recall(raw []byte, hash weft.Hash) (*Record, error) {
+	r := &Record{raw: raw, hash: hash}
+	first := bytes.IndexByte(raw, '\n')
+	if first < 0 || json.Unmarshal(raw[:first], &r.Head) != nil {
+		return nil, invalid("it has no head")
+	}
+	end := len(raw) - 64*len(r.Signers) - 1
+	if end <= first || raw[end] != '\n' {
+		return nil, invalid("it is not whole")
+	}
+	r.body = raw[first+1 : end]
 	return r, nil
 }
 
