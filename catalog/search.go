@@ -1,0 +1,336 @@
+package catalog
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+
+	"weft"
+)
+
+// Search finds products by words and ranks them: those with all words first, and
+// among these by how much the words tell, where they stand, and how well and fresh
+// the product is. It takes no lock, and what is applied meanwhile does not wait for
+// it. Errors are of KindInvalid and KindCancelled.
+func (c *Catalog) Search(ctx context.Context, q Query) (*Result, error) {
+	began := time.Now()
+	words, err := q.check()
+	if err != nil {
+		return nil, err
+	}
+	s := c.begin()
+	defer c.scratch.Put(s)
+	s.q = &q
+	if s.narrow(); len(words) > 0 {
+		for i := range words {
+			if err := ctx.Err(); err != nil {
+				return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
+			}
+			s.word(c, i, &words[i])
+		}
+	}
+	s.rank(c, words)
+	r := &Result{Total: s.total, Corrections: corrections(q.Text, words)}
+	for _, f := range s.page() {
+		if err := ctx.Err(); err != nil {
+			return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
+		}
+		e, err := c.entry(f.doc)
+		if err != nil {
+			return nil, err
+		}
+		r.Hits = append(r.Hits, Hit{Entry: e, Score: float64(f.score), Why: why(e.Card, words)})
+	}
+	r.Took = time.Since(began)
+	return r, nil
+}
+
+// scratch is what one search works with; it is used again by later ones.
+type scratch struct {
+	q       *Query
+	view    *view
+	parts   []partScratch
+	live    int // products in the view
+	total   int
+	best    []found // a heap, the worst first
+	reached []int8  // by the origin's number: 0 not asked yet, 1 yes, -1 no
+}
+
+// partScratch holds numbers by card of one part.
+type partScratch struct {
+	part    *part
+	word    []float32 // what the word at hand counts for
+	touched []uint32  // the cards that have it
+	sum     []float32 // of all words
+	mask    []uint32  // which words it has
+	allowed []uint64  // a bit for each card that the filters leave; nil: all
+}
+
+// found is a product that may be on the page.
+type found struct {
+	doc   *doc
+	full  bool // has all words
+	score float32
+}
+
+// better puts f before o.
+func (f found) better(o found) bool {
+	if f.full != o.full {
+		return f.full
+	}
+	if f.score != o.score {
+		return f.score > o.score
+	}
+	return compareNames(f.doc.name, o.doc.name) < 0
+}
+
+// begin takes a scratch for the view of now.
+func (c *Catalog) begin() *scratch {
+	s, _ := c.scratch.Get().(*scratch)
+	if s == nil {
+		s = &scratch{}
+	}
+	s.view = c.view.Load()
+	s.live, s.total, s.best = 0, 0, s.best[:0]
+	s.reached = zeroed(s.reached, len(s.view.origins))
+	s.parts = slices.Grow(s.parts[:0], len(s.view.parts))[:len(s.view.parts)]
+	for i, p := range s.view.parts {
+		w := &s.parts[i]
+		n := len(p.docs)
+		w.part, w.touched, w.allowed = p, w.touched[:0], nil
+		w.word, w.sum, w.mask = zeroed(w.word, n), zeroed(w.sum, n), zeroed(w.mask, n)
+		s.live += n - int(p.dead.Load())
+	}
+	return s
+}
+
+// zeroed returns n zeros, in b's memory where it suffices.
+func zeroed[T any](b []T, n int) []T {
+	if cap(b) < n {
+		return make([]T, n)
+	}
+	b = b[:n]
+	clear(b)
+	return b
+}
+
+// narrow finds the cards that the facets of the question leave.
+func (s *scratch) narrow() {
+	for _, f := range []struct {
+		kind   string
+		values []string
+	}{{facetDomain, s.q.Domains}, {facetTag, s.q.Tags}, {facetClass, s.q.Classifications}, {facetPort, s.q.PortTypes}} {
+		if len(f.values) == 0 {
+			continue
+		}
+		for i := range s.parts {
+			w := &s.parts[i]
+			these := make([]uint64, (len(w.part.docs)+63)/64)
+			for _, v := range f.values {
+				o, _ := w.part.find(facet(f.kind, v))
+				for at := -1; o.count > 0; o.count-- {
+					at, _ = o.next(at)
+					if w.allowed == nil || w.allowed[at/64]>>(at%64)&1 == 1 {
+						these[at/64] |= 1 << (at % 64)
+					}
+				}
+			}
+			w.allowed = these
+		}
+	}
+}
+
+// gather lets the cards that have a term have it, and says how many these are that
+// had nothing alike before.
+func (s *scratch) gather(a alike) (fresh int) {
+	for i := range s.parts {
+		w := &s.parts[i]
+		o, ok := w.part.find(a.term)
+		if !ok {
+			continue
+		}
+		before := len(w.touched)
+		at := -1
+		var v uint8
+		for ; o.count > 0; o.count-- {
+			at, v = o.next(at)
+			if !w.part.rank(uint32(at)).alive() {
+				continue
+			}
+			if w.word[at] == 0 {
+				w.touched = append(w.touched, uint32(at))
+			}
+			w.word[at] = max(w.word[at], unpacked[v]*a.scale)
+		}
+		fresh += len(w.touched) - before
+	}
+	return fresh
+}
+
+// linkingWeight is what a word like "by" counts for.
+const linkingWeight = 0.05
+
+// word adds what a word counts for to all cards.
+func (s *scratch) word(c *Catalog, i int, w *word) {
+	n := s.gather(w.alike[0])
+	w.known = n > 0
+	if n < rare {
+		w.alike = append(w.alike, s.similar(c, w, n)...)
+		for _, a := range w.alike[1:] {
+			n += s.gather(a)
+		}
+	}
+	if n == 0 {
+		return
+	}
+	w.idf = float32(math.Log(1 + (float64(max(s.live, n)-n)+0.5)/(float64(n)+0.5)))
+	if w.linking {
+		w.idf *= linkingWeight
+	}
+	for k := range s.parts {
+		p := &s.parts[k]
+		for _, at := range p.touched {
+			p.sum[at] += p.word[at] * w.idf
+			p.mask[at] |= 1 << i
+			p.word[at] = 0
+		}
+		p.touched = p.touched[:0]
+	}
+}
+
+// rank goes through all cards that have a word and keeps the best.
+func (s *scratch) rank(c *Catalog, words []word) {
+	var need uint32 // the words that any card has, but for linking ones
+	var all float32
+	for i := range words {
+		if words[i].idf > 0 {
+			all += words[i].idf
+			if !words[i].linking {
+				need |= 1 << i
+			}
+		}
+	}
+	f := s.filter()
+	now := c.cfg.Env.Clock.Now().Unix() / 60
+	for k := range s.parts {
+		p := &s.parts[k]
+		for at := range p.mask {
+			m := p.mask[at]
+			if len(words) > 0 && (m == 0 || need != 0 && m&need == 0) {
+				continue
+			}
+			r := p.part.rank(uint32(at))
+			if !r.alive() || !f.admits(r) || p.allowed != nil && p.allowed[at/64]>>(at%64)&1 == 0 {
+				continue
+			}
+			d := p.part.docs[at]
+			if s.q.Known != nil && !s.q.Known(d.name) {
+				continue
+			}
+			s.total++
+			score := p.sum[at]
+			if len(words) == 0 {
+				score = 1
+			} else if m&need != need {
+				score *= share(m, words, all)
+			}
+			score *= float32(float64(r.health()) / 255 * byAge(r.checked(), now))
+			if !s.reaches(c, r.origin()) {
+				score *= unreached
+			}
+			s.keep(found{d, m&need == need, score})
+		}
+	}
+}
+
+// share is how much of what the words tell a card has.
+func share(mask uint32, words []word, all float32) float32 {
+	sum := float32(0)
+	for m := mask; m != 0; m &= m - 1 {
+		sum += words[bits.TrailingZeros32(m)].idf
+	}
+	return sum / all
+}
+
+// reaches says whether a node can be reached; it asks once a search.
+func (s *scratch) reaches(c *Catalog, origin uint16) bool {
+	if c.cfg.Reach == nil || int(origin) >= len(s.view.origins) || origin == 0 {
+		return true
+	}
+	if s.reached[origin] == 0 {
+		s.reached[origin] = -1
+		if ok, _ := c.cfg.Reach.Reached(s.view.origins[origin]); ok {
+			s.reached[origin] = 1
+		}
+	}
+	return s.reached[origin] > 0
+}
+
+// admitted are the states and lives that a question asks for, as bits; 0: all.
+type admitted struct{ states, lives uint32 }
+
+func (s *scratch) filter() (f admitted) {
+	for _, v := range s.q.States {
+		f.states |= 1 << stateCode(weft.State(v)) // an unknown one is that of products whose state is unknown
+	}
+	for _, v := range s.q.Lives {
+		f.lives |= 1 << lifeCode(weft.Life(v))
+	}
+	return f
+}
+
+func (f admitted) admits(r rank) bool {
+	return (f.states == 0 || f.states>>r.state()&1 == 1) && (f.lives == 0 || f.lives>>r.life()&1 == 1)
+}
+
+// keep takes a product onto the page if it is better than the worst there.
+func (s *scratch) keep(f found) {
+	room := s.q.Offset + s.q.Limit
+	if len(s.best) == room {
+		if !f.better(s.best[0]) {
+			return
+		}
+		s.best[0] = f
+		s.sink(0)
+		return
+	}
+	s.best = append(s.best, f)
+	for i := len(s.best) - 1; i > 0; {
+		up := (i - 1) / 2
+		if !s.best[up].better(s.best[i]) {
+			break
+		}
+		s.best[up], s.best[i] = s.best[i], s.best[up]
+		i = up
+	}
+}
+
+func (s *scratch) sink(i int) {
+	for {
+		worst := i
+		for _, k := range [2]int{2*i + 1, 2*i + 2} {
+			if k < len(s.best) && s.best[worst].better(s.best[k]) {
+				worst = k
+			}
+		}
+		if worst == i {
+			return
+		}
+		s.best[i], s.best[worst] = s.best[worst], s.best[i]
+		i = worst
+	}
+}
+
+// page is what stands on the page asked for.
+func (s *scratch) page() []found {
+	slices.SortFunc(s.best, func(a, b found) int {
+		if a.better(b) {
+			return -1
+		}
+		return cmp.Compare(1, 0)
+	})
+	return s.best[min(s.q.Offset, len(s.best)):]
+}
