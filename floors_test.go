@@ -23,6 +23,7 @@ var floors = map[string]struct {
 	"peer":      {2, "who is here and how to reach them: records, who may sign what, invitations, links"},
 	"sign":      {1, "keys, canonical bytes, digests and signed records: material, it knows nothing of products at work"},
 	"contract":  {1, "ODCS and ODPS: material, pure reading and writing of documents"},
+	"policy":    {1, "who may know of a product and read it: pure decisions"},
 	"engine":    {1, "DuckDB, and the only package that knows it"},
 	"store":     {2, "one product's journal, files and cuts"},
 	"records":   {2, "the node's own books in SQLite"},

@@ -35,8 +35,8 @@ const prefix = "weft_"
 
 // Identity is whom a token stands for.
 type Identity struct {
-	Subject weft.Subject
-	Token   string // the token's name
+	Subject weft.Subject // of the domains that the token names, none where it is of the node's
+	Token   string       // the token's name
 	Scopes  []Scope
 }
 
@@ -128,7 +128,7 @@ func (t *Tokens) Authenticate(ctx context.Context, token string) (Identity, erro
 		return Identity{}, denied
 	}
 	t.noteUse(ctx, rec.Name, now)
-	id := Identity{Subject: weft.Subject{Kind: weft.SubjectService, ID: rec.Name}, Token: rec.Name}
+	id := Identity{Subject: weft.Subject{Kind: weft.SubjectService, ID: rec.Name, Domains: rec.Domains}, Token: rec.Name}
 	for _, s := range rec.Scopes {
 		id.Scopes = append(id.Scopes, Scope(s))
 	}
@@ -150,7 +150,9 @@ func (t *Tokens) noteUse(ctx context.Context, name string, now time.Time) {
 }
 
 // Create makes a token and returns its text, which is shown once and kept nowhere.
-func (t *Tokens) Create(ctx context.Context, name string, scopes []Scope, expires time.Time) (string, records.Token, error) {
+// One that is for domains is of these instead of the node's; it cannot have scope
+// admin, which is for the node as a whole.
+func (t *Tokens) Create(ctx context.Context, name string, scopes []Scope, domains []string, expires time.Time) (string, records.Token, error) {
 	const op = "make a token"
 	if name == "" || len(name) > 100 {
 		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, "", "a token wants a name of 1 to 100 characters").WithHint("name who uses it, such as ci-sales")
@@ -158,8 +160,17 @@ func (t *Tokens) Create(ctx context.Context, name string, scopes []Scope, expire
 	if len(scopes) == 0 {
 		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "a token wants at least one scope").WithHint("the scopes are read, apply, metrics and admin")
 	}
-	rec := records.Token{Name: name, Created: t.clock.Now(), Expires: expires}
+	rec := records.Token{Name: name, Created: t.clock.Now(), Expires: expires, Domains: domains}
+	for _, d := range domains {
+		if err := weft.CheckName(d); err != nil {
+			return "", records.Token{}, err
+		}
+	}
 	for _, s := range scopes {
+		if s == ScopeAdmin && len(domains) > 0 {
+			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "scope admin is for the node as a whole, and the token is for %s", strings.Join(domains, ", ")).
+				WithHint("take scope read or apply, or leave the domain out")
+		}
 		if s != ScopeRead && s != ScopeApply && s != ScopeMetrics && s != ScopeAdmin {
 			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "there is no scope %q", string(s)).WithHint("the scopes are read, apply, metrics and admin")
 		}

@@ -33,14 +33,14 @@ func TestTokens(t *testing.T) {
 	if id, err := tokens.Authenticate(ctx, local); err != nil || id.Scopes[0] != ScopeAdmin {
 		t.Errorf("the local token is %+v, %v", id, err)
 	}
-	secret, _, err := tokens.Create(ctx, "ci", []Scope{ScopeApply}, clock.now.Add(time.Hour))
+	secret, _, err := tokens.Create(ctx, "ci", []Scope{ScopeApply}, nil, clock.now.Add(time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if id, err := tokens.Authenticate(ctx, secret); err != nil || id.Token != "ci" || len(id.Scopes) != 1 || id.Scopes[0] != ScopeApply {
 		t.Errorf("the token is %+v, %v", id, err)
 	}
-	if _, _, err := tokens.Create(ctx, "ci", []Scope{ScopeRead}, time.Time{}); weft.KindOf(err) != weft.KindConflict {
+	if _, _, err := tokens.Create(ctx, "ci", []Scope{ScopeRead}, nil, time.Time{}); weft.KindOf(err) != weft.KindConflict {
 		t.Errorf("a second token of one name: %v", err)
 	}
 	for _, wrong := range []string{"", "weft_", secret + "x", secret[:len(secret)-1], local[:20], "bearer"} {
@@ -58,7 +58,7 @@ func TestTokens(t *testing.T) {
 		{"unknown", []Scope{"root"}, time.Time{}},
 		{"past", []Scope{ScopeRead}, clock.now.Add(-time.Second)},
 	} {
-		if _, _, err := tokens.Create(ctx, c.name, c.scopes, c.expires); weft.KindOf(err) != weft.KindInvalid {
+		if _, _, err := tokens.Create(ctx, c.name, c.scopes, nil, c.expires); weft.KindOf(err) != weft.KindInvalid {
 			t.Errorf("token %q was made: %v", c.name, err)
 		}
 	}

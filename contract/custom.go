@@ -39,7 +39,7 @@ type customProperty struct {
 
 var customProperties = []customProperty{
 	{"weftProduct", onInput, "address", "", "The product that the port reads, `domain.product`, instead of a source with servers."},
-	{"weftReaders", onOutput, "list", "the own domain", "The domains that may read the port, `*` for all."},
+	{"weftReaders", onOutput, "list", "the own domain", "The domains that may read the port besides the own one, `*` for all; nobody else may."},
 	{"weftMode", onServer, "snapshot | append | upsert | cdc | push", "snapshot", "What a read of the source means: `snapshot`: a row gone is a delete; `append`: new files or rows only; `upsert`: rows by key, never a delete; `cdc` and `push`: changes as they happen."},
 	{"weftUser", onServer, "text", "", "The user to sign in with."},
 	{"weftPassword", onServer, "secret", "", "The password or token to sign in with."},

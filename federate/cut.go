@@ -45,6 +45,9 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 	if !ok {
 		return engine.Target{}, c.unknown(tn.Name)
 	}
+	if err := p.denied(""); err != nil {
+		return engine.Target{}, err
+	}
 	seq, mark, err := c.state(p, ref.At)
 	if err != nil {
 		return engine.Target{}, err
@@ -54,6 +57,9 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 		return engine.Target{}, err
 	}
 	if tn.Table, err = visible(p, snap, tn.Table); err != nil {
+		return engine.Target{}, err
+	}
+	if err := p.denied(tn.Table); err != nil {
 		return engine.Target{}, err
 	}
 	name := tn.Product

@@ -343,3 +343,31 @@ func TestCancelledWords(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestDenied: a table that the subject may not read is refused with the reason, also
+// as one of two, and a product of which none may be read needs no store.
+func TestDenied(t *testing.T) {
+	s := newShelf(t)
+	no := weft.Errorf(weft.KindDenied, "read the product", "", "not for you")
+	s.list[weft.Name{Domain: "sales", Product: "parts"}].Deny = func(table string) error {
+		if table == "two" {
+			return no
+		}
+		return nil
+	}
+	if _, err := s.cutter("ann", weft.At{}).resolve(t.Context(), ref("sales.parts.one")); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"sales.parts.two", "SALES.parts.TWO"} {
+		c := s.cutter("ann", weft.At{})
+		if _, err := c.resolve(t.Context(), ref(name)); err != error(no) || len(c.views) > 0 {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s.list[weft.Name{Domain: "sales", Product: "shut"}] = &Product{Deny: func(string) error { return no }}
+	for _, name := range []string{"sales.shut", "sales.shut.one"} {
+		if _, err := s.cutter("ann", weft.At{}).resolve(t.Context(), ref(name)); err != error(no) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

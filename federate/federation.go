@@ -20,11 +20,23 @@ type Product struct {
 	Retired bool // only its history can be read
 	Store   *store.Store
 	Release func() // gives the store up, when the answer has been read
+	// Deny says why the subject may not read a table, nil where it may; of "", why
+	// it may read none at all, and then there need be no Store. A nil Deny lets all
+	// be read.
+	Deny func(table string) error
+}
+
+// denied is Deny, nil where there is none.
+func (p Product) denied(table string) error {
+	if p.Deny == nil {
+		return nil
+	}
+	return p.Deny(table)
 }
 
 // Products finds the products of this node. Safe for concurrent use.
 type Products interface {
-	// Product returns the product of that name, if s may read it. Its Release is
+	// Product returns the product of that name, if s may know of it. Its Release is
 	// called once.
 	Product(s weft.Subject, n weft.Name) (Product, bool)
 	// Names lists what s may know of, for suggestions.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ import (
 
 // Apply takes a product folder: checks it, says what differs from the one before,
 // records it with its git revision in the books and in a commit, and loads.
-func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, progress serve.Progress) (*serve.ApplyResult, error) {
+func (n *Node) Apply(ctx context.Context, s weft.Subject, r serve.ApplyRequest, progress serve.Progress) (*serve.ApplyResult, error) {
 	f, faults, err := readArchive(r.Archive)
 	if err != nil {
 		return nil, err
@@ -36,6 +37,9 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 		return res, nil
 	}
 	if err := n.conf().holds(f.Name.Domain); err != nil {
+		return nil, err
+	}
+	if err := n.mayOwn(s, "apply the folder", f.Name); err != nil {
 		return nil, err
 	}
 	if r.Env == "" {
@@ -52,7 +56,7 @@ func (n *Node) Apply(ctx context.Context, _ weft.Subject, r serve.ApplyRequest, 
 			return nil, err
 		}
 	}
-	res.Differences = differences(before, f)
+	res.Differences = append(differences(before, f), cutOffs(f, n.cutOff(before, f))...)
 	if !r.Breaking && breaksReaders(before, f, res.Differences) {
 		res.Outcome = serve.OutcomeBreaks
 		res.Message = fmt.Sprintf("nothing was changed: readers of version %s may fail on it", before.Version)
@@ -233,10 +237,14 @@ func (p *product) applied(ctx context.Context, f *contract.Folder, rec records.P
 func (p *product) take(ctx context.Context, f *contract.Folder, rec records.Product) {
 	b := briefOf(f, rec.Env)
 	p.mu.Lock()
+	was := p.brief
 	p.folder, p.brief, p.rec = f, b, rec
 	p.mu.Unlock()
 	p.node.keepBrief(ctx, rec, b)
 	p.node.watch.set(p)
+	if was.Life != b.Life || !reflect.DeepEqual(was.Grants, b.Grants) {
+		p.node.notify(p.name()) // who may read it has changed
+	}
 }
 
 // published says whether the product has a table that can be read.
@@ -252,6 +260,18 @@ func (p *product) published() bool {
 		}
 	}
 	return false
+}
+
+// cutOffs are the differences that cut products of other domains off what they read.
+func cutOffs(f *contract.Folder, names []weft.Name) []serve.Difference {
+	var out []serve.Difference
+	for _, name := range names {
+		out = append(out, serve.Difference{
+			Where: f.Name.String(), What: "reader cut off", Before: name.String(), Breaking: true,
+			Text: fmt.Sprintf("%s is made from it and may not read it any more", name),
+		})
+	}
+	return out
 }
 
 func differences(before, after *contract.Folder) []serve.Difference {
@@ -293,8 +313,8 @@ func newID() string {
 }
 
 // Refresh reads the sources of a product now.
-func (n *Node) Refresh(ctx context.Context, _ weft.Subject, name weft.Name, r serve.RefreshRequest, progress serve.Progress) (*serve.RefreshResult, error) {
-	p, err := n.find(name)
+func (n *Node) Refresh(ctx context.Context, s weft.Subject, name weft.Name, r serve.RefreshRequest, progress serve.Progress) (*serve.RefreshResult, error) {
+	p, err := n.ownedBy(s, "refresh", name)
 	if err != nil {
 		return nil, err
 	}

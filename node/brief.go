@@ -10,6 +10,7 @@ import (
 // brief is what the node has to know of a product that nobody uses: enough to
 // list it and to know when to read its sources, without its folder and its store.
 type brief struct {
+	Form     int             `json:"form"` // briefForm, of the one that wrote it
 	Purpose  string          `json:"purpose,omitempty"`
 	Owner    string          `json:"owner,omitempty"`
 	Life     weft.Life       `json:"life,omitempty"`
@@ -19,6 +20,19 @@ type brief struct {
 	Latency  []time.Duration `json:"latency,omitempty"`  // promised, by output
 	Paces    []pace          `json:"paces,omitempty"`
 	Local    []string        `json:"local,omitempty"` // paths of sources that are read when they change
+	Ask      string          `json:"ask,omitempty"`   // where to ask its owner
+	Grants   []grant         `json:"grants,omitempty"`
+}
+
+// briefForm says what a brief holds: one of another form is made anew from the
+// folder.
+const briefForm = 1
+
+// grant is who may read the tables of one output port, besides the own domain.
+type grant struct {
+	Port    string   `json:"port"`
+	Tables  []string `json:"tables,omitempty"`
+	Readers []string `json:"readers,omitempty"`
 }
 
 // pace is how often something is to be read.
@@ -28,7 +42,7 @@ type pace struct {
 }
 
 func briefOf(f *contract.Folder, env string) *brief {
-	b := &brief{Purpose: f.Description.Purpose, Owner: owner(f), Life: f.Life, Tags: f.Tags}
+	b := &brief{Form: briefForm, Purpose: f.Description.Purpose, Owner: owner(f), Life: f.Life, Tags: f.Tags, Ask: askAt(f.Support), Grants: grants(f)}
 	add := func(s contract.SLA) {
 		if s.Schedule != "" || s.Frequency > 0 {
 			b.Paces = append(b.Paces, pace{s.Schedule, s.Frequency})
@@ -54,6 +68,32 @@ func briefOf(f *contract.Folder, env string) *brief {
 		}
 	}
 	return b
+}
+
+// grants says who may read which tables of the folder's product.
+func grants(f *contract.Folder) []grant {
+	var out []grant
+	for _, o := range f.Outputs {
+		g := grant{Port: o.Name, Readers: o.Readers}
+		for _, t := range o.Contract.Tables {
+			g.Tables = append(g.Tables, t.Name)
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+// askAt is the first channel that has an address, else the first.
+func askAt(channels []contract.Channel) string {
+	if len(channels) == 0 {
+		return ""
+	}
+	for _, c := range channels {
+		if c.URL != "" {
+			return c.URL
+		}
+	}
+	return channels[0].Channel
 }
 
 // wait is how long until something wants a read, 0 where nothing says.

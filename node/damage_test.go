@@ -56,7 +56,7 @@ func TestHistoryNamesADamagedCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for before, want := range map[weft.Seq]string{0: "3 2! 1", 3: "2! 1", 2: "1"} {
-		list, err := r.node.History(context.Background(), weft.Subject{}, mustName(t, "sales.shop"), before, 20)
+		list, err := r.node.History(context.Background(), tester, mustName(t, "sales.shop"), before, 20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func TestHistoryNamesADamagedCommit(t *testing.T) {
 			t.Errorf("before %s: %s, want %s", before, s, want)
 		}
 	}
-	if list, err := r.node.History(context.Background(), weft.Subject{}, mustName(t, "sales.shop"), 0, 2); err != nil || len(list) != 2 || list[1].Damaged == "" {
+	if list, err := r.node.History(context.Background(), tester, mustName(t, "sales.shop"), 0, 2); err != nil || len(list) != 2 || list[1].Damaged == "" {
 		t.Errorf("the first two: %+v, %v", list, err)
 	}
 }

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -62,7 +63,7 @@ func (l *load) run(ctx context.Context) loaded {
 	}
 	unchanged, err := l.read(ctx)
 	if err != nil {
-		return loaded{err: err, refused: weft.KindOf(err) == weft.KindDrift}
+		return loaded{err: err, refused: weft.KindOf(err) == weft.KindDrift || errors.Is(err, errNotReader)}
 	}
 	if unchanged {
 		return loaded{}
@@ -76,7 +77,7 @@ func (l *load) run(ctx context.Context) loaded {
 	}
 	outputs, err := l.transform(ctx)
 	if err != nil {
-		return loaded{err: err, refused: weft.KindOf(err) == weft.KindContract}
+		return loaded{err: err, refused: weft.KindOf(err) == weft.KindContract || errors.Is(err, errNotReader)}
 	}
 	outcome, err := l.verify(ctx, outputs)
 	if err != nil {
@@ -141,7 +142,7 @@ func (l *load) transform(ctx context.Context) ([]verify.Candidate, error) {
 		Folder: l.folder, Inputs: l.states(), Stage: l.stage, Session: l.session, Now: l.began,
 	})
 	if err != nil {
-		return nil, err
+		return nil, l.withheld(err)
 	}
 	passed, err := transform.Passthrough(ctx, l.session, l.folder, staged, l.stage)
 	if err != nil {

@@ -17,10 +17,14 @@ import (
 )
 
 // History gives the commits of a product, newest first; one that is damaged is
-// named and takes no other with it.
-func (n *Node) History(ctx context.Context, _ weft.Subject, name weft.Name, before weft.Seq, limit int) ([]serve.CommitInfo, error) {
-	p, err := n.find(name)
+// named and takes no other with it. Of what the subject may not read nothing is in
+// them but that it changed.
+func (n *Node) History(ctx context.Context, s weft.Subject, name weft.Name, before weft.Seq, limit int) ([]serve.CommitInfo, error) {
+	p, err := n.seenBy(s, name)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.deny(s, ""); err != nil {
 		return nil, err
 	}
 	release, err := p.hold(ctx)
@@ -38,7 +42,7 @@ func (n *Node) History(ctx context.Context, _ weft.Subject, name weft.Name, befo
 	for len(out) < limit {
 		cs, err := p.store.Commits(before, limit-len(out))
 		for _, c := range cs {
-			out, before = append(out, *commitInfo(c)), c.Seq
+			out, before = append(out, *commitInfo(p.redacted(s, c))), c.Seq
 		}
 		if err == nil {
 			break
@@ -55,6 +59,24 @@ func (n *Node) History(ctx context.Context, _ weft.Subject, name weft.Name, befo
 	return out, nil
 }
 
+// redacted is a commit as the subject may see it: to another domain than its own it
+// says nothing of the inputs, and brings no evidence of tables that are not for it.
+func (p *product) redacted(s weft.Subject, c weft.Commit) weft.Commit {
+	if of(s, p.name().Domain) {
+		return c
+	}
+	c.Positions = nil
+	c.Tables = slices.DeleteFunc(slices.Clone(c.Tables), func(t weft.TableChange) bool { return t.Hidden })
+	if c.Verdict != nil {
+		v := *c.Verdict
+		v.Checks = slices.DeleteFunc(slices.Clone(v.Checks), func(r weft.CheckResult) bool {
+			return strings.Contains(r.Table, ".") || p.deny(s, r.Table) != nil // an input's table has its port before it
+		})
+		c.Verdict = &v
+	}
+	return c
+}
+
 // damagedCommit stands for a commit of which nothing but the number is known.
 func damagedCommit(name weft.Name, seq weft.Seq, err error) serve.CommitInfo {
 	var i serve.CommitInfo
@@ -68,7 +90,7 @@ const heldLight = 100_000
 // Quarantine gives the rows that a product holds back, with the reasons, for its
 // owner.
 func (n *Node) Quarantine(ctx context.Context, who weft.Subject, name weft.Name, limit int, at weft.At) (*serve.Quarantine, error) {
-	p, err := n.find(name)
+	p, err := n.ownedBy(who, "look into the quarantine of", name)
 	if err != nil {
 		return nil, err
 	}

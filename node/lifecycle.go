@@ -21,7 +21,7 @@ func (n *Node) Resume(ctx context.Context, s weft.Subject, name weft.Name) (*ser
 }
 
 func (n *Node) setPaused(ctx context.Context, s weft.Subject, name weft.Name, paused bool) (*serve.ProductSummary, error) {
-	p, err := n.find(name)
+	p, err := n.ownedBy(s, "pause or resume", name)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +54,7 @@ func (p *product) setPaused(ctx context.Context, paused bool) (was bool, err err
 // Retire ends the product: no loads, and plain queries are refused; its history
 // stays readable.
 func (n *Node) Retire(ctx context.Context, s weft.Subject, name weft.Name) (*serve.ProductSummary, error) {
-	p, err := n.find(name)
+	p, err := n.ownedBy(s, "retire", name)
 	if err != nil {
 		return nil, err
 	}
@@ -105,8 +105,8 @@ func (p *product) retire(ctx context.Context) error {
 }
 
 // Delete removes the product and all its data for good.
-func (n *Node) Delete(ctx context.Context, _ weft.Subject, name weft.Name, confirm string) error {
-	p, err := n.find(name)
+func (n *Node) Delete(ctx context.Context, s weft.Subject, name weft.Name, confirm string) error {
+	p, err := n.ownedBy(s, "delete", name)
 	if err != nil {
 		return err
 	}

@@ -216,9 +216,10 @@ func (n *Node) openProducts(ctx context.Context) error {
 				p.lastOK = a.Ended
 			}
 		}
-		if b := briefs[rec.ID]; b != nil && json.Unmarshal(b, p.brief) == nil {
+		if b := briefs[rec.ID]; b != nil && json.Unmarshal(b, p.brief) == nil && p.brief.Form == briefForm {
 			continue
 		}
+		p.brief = &brief{}
 		f, err := p.readFolder(ctx)
 		if err != nil {
 			n.env.Log.Error("open the product", "product", rec.Name.String(), "error", err)
@@ -358,7 +359,12 @@ func (n *Node) find(name weft.Name) (*product, error) {
 	if p := n.known(name); p != nil {
 		return p, nil
 	}
-	return nil, weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here").
+	return nil, notHere(name)
+}
+
+// notHere is also what is said of a product that the asker may not know of.
+func notHere(name weft.Name) *weft.Error {
+	return weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here").
 		WithHint("`weft status` lists the products of this node")
 }
 
@@ -386,33 +392,6 @@ func (n *Node) all() []*product {
 	}
 	slices.SortFunc(ps, func(a, b *product) int { return compare(a.name(), b.name()) })
 	return ps
-}
-
-// visibleProducts is the node as the reader sees it.
-type visibleProducts struct{ n *Node }
-
-// Product finds a product that can be read. Until the mesh brings readers and
-// grants, whoever holds a token of the node may read all of it.
-func (v visibleProducts) Product(_ weft.Subject, name weft.Name) (federate.Product, bool) {
-	p, err := v.n.find(name)
-	if err != nil {
-		return federate.Product{}, false
-	}
-	release, err := p.hold(context.Background())
-	if err != nil {
-		return federate.Product{}, false
-	}
-	rec := p.record()
-	return federate.Product{Name: name, ID: rec.ID, Retired: rec.Retired, Store: p.store, Release: release}, true
-}
-
-// Names lists the products.
-func (v visibleProducts) Names(weft.Subject) []weft.Name {
-	var out []weft.Name
-	for _, p := range v.n.all() {
-		out = append(out, p.name())
-	}
-	return out
 }
 
 func (n *Node) storeConfig(rec records.Product) store.Config {

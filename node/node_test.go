@@ -152,7 +152,7 @@ func (r *rig) pack(folder string) []byte {
 	return b.Bytes()
 }
 
-var tester = weft.Subject{Kind: weft.SubjectPerson, ID: "test"}
+var tester = weft.Subject{Kind: weft.SubjectPerson, ID: "test", Domains: []string{weft.AllDomains}}
 
 // apply applies a folder and wants the outcome.
 func (r *rig) apply(folder string, want serve.Outcome) *serve.ApplyResult {
@@ -279,7 +279,7 @@ status: active
 description: {purpose: Invented orders.}
 team: {members: [{username: owner@example.com, role: owner}]}
 inputPorts: [{name: shop, version: 1.0.0, contractId: sales.shop/source}]
-outputPorts: [{name: shop, version: 1.0.0, contractId: sales.shop/shop, type: tables}]
+outputPorts: [{name: shop, version: 1.0.0, contractId: sales.shop/shop, type: tables, customProperties: [{property: weftReaders, value: [insights]}]}]
 -- shop/source.odcs.yaml --
 apiVersion: v3.1.0
 kind: DataContract

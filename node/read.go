@@ -29,6 +29,8 @@ type input struct {
 	staged []store.Staged
 	point  weft.Point // of another product: the state to read
 	moved  bool       // something new was staged, or is there to be read
+
+	withheld error // why some tables of another product are not read
 }
 
 // position is what a commit records of a port read from a source: the reader's
@@ -389,17 +391,45 @@ func (l *load) lookAtProduct(ctx context.Context, x *input) error {
 	return nil
 }
 
-// upstream holds the product that an input is.
+// upstream holds the product that an input is, where it may be read.
 func (l *load) upstream(ctx context.Context, x *input) (*product, func(), error) {
-	up, err := l.p.node.find(x.port.Product)
+	s := weft.ProductSubject(l.folder.Name)
+	up, err := l.p.node.seenBy(s, x.port.Product)
 	if err == nil {
+		if err := up.deny(s, ""); err != nil {
+			return nil, nil, notForInput(x, err)
+		}
 		var release func()
 		if release, err = up.hold(ctx); err == nil {
 			return up, release, nil
 		}
 	}
 	return nil, nil, weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s is not here: %w", x.port.Product, err).
-		WithHint("weft apply the folder of %s at this node first", x.port.Product)
+		WithHint("weft apply the folder of %s at this node first; while it is proposed or draft, only its own domain knows it", x.port.Product)
+}
+
+// passes says whether an output table is what the input port gives, without SQL.
+func (l *load) passes(port *contract.Input) bool {
+	return slices.ContainsFunc(l.folder.Tables(), func(t *contract.Table) bool {
+		in, _, err := l.folder.Source(t)
+		return t.SQL == "" && err == nil && in == port
+	})
+}
+
+// withheld is why a product that is an input gives less than all of its tables,
+// where SQL failed that may have wanted one of them.
+func (l *load) withheld(failed error) error {
+	for _, x := range l.inputs {
+		if k := weft.KindOf(failed); x.withheld != nil && (k == weft.KindNotFound || k == weft.KindInvalid) {
+			return weft.Errorf(k, "make the tables", l.folder.Name.String(), "%w; %w", failed, x.withheld).WithHint("%s", weft.HintOf(x.withheld))
+		}
+	}
+	return failed
+}
+
+// notForInput is a denial in the words of the input port.
+func notForInput(x *input, err error) error {
+	return weft.Errorf(weft.KindDenied, "read the input", x.port.Name, "%w", err).WithHint("%s", weft.HintOf(err))
 }
 
 // chunkRows is how many rows of another product go to the staging folder at once.
@@ -428,6 +458,13 @@ func (l *load) readProduct(ctx context.Context, x *input) error {
 		return err
 	}
 	for _, t := range tables {
+		if err := up.deny(weft.ProductSubject(l.folder.Name), t); err != nil {
+			if x.withheld = notForInput(x, err); l.passes(x.port) {
+				return x.withheld
+			}
+			l.notes = append(l.notes, x.withheld.Error())
+			continue // the SQL may do without
+		}
 		s, err := l.copyProduct(ctx, x, t)
 		if err != nil {
 			return err

@@ -16,8 +16,8 @@ import (
 // Rollback appends a commit that restores the rows and the folder of commit to.
 // The positions stay: the source is read again when it changes, not to bring
 // back what was rolled back.
-func (n *Node) Rollback(ctx context.Context, _ weft.Subject, name weft.Name, to weft.Seq) (*serve.CommitInfo, error) {
-	p, err := n.find(name)
+func (n *Node) Rollback(ctx context.Context, s weft.Subject, name weft.Name, to weft.Seq) (*serve.CommitInfo, error) {
+	p, err := n.ownedBy(s, "roll back", name)
 	if err != nil {
 		return nil, err
 	}

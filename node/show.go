@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,9 +22,10 @@ const (
 	exactDistinct = 1_000_000
 )
 
-// Show gives everything known of one product.
+// Show gives everything of one product that the subject may see: where it is from and
+// how it is made is for its own domain, what rows say for who may read them.
 func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve.ProductDetail, error) {
-	p, err := n.find(name)
+	p, err := n.seenBy(s, name)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +44,7 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 		Team: f.Team, Support: f.Support, Folder: rec.Dir, Revision: rec.Revision, Ports: ports(f, rec.Env),
 	}
 	if last, ok := p.store.Last(); ok {
-		d.Head = commitInfo(last)
+		d.Head = commitInfo(p.redacted(s, last))
 		for i := range d.Ports {
 			if q := &d.Ports[i]; q.Kind == serve.PortInput {
 				q.Checks = p.evidence(last, func(r weft.CheckResult) bool { return strings.HasPrefix(r.Table, q.Name+".") })
@@ -55,13 +57,20 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 		}
 	}
 	for _, dep := range n.dependents(name) {
-		d.Downstream = append(d.Downstream, dep.name())
+		if dep.knownTo(s) {
+			d.Downstream = append(d.Downstream, dep.name())
+		}
 	}
 	d.Promises = promises(f)
 	if d.Schema, err = p.tables(ctx, s, f, sum); err != nil {
 		return nil, err
 	}
-	d.Query = snippets(n.URL(), d)
+	if n.mayOwn(s, "see the inside of", name) != nil {
+		conceal(d)
+	}
+	if p.deny(s, "") == nil {
+		d.Query = snippets(n.URL(), d)
+	}
 	return d, nil
 }
 
@@ -151,6 +160,11 @@ func (p *product) tables(ctx context.Context, s weft.Subject, f *contract.Folder
 					d.Hidden = append(d.Hidden, c.Name)
 				}
 			}
+			if closed := p.deny(s, t.Name); closed != nil {
+				d.Closed = closedWords(closed)
+				out = append(out, d)
+				continue
+			}
 			d.Checks = p.evidence(last, func(r weft.CheckResult) bool { return r.Table == t.Name })
 			if slices.Contains(sum.Tables, d.Name) && sum.State != weft.StateRetired {
 				if err := p.look(ctx, s, t, &d); err != nil {
@@ -161,6 +175,27 @@ func (p *product) tables(ctx context.Context, s weft.Subject, f *contract.Folder
 		}
 	}
 	return out, nil
+}
+
+// closedWords is a denial for who looks at a description.
+func closedWords(err error) string {
+	var e *weft.Error
+	if !errors.As(err, &e) {
+		return err.Error()
+	}
+	return strings.TrimSuffix(e.Cause.Error(), ": "+errNotReader.Error()) + ": " + weft.HintOf(err)
+}
+
+// conceal takes away what is for the product's own domain: where it is from, how it
+// is made, and what its inputs were like.
+func conceal(d *serve.ProductDetail) {
+	d.Folder = ""
+	for i := range d.Ports {
+		d.Ports[i].Source, d.Ports[i].Checks = "", nil
+	}
+	for i := range d.Schema {
+		d.Schema[i].SQL = ""
+	}
 }
 
 // evidence is what the last verdict says of some checks: that of the newest commit

@@ -24,6 +24,9 @@ func (n *Node) backend() serve.Backend {
 func (n *Node) List(ctx context.Context, s weft.Subject) ([]serve.ProductSummary, error) {
 	out := []serve.ProductSummary{}
 	for _, p := range n.all() {
+		if !p.knownTo(s) {
+			continue
+		}
 		sum, err := p.summary(ctx, s)
 		if err != nil {
 			return nil, err
@@ -85,8 +88,18 @@ func diskUse(dir string) int64 {
 }
 
 // summary is one line about the product. It needs neither its folder nor, once it
-// was looked at, its store.
-func (p *product) summary(ctx context.Context, _ weft.Subject) (*serve.ProductSummary, error) {
+// was looked at, its store. What went wrong, and what to do about it, is for those
+// of its domain, and for whoever runs the node.
+func (p *product) summary(ctx context.Context, s weft.Subject) (*serve.ProductSummary, error) {
+	sum, err := p.line(ctx)
+	if err == nil && p.node.mayOwn(s, "see the errors of", p.name()) != nil {
+		sum.Todo, sum.LastError, sum.ErrorKind = "", "", ""
+	}
+	return sum, err
+}
+
+// line is summary for the node itself.
+func (p *product) line(ctx context.Context) (*serve.ProductSummary, error) {
 	p.mu.Lock()
 	b, rec, last, next, broken := p.brief, p.rec, p.last, p.next, p.broken
 	p.mu.Unlock()
@@ -219,6 +232,9 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 	}
 	switch p.last.Outcome {
 	case records.Refused:
+		if p.last.Kind == weft.KindDenied {
+			return weft.StateRefused, p.last.Hint
+		}
 		if p.last.Kind == weft.KindDrift {
 			return weft.StateRefused, "the source changed: compare it with the contract, then weft refresh " + name.String()
 		}

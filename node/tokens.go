@@ -16,6 +16,9 @@ func (n *Node) Authenticate(ctx context.Context, token string) (*serve.Identity,
 	if err != nil {
 		return nil, err
 	}
+	if len(id.Subject.Domains) == 0 {
+		id.Subject.Domains = n.speaksFor()
+	}
 	out := &serve.Identity{Subject: id.Subject, Token: id.Token}
 	for _, s := range id.Scopes {
 		out.Scopes = append(out.Scopes, serve.Scope(s))
@@ -33,7 +36,7 @@ func (n *Node) CreateToken(ctx context.Context, _ weft.Subject, r serve.TokenReq
 	if r.Expires != nil {
 		expires = *r.Expires
 	}
-	text, rec, err := n.tokens.Create(ctx, r.Name, scopes, expires)
+	text, rec, err := n.tokens.Create(ctx, r.Name, scopes, r.Domains, expires)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +62,7 @@ func (n *Node) RevokeToken(ctx context.Context, _ weft.Subject, name string) err
 }
 
 func tokenInfo(r records.Token) serve.TokenInfo {
-	t := serve.TokenInfo{Name: r.Name, Created: r.Created}
+	t := serve.TokenInfo{Name: r.Name, Created: r.Created, Domains: r.Domains}
 	for _, s := range r.Scopes {
 		t.Scopes = append(t.Scopes, serve.Scope(s))
 	}

@@ -217,7 +217,7 @@ status: active
 description: {purpose: Values of all types.}
 team: {members: [{username: owner@example.com, role: owner}]}
 inputPorts: [{name: %[1]s, version: 1.0.0, contractId: sales.%[1]s/source}]
-outputPorts: [{name: %[1]s, version: 1.0.0, contractId: sales.%[1]s/%[1]s, type: tables}]
+outputPorts: [{name: %[1]s, version: 1.0.0, contractId: sales.%[1]s/%[1]s, type: tables, customProperties: [{property: weftReaders, value: ["*"]}]}]
 -- %[1]s/source.odcs.yaml --
 apiVersion: v3.1.0
 kind: DataContract

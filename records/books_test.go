@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,4 +159,46 @@ func folder(t *testing.T, dir string) map[string]string {
 		out[e.Name()] = string(b)
 	}
 	return out
+}
+
+// TestTokensOfDomains: the books keep which domains a token is for, those of before
+// are for none, and a program that does not know of domains finds no scope that it
+// could grant.
+func TestTokensOfDomains(t *testing.T) {
+	ctx := t.Context()
+	b, err := Open(ctx, filepath.Join(t.TempDir(), "books.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = b.Close() }()
+	for i, tok := range []Token{
+		{Name: "all", Scopes: []string{"read", "apply"}},
+		{Name: "one", Scopes: []string{"read"}, Domains: []string{"sales"}},
+		{Name: "two", Scopes: []string{"read", "apply"}, Domains: []string{"sales", "places"}},
+	} {
+		tok.Created = time.UnixMicro(1).UTC()
+		if err := b.PutToken(ctx, tok, weft.Hash{byte(i)}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := b.FindToken(ctx, weft.Hash{byte(i)}); err != nil || !slices.Equal(got.Scopes, tok.Scopes) || !slices.Equal(got.Domains, tok.Domains) {
+			t.Errorf("%+v %v", got, err)
+		}
+		var text string
+		if err := b.db.QueryRowContext(ctx, "SELECT scopes FROM token WHERE name=?", tok.Name).Scan(&text); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range strings.Fields(text) {
+			if known := w == "read" || w == "apply"; known != (len(tok.Domains) == 0) {
+				t.Errorf("an older program reads the scope %q of token %s", w, tok.Name)
+			}
+		}
+	}
+	// As books of a version before domains say it.
+	if _, err := b.db.ExecContext(ctx, "INSERT INTO token(name, digest, scopes, created, expires) VALUES ('old', x'09', 'read metrics', 1, 0)"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Tokens(ctx)
+	if err != nil || len(list) != 4 || list[1].Name != "old" || len(list[1].Domains) != 0 || !slices.Equal(list[1].Scopes, []string{"read", "metrics"}) {
+		t.Errorf("%+v %v", list, err)
+	}
 }

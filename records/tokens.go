@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type Token struct {
 	Name    string // unique
 	Scopes  []string
+	Domains []string // that it is for; none is the node's
 	Created time.Time
 	Expires time.Time // zero is never
 	Used    time.Time // zero is not yet; kept to the minute
@@ -24,7 +26,7 @@ type Token struct {
 // name is taken.
 func (b *Books) PutToken(ctx context.Context, t Token, digest weft.Hash) error {
 	_, err := b.db.ExecContext(ctx, `INSERT INTO token(name, digest, scopes, created, expires) VALUES (?,?,?,?,?)`,
-		t.Name, digest[:], strings.Join(t.Scopes, " "), t.Created.UnixMicro(), micro(t.Expires))
+		t.Name, digest[:], scopeText(t), t.Created.UnixMicro(), micro(t.Expires))
 	if err != nil && strings.Contains(err.Error(), "UNIQUE constraint failed: token.name") {
 		return weft.Errorf(weft.KindConflict, "make the token", t.Name, "there is one of that name").WithHint("revoke it first, or choose another name")
 	}
@@ -83,9 +85,33 @@ func scanToken(r interface{ Scan(...any) error }) (Token, error) {
 	if err := r.Scan(&t.Name, &scopes, &created, &expires, &used); err != nil {
 		return Token{}, err
 	}
-	t.Scopes = strings.Fields(scopes)
+	t.Scopes, t.Domains = scopesOf(scopes)
 	t.Created, t.Expires, t.Used = moment(created), moment(expires), moment(used)
 	return t, nil
+}
+
+// scopeText is how the books say what a token may do: "read apply", and of one that
+// is for certain domains "read@sales,places". A program that does not know the
+// latter finds no scope in it, so that it lets the token do nothing, not more.
+func scopeText(t Token) string {
+	w := slices.Clone(t.Scopes)
+	if len(t.Domains) > 0 {
+		for i := range w {
+			w[i] += "@" + strings.Join(t.Domains, ",")
+		}
+	}
+	return strings.Join(w, " ")
+}
+
+func scopesOf(text string) (scopes, domains []string) {
+	for w := range strings.FieldsSeq(text) {
+		scope, of, limited := strings.Cut(w, "@")
+		scopes = append(scopes, scope)
+		if limited {
+			domains = strings.Split(of, ",")
+		}
+	}
+	return scopes, domains
 }
 
 // micro and moment keep the zero time as 0.

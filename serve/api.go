@@ -113,6 +113,7 @@ type TableDetail struct {
 	Checks      []weft.CheckResult `json:"checks,omitempty" doc:"the checks of the last verdict on this table"`
 	SQL         string             `json:"sql,omitempty" doc:"how the table is made from the inputs, empty for a pass-through"`
 	Sample      *Rows              `json:"sample,omitempty" doc:"a few rows; values of classified columns are null"`
+	Closed      string             `json:"closed,omitempty" doc:"why the asker may not read the rows, and whom to ask for what; absent where they can be read"`
 	Hidden      []string           `json:"hidden,omitempty" doc:"columns whose values the sample and the statistics leave out because they are classified"`
 }
 

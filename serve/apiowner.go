@@ -163,6 +163,7 @@ func (i *Identity) May(any ...Scope) bool {
 type TokenRequest struct {
 	Name    string     `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_.-]*$" doc:"how the token is called in lists and logs"`
 	Scopes  []Scope    `json:"scopes" minItems:"1" doc:"read, apply, metrics, admin"`
+	Domains []string   `json:"domains,omitempty" maxItems:"16" doc:"the domains that it is for: it reads what they may read, and applies their folders only; those of the node where it is absent"`
 	Expires *time.Time `json:"expires,omitempty" doc:"never where it is absent"`
 }
 
@@ -170,6 +171,7 @@ type TokenRequest struct {
 type TokenInfo struct {
 	Name     string     `json:"name"`
 	Scopes   []Scope    `json:"scopes"`
+	Domains  []string   `json:"domains,omitempty" doc:"the domains that it is for; those of the node where it is absent"`
 	Created  time.Time  `json:"created"`
 	Expires  *time.Time `json:"expires,omitempty"`
 	LastUsed *time.Time `json:"lastUsed,omitempty"`

@@ -27,16 +27,22 @@ clear. The scopes are:
   metrics  read /metrics, nothing else: for Prometheus
   admin    everything
 
+A token reads what the node's own domains may read. With --domain it is for that
+domain instead: it reads what weftReaders lets that domain read, and applies its
+folders only. Scope admin is for the node as a whole and goes with no domain.
+
 Standard output has the token alone, so that it can be sent on to a vault.`,
 		Example: `  weft token create notebook --expires 90d
+  weft token create bi --domain finance
   weft token create ci --scope apply | vault kv put ci/weft token=-`,
 		Args: exactly("NAME"),
 	}
 	format := listFormat(c.Flags(), "text", "json")
 	scopes := c.Flags().StringSlice("scope", []string{"read"}, "what it may be used for: read, apply, metrics, admin")
+	domains := c.Flags().StringSlice("domain", nil, "the domain that it is for (default those of the node)")
 	expires := c.Flags().String("expires", "", "when it ends: a date, or a time from now like 12h or 90d (default never)")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
-		r := serve.TokenRequest{Name: args[0]}
+		r := serve.TokenRequest{Name: args[0], Domains: *domains}
 		for _, s := range *scopes {
 			if err := oneOf(s, "read", "apply", "metrics", "admin"); err != nil {
 				return usage("make the token", args[0], "--scope %s", err)
@@ -58,7 +64,7 @@ Standard output has the token alone, so that it can be sent on to a vault.`,
 		if format.value == "json" {
 			return a.printJSON(t)
 		}
-		a.err.printf("token %s, scope %s, %s; it is shown only now:\n", t.Name, scopeWords(t.Scopes), expiryWords(t.Expires))
+		a.err.printf("token %s, scope %s, %s; it is shown only now:\n", t.Name, scopeWords(&t.TokenInfo), expiryWords(t.Expires))
 		a.out.println(t.Token)
 		return nil
 	}
@@ -89,7 +95,7 @@ func (a *app) tokenListCommand() *cobra.Command {
 			if t.LastUsed != nil {
 				used = ago(time.Now(), *t.LastUsed)
 			}
-			g.add(styled(bold, t.Name), cell(scopeWords(t.Scopes)), cell(stamp(t.Created)), cell(expiryWords(t.Expires)), cell(used))
+			g.add(styled(bold, t.Name), cell(scopeWords(&t)), cell(stamp(t.Created)), cell(expiryWords(t.Expires)), cell(used))
 		}
 		g.print(a.out)
 		return nil
@@ -142,12 +148,16 @@ func expiry(s string, now time.Time) (*time.Time, error) {
 	return t, nil
 }
 
-func scopeWords(scopes []serve.Scope) string {
+func scopeWords(t *serve.TokenInfo) string {
 	var w []string
-	for _, s := range scopes {
+	for _, s := range t.Scopes {
 		w = append(w, string(s))
 	}
-	return strings.Join(w, ", ")
+	words := strings.Join(w, ", ")
+	if len(t.Domains) > 0 {
+		words += " for " + strings.Join(t.Domains, ", ")
+	}
+	return words
 }
 
 func expiryWords(t *time.Time) string {

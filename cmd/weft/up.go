@@ -88,7 +88,7 @@ func (u *upWork) Apply(ctx context.Context, r serve.ApplyRequest, progress serve
 
 // operator is who acts through the process itself.
 func operator() weft.Subject {
-	return weft.Subject{Kind: weft.SubjectService, ID: "weft up", Purpose: upPurpose}
+	return weft.Subject{Kind: weft.SubjectService, ID: "weft up", Purpose: upPurpose, Domains: []string{weft.AllDomains}}
 }
 
 // first applies what the node does not have, and shows how the rest differs. A
