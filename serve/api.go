@@ -60,6 +60,7 @@ type ProductDetail struct {
 	Query       []Snippet            `json:"query" doc:"how to query it, ready to paste"`
 	Joins       []Snippet            `json:"joins,omitempty" doc:"its declared relationships, as JOIN lines ready to paste"`
 	Origin      *Origin              `json:"origin,omitempty" doc:"the node that holds it; absent where it is this one"`
+	Readers     []string             `json:"readers,omitempty" doc:"domains that may read it besides its own, * for all"`
 }
 
 // PortKind is the side a port is on.
@@ -130,6 +131,7 @@ type ColumnDetail struct {
 	Unit           string       `json:"unit,omitempty"`
 	References     []string     `json:"references,omitempty"`
 	Tags           []string     `json:"tags,omitempty"`
+	NullShare      *float64     `json:"nullShare,omitempty" doc:"of a product of another node: the share of rows without a value, to a hundredth"`
 	Stats          *ColumnStats `json:"stats,omitempty"`
 }
 

@@ -109,6 +109,15 @@ type NodeStatus struct {
 	Workers  WorkerStatus     `json:"workers"`
 	Memory   int64            `json:"memory" doc:"bytes the node's own process holds"`
 	Disk     DiskStatus       `json:"disk"`
+	Mesh     *MeshStatus      `json:"mesh,omitempty" doc:"absent where the node is in no mesh"`
+}
+
+// MeshStatus is the mesh in one line.
+type MeshStatus struct {
+	Name      string   `json:"name"`
+	Peers     int      `json:"peers" doc:"other nodes"`
+	Reachable int      `json:"reachable" doc:"those of them that can be reached now"`
+	Conflicts []string `json:"conflicts,omitempty" doc:"domains that are claimed twice"`
 }
 
 // WorkerStatus counts the worker processes.

@@ -173,3 +173,55 @@ func TestWordOrInput(t *testing.T) {
 		}
 	}
 }
+
+// TestShowOfAnotherNode: the page of a product of another node says where it is and
+// how old that knowledge is, who may read it, and how it joins.
+func TestShowOfAnotherNode(t *testing.T) {
+	now := at("2026-03-01T12:00:00Z")
+	quarter, none := 0.25, 0.0
+	d := &serve.ProductDetail{
+		ProductSummary: serve.ProductSummary{Name: weft.Name{Domain: "operations", Product: "flights"}, Life: weft.LifeActive, State: weft.StateFresh, Rows: 10, Held: 2},
+		Origin:         &serve.Origin{Node: keyOf(2), Name: "tower", AsOf: now.Add(-5 * time.Minute)},
+		Readers:        []string{"sales"},
+		Head:           &serve.CommitInfo{},
+		Schema: []serve.TableDetail{{Name: "operations.flights", Rows: 10, Columns: []serve.ColumnDetail{
+			{Name: "origin", Type: "text", NullShare: &quarter}, {Name: "dest", Type: "text", NullShare: &none},
+		}}},
+		Joins: []serve.Snippet{{Text: "FROM operations.flights t JOIN places.airports r ON t.origin = r.faa"}},
+		Query: []serve.Snippet{{Tool: "weft", Text: "weft query 'FROM operations.flights'"}},
+	}
+	d.Head.Seq, d.Head.Time = 4, now.Add(-time.Hour)
+	p, b := paper(100)
+	printProduct(p, d, false, now)
+	want := `operations.flights  active · fresh
+
+origin   at tower, which is away: known as of 5 min ago
+rows     10, and 2 held back
+commit   #4 · 1 h ago
+read by  operations, sales
+size     0 B
+
+operations.flights · 10 rows
+column  type  nulls
+origin  text   25 %
+dest    text      0
+
+joins
+  FROM operations.flights t JOIN places.airports r ON t.origin = r.faa
+
+try
+  # weft
+  weft query 'FROM operations.flights'
+`
+	if b.String() != want {
+		t.Errorf("got\n%swant\n%s", b, want)
+	}
+}
+
+func TestStatusSaysTheMesh(t *testing.T) {
+	p, b := paper(100)
+	printStatus(p, &serve.NodeStatus{Name: "shop", Mesh: &serve.MeshStatus{Name: "acme", Peers: 3, Reachable: 2, Conflicts: []string{"sales"}}}, time.Now())
+	if !strings.Contains(b.String(), "mesh acme · 3 other nodes · 2 reachable\n✗ domain sales is claimed twice: weft mesh says how that is decided\n") {
+		t.Errorf("got\n%s", b)
+	}
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +74,12 @@ func printProduct(p *printer, d *serve.ProductDetail, sample bool, now time.Time
 		p.println("\n" + p.paint(bold, "promises"))
 		printPromises(p, d.Promises)
 	}
+	for i, s := range d.Joins {
+		if i == 0 {
+			p.println("\n" + p.paint(bold, "joins"))
+		}
+		p.println("  " + oneLine(s.Text, 400))
+	}
 	for i, s := range d.Query {
 		if i == 0 {
 			p.println("\n" + p.paint(bold, "try"))
@@ -98,17 +105,27 @@ func productFacts(d *serve.ProductDetail, now time.Time) []pair {
 			out = append(out, pair{name, value, st})
 		}
 	}
+	if d.Origin != nil {
+		text, st := originWords(*d.Origin, now)
+		add("origin", text, st)
+		add("fault", d.Origin.Fault, red)
+	}
 	add("to do", d.Todo, yellow)
 	add("last error", d.LastError, red)
 	add("owner", owner(d), plain)
 	add("version", d.Version, plain)
 	rows := count(d.Rows)
-	if d.Held > 0 {
+	if d.Held > 0 && d.Origin != nil {
+		rows += fmt.Sprintf(", and %s held back", count(d.Held))
+	} else if d.Held > 0 {
 		rows += fmt.Sprintf(", and %s held back (weft quarantine %s)", count(d.Held), d.Name)
 	}
 	add("rows", rows, plain)
 	if h := d.Head; h != nil {
-		w := []string{h.Seq.String(), ago(now, h.Time), string(h.Cause)}
+		w := []string{h.Seq.String(), ago(now, h.Time)}
+		if h.Cause != "" {
+			w = append(w, string(h.Cause))
+		}
 		if h.Verdict != nil {
 			w = append(w, verdictWords(h.Verdict))
 		}
@@ -125,6 +142,14 @@ func productFacts(d *serve.ProductDetail, now time.Time) []pair {
 		down = append(down, n.String())
 	}
 	add("used by", strings.Join(down, ", "), plain)
+	switch {
+	case slices.Contains(d.Readers, "*"):
+		add("read by", "every domain", plain)
+	case len(d.Readers) > 0:
+		add("read by", d.Name.Domain+", "+strings.Join(d.Readers, ", "), plain)
+	case d.Origin != nil:
+		add("read by", d.Name.Domain+" only", plain)
+	}
 	add("limitations", d.Description.Limitations, plain)
 	add("usage", d.Description.Usage, plain)
 	for _, c := range d.Support {

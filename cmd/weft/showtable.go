@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 
 	"weft/serve"
@@ -32,6 +33,9 @@ func printTable(p *printer, t serve.TableDetail, sample bool) {
 	}}
 	for _, c := range t.Columns {
 		nulls, distinct, rang := "", "", ""
+		if c.NullShare != nil {
+			nulls = share(*c.NullShare)
+		}
 		if s := c.Stats; s != nil {
 			nulls, distinct = count(s.Nulls), count(s.Distinct)
 			if s.Min != "" || s.Max != "" {
@@ -46,6 +50,14 @@ func printTable(p *printer, t serve.TableDetail, sample bool) {
 		p.println("\n" + p.paint(dim, "a few rows"))
 		sampleGrid(t.Sample).print(p)
 	}
+}
+
+// share writes a share that was rounded to a hundredth.
+func share(x float64) string {
+	if x <= 0 {
+		return "0"
+	}
+	return strconv.FormatFloat(100*x, 'f', -1, 32) + " %"
 }
 
 func columnRules(c serve.ColumnDetail) string {

@@ -76,6 +76,12 @@ func printStatus(p *printer, st *serve.NodeStatus, now time.Time) {
 		facts = append(facts, plural(int64(st.Workers.Waiting), "query")+" waiting")
 	}
 	printFacts(p, facts)
+	if m := st.Mesh; m != nil {
+		printFacts(p, []string{"mesh " + clean(m.Name), plural(int64(m.Peers), "other node"), fmt.Sprintf("%d reachable", m.Reachable)})
+		for _, d := range m.Conflicts {
+			p.indent("✗ ", "domain "+clean(d)+" is claimed twice: weft mesh says how that is decided", red)
+		}
+	}
 	if st.Todo != "" {
 		p.indent("→ ", clean(st.Todo), yellow)
 	}
