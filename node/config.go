@@ -23,6 +23,9 @@ type Config struct {
 	Hosts   []string // further names that the API is called by
 	Env     string   // picks servers[].environment
 
+	Advertise []string // host:port where other nodes reach it; none means where it listens, "none" alone that they cannot
+	Relay     bool     // other nodes may be reached through it
+
 	TLSCert string // PEM files; needed to listen elsewhere than on loopback
 	TLSKey  string
 
@@ -136,6 +139,11 @@ func (c Config) Validate() error {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		bad("listen", "%q is no address: write it like 127.0.0.1:7070", c.Listen)
 	}
+	for _, a := range c.Advertise {
+		if _, _, err := net.SplitHostPort(a); err != nil && !c.hidden() {
+			bad("mesh.advertise", "%q is no address: write it like weft.example.com:7070", a)
+		}
+	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		bad("tls", "a certificate and its key go together")
 	}
@@ -168,6 +176,9 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// hidden says that no other node can reach this one from outside.
+func (c Config) hidden() bool { return slices.Equal(c.Advertise, []string{"none"}) }
 
 // holds says whether the node may hold products of the domain.
 func (c Config) holds(domain string) error {

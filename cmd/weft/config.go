@@ -39,6 +39,9 @@ type settings struct {
 
 	OpenMetrics bool
 
+	MeshAdvertise []string
+	MeshRelay     bool
+
 	LogLevel, LogFormat string
 
 	// from says where each option that is not at its default was set, by key:
@@ -213,6 +216,23 @@ var options = []option{
 		key:     "metrics.open", kind: "true|false", value: "false",
 		text: "Whether /metrics is answered without a token. With false it wants one of scope metrics, read or admin.",
 		set:  func(s *settings, v string) (err error) { s.OpenMetrics, err = parseBool(v); return err },
+	},
+	{
+		restart: true,
+		key:     "mesh.advertise", kind: kindNames,
+		text: "Addresses (host:port) at which the other nodes of the mesh reach this one, separated by commas. Without it, where it listens; `none` where no other node can reach it: it is reached through others then.",
+		set: func(s *settings, v string) error {
+			if s.MeshAdvertise = splitList(v); v == "none" {
+				return nil
+			}
+			return each(s.MeshAdvertise, checkAddress)
+		},
+	},
+	{
+		restart: true,
+		key:     "mesh.relay", kind: "true|false", value: "true",
+		text: "Whether nodes of the mesh that cannot be reached from outside may be reached through this one.",
+		set:  func(s *settings, v string) (err error) { s.MeshRelay, err = parseBool(v); return err },
 	},
 	{
 		key: "log.level", kind: "debug|info|warn|error", value: "info",

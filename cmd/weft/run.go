@@ -51,6 +51,7 @@ func (a *app) configOf(dir string, s settings, env environment, log *levelLog) n
 		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
 		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill, DiskReserve: s.DiskReserve,
 		OpenMetrics: s.OpenMetrics, KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
+		Advertise: s.MeshAdvertise, Relay: s.MeshRelay,
 		Secrets: env.secret, Private: []string{filepath.Join(dir, ".env")},
 		RunEnv: run.Env{Log: log.Logger, Clock: run.Wall{}},
 	}
