@@ -88,9 +88,18 @@ type Source struct {
 	// source, at the input port Port.
 	Product *Name      `json:"product,omitempty"`
 	Port    string     `json:"port,omitempty"`
-	Table   string     `json:"table"`
-	Column  string     `json:"column"`
+	Table   string     `json:"table"`  // empty: the product's main table, whose name was not known
+	Column  string     `json:"column"` // "*": any column of the table
 	How     Derivation `json:"how"`
+}
+
+// Equal reports whether two sources say the same.
+func (s Source) Equal(o Source) bool {
+	if (s.Product == nil) != (o.Product == nil) || s.Product != nil && *s.Product != *o.Product {
+		return false
+	}
+	s.Product, o.Product = nil, nil
+	return s == o
 }
 
 // Derivation says how a column is made from another, in OpenLineage's words.

@@ -55,7 +55,14 @@ func (l *Lineage) Of(column string) ([]LineageSource, bool) {
 	if len(out) == 0 && !l.Open {
 		return nil, false
 	}
-	return sortSources(append(out, l.Rest...)), true
+	for _, s := range l.Rest {
+		again := func(o LineageSource) bool { return o.Table == s.Table && o.Column == AnyColumn && o.How != s.How }
+		if s.Column == AnyColumn && s.How == weft.DeriveIdentity && !slices.ContainsFunc(l.Rest, again) {
+			s.Column = column // a star took it as it is
+		}
+		out = append(out, s)
+	}
+	return sortSources(out), true
 }
 
 // ColumnsOf says which columns a table has, and whether these are all of them.
