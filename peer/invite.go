@@ -63,6 +63,9 @@ func (m *Mesh) Invite(_ context.Context, in Invitation) (string, error) {
 	t.New = isNew
 	sign.Nonce(t.nonce)
 	m.folder.forgetSpent(m.now())
+	if err := m.invites(t.Until); err != nil {
+		return "", err
+	}
 	return t.seal(m.nodeKey())
 }
 

@@ -33,7 +33,8 @@ type LinkState string
 const (
 	LinkDirect LinkState = "direct"
 	LinkRelay  LinkState = "relay"
-	LinkNone   LinkState = "none"
+	LinkNone   LinkState = "none" // and none is needed
+	LinkAway   LinkState = "away" // it could not be reached when it was tried last
 )
 
 // Members are all nodes that were ever admitted, by name and then key; those that were
@@ -43,6 +44,7 @@ func (m *Mesh) Members() []Member {
 	self := m.Self()
 	for i := range list {
 		list[i].Self = list[i].ID == self
+		list[i].Link, list[i].LastSeen = m.net.state(list[i].ID)
 	}
 	return list
 }

@@ -15,11 +15,13 @@ import (
 
 // Config is what a node's part in a mesh is built from.
 type Config struct {
-	Dir       string   // the mesh folder; empty keeps everything in memory
-	Name      string   // of the node, for people
-	Version   string   // of the program
-	Advertise []string // host:port at which other nodes reach it
-	Relay     bool     // it lets others be reached through it
+	Dir       string    // the mesh folder; empty keeps everything in memory
+	Name      string    // of the node, for people
+	Version   string    // of the program
+	Advertise []string  // host:port at which other nodes reach it
+	Relay     bool      // it lets others be reached through it
+	Links     int       // to other nodes, kept by this one: 6
+	Transport Transport // how others are reached: TCP
 	Env       run.Env
 	Verified  *Verified // shared by the nodes of one process, in tests; may be nil
 }
@@ -31,6 +33,7 @@ type Mesh struct {
 	cfg    Config
 	folder *folder
 	set    *Set
+	net    *network
 
 	change sync.Mutex // one change of keys or membership at a time
 
@@ -40,6 +43,8 @@ type Mesh struct {
 	keep     *keep
 	instance string
 	closed   bool
+	relays   []weft.KeyID // through which it is reached
+	invited  time.Time    // until when an invitation of its can be used
 
 	says saying
 }
@@ -56,6 +61,9 @@ func New(c Config) (*Mesh, error) {
 	m.set = newSet(c.Env.Clock.Now, c.Env.Log, c.Verified)
 	m.says.bodies = map[RecordID]said{}
 	m.set.OnNew(m.heard)
+	m.net = newNetwork(meshHost{m}, netConfig{
+		Set: m.set, Env: c.Env, Transport: c.Transport, Program: c.Version, Advertise: c.Advertise, Relay: c.Relay, Links: c.Links,
+	})
 	return m, nil
 }
 
@@ -79,6 +87,7 @@ func (m *Mesh) Open(ctx context.Context) error {
 		return err
 	}
 	m.folder.forgetSpent(m.now())
+	m.readInvited()
 	if err := m.finishRotation(ctx); err != nil {
 		return err
 	}
@@ -115,8 +124,9 @@ func (m *Mesh) enter(st *state, key sign.Key) error {
 	return nil
 }
 
-// Close closes the records. It may be called more than once.
+// Close cuts all links and closes the records. It may be called more than once.
 func (m *Mesh) Close() error {
+	m.net.close()
 	m.mu.Lock()
 	k := m.keep
 	m.keep, m.closed = nil, true

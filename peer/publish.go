@@ -163,7 +163,7 @@ func (m *Mesh) publishNode(ctx context.Context) error {
 
 func (m *Mesh) describe(self weft.KeyID) NodeInfo {
 	return NodeInfo{
-		Name: m.cfg.Name, Addresses: m.cfg.Advertise, Relay: m.cfg.Relay, Version: m.cfg.Version,
+		Name: m.cfg.Name, Addresses: m.cfg.Advertise, Relays: m.reachedBy(), Relay: m.cfg.Relay, Version: m.cfg.Version,
 		Formats: []int{sign.RecordFormat}, Domains: m.Domains(), Instance: m.instance,
 	}
 }
