@@ -36,7 +36,7 @@ func (n *Node) Apply(ctx context.Context, s weft.Subject, r serve.ApplyRequest, 
 		res.Outcome, res.Message = serve.OutcomeFaults, "the folder has faults; nothing was changed"
 		return res, nil
 	}
-	if err := n.conf().holds(f.Name.Domain); err != nil {
+	if err := n.mayHold(f.Name.Domain); err != nil {
 		return nil, err
 	}
 	if err := n.mayOwn(s, "apply the folder", f.Name); err != nil {

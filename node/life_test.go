@@ -466,6 +466,9 @@ func TestProbesAnswerWhileTheNodeOpens(t *testing.T) {
 		_ = res.Body.Close()
 		answered <- res.StatusCode
 	}()
+	if err := n.openMesh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := n.openData(t.Context()); err != nil {
 		t.Fatal(err)
 	}

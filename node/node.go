@@ -19,9 +19,11 @@ import (
 	"weft"
 	"weft/access"
 	"weft/budget"
+	"weft/catalog"
 	"weft/engine"
 	"weft/federate"
 	"weft/ingest"
+	"weft/peer"
 	"weft/records"
 	"weft/run"
 	"weft/serve"
@@ -54,6 +56,10 @@ type Node struct {
 	registry  *prometheus.Registry
 	stageSeq  counter
 	holding   chan struct{} // one product at a time holds its files in the background
+	mesh      *peer.Mesh
+	cat       *catalog.Catalog
+	circle    circle
+	peers     atomic.Pointer[peer.Mesh] // set once connections of other nodes are taken
 	shelf     shelf
 	sched     schedule
 	watch     watch
@@ -99,6 +105,9 @@ func (n *Node) Open(ctx context.Context) (err error) {
 	if err := n.openDoor(ctx); err != nil { // first: probes are answered while the rest opens
 		return err
 	}
+	if err := n.openMesh(ctx); err != nil {
+		return err
+	}
 	if err := n.openData(ctx); err != nil {
 		return err
 	}
@@ -110,7 +119,7 @@ func (n *Node) Open(ctx context.Context) (err error) {
 func (n *Node) openDoor(ctx context.Context) (err error) {
 	n.server, err = http.New(http.Config{
 		Addr: n.cfg.Listen, CertFile: n.cfg.TLSCert, KeyFile: n.cfg.TLSKey, Hosts: n.cfg.Hosts, Version: n.cfg.Version,
-		OpenMetrics: n.cfg.OpenMetrics,
+		OpenMetrics: n.cfg.OpenMetrics, Peers: n.acceptPeer,
 	}, n.backend(), n.cfg.RunEnv)
 	if err != nil {
 		return err
@@ -313,6 +322,7 @@ func (n *Node) Run(ctx context.Context) error {
 	for _, p := range n.all() {
 		n.sched.at(p, n.firstRead(p))
 	}
+	g.Go("mesh", n.mesh.Run)
 	g.Go("shelf", n.tidyUp)
 	g.Go("watch", n.runWatch)
 	g.Go("schedule", n.runSchedule)
@@ -341,6 +351,7 @@ func (n *Node) Close() error {
 	for _, p := range ps {
 		errs = append(errs, p.close())
 	}
+	errs = append(errs, n.closeMesh()...)
 	if n.pool != nil {
 		n.pool.Close()
 	}

@@ -25,9 +25,12 @@ const (
 // Show gives everything of one product that the subject may see: where it is from and
 // how it is made is for its own domain, what rows say for who may read them.
 func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve.ProductDetail, error) {
+	if n.known(name) == nil {
+		return n.showForeign(name)
+	}
 	p, err := n.seenBy(s, name)
 	if err != nil {
-		return nil, err
+		return nil, n.noSuchProduct(name)
 	}
 	release, err := p.hold(ctx)
 	if err != nil {
@@ -64,6 +67,9 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 	d.Promises = promises(f)
 	if d.Schema, err = p.tables(ctx, s, f, sum); err != nil {
 		return nil, err
+	}
+	if e, ok := n.cat.Get(name); ok {
+		d.Joins, d.Readers = joins(e.Card, n.keyOf), e.Card.Readers
 	}
 	if n.mayOwn(s, "see the inside of", name) != nil {
 		conceal(d)

@@ -34,7 +34,7 @@ type SearchResult struct {
 	Total       int         `json:"total" doc:"products that fit, of which hits are some"`
 	Searched    int         `json:"searched" doc:"products that were searched"`
 	Hits        []SearchHit `json:"hits" doc:"best first"`
-	Corrections []string    `json:"corrections,omitempty" doc:"words that were taken for others, or that may have been meant"`
+	Corrections []string    `json:"corrections,omitempty" doc:"ways to write the question that find more, where words of it are unknown"`
 	Millis      float64     `json:"millis" doc:"how long the search took"`
 }
 
@@ -67,7 +67,8 @@ type Origin struct {
 
 // Match says what of a product fits.
 type Match struct {
-	Field string   `json:"field" doc:"name, purpose, column, tag, owner, …"`
-	Text  string   `json:"text" doc:"what stands there"`
+	Field string   `json:"field" doc:"name, domain, table, column, business name, tag, owner, purpose, description, notes, input"`
+	Where string   `json:"where,omitempty" doc:"the table, or table.column; absent where it is the product"`
+	Text  string   `json:"text" doc:"what stands there, cut around the words"`
 	Words []string `json:"words,omitempty" doc:"the words of text that fit"`
 }

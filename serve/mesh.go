@@ -157,7 +157,7 @@ func (p *Peer) Gone() bool {
 type Revocation struct {
 	Domain string    `json:"domain,omitempty" doc:"empty for the whole membership"`
 	Reason string    `json:"reason,omitempty"`
-	Time   time.Time `json:"time" doc:"by the clock of who revoked"`
+	Time   time.Time `json:"time,omitzero" doc:"by the clock of who revoked; absent where it is not known"`
 }
 
 // PeerList is the answer of GET /api/v1/peers.

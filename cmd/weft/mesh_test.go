@@ -15,14 +15,14 @@ func keyOf(b byte) weft.KeyID { return weft.KeyID{b, b, b, b} }
 func hits(now time.Time) *serve.SearchResult {
 	hour := now.Add(-time.Hour)
 	return &serve.SearchResult{
-		Query: "late carrier", Total: 40, Searched: 1234, Corrections: []string{"carier → carrier"},
+		Query: "late carrier", Total: 40, Searched: 1234, Corrections: []string{"late carrier"},
 		Hits: []serve.SearchHit{
 			{
 				Product: weft.Name{Domain: "operations", Product: "flights"}, Purpose: "Flights of a carrier, and how late they were.", Owner: "Operations", Life: weft.LifeActive, State: weft.StateFresh,
 				Rows: 336776, Changed: &hour, Origin: serve.Origin{Node: keyOf(2), Name: "tower", Live: true, AsOf: now},
 				Why: []serve.Match{
 					{Field: "purpose", Text: "Flights of a carrier, and how late they were.", Words: []string{"carrier", "late"}},
-					{Field: "column", Text: "carrier: who flies", Words: []string{"carrier"}},
+					{Field: "column", Where: "flights.carrier", Text: "who flies: a carrier", Words: []string{"carrier"}},
 				},
 			},
 			{
@@ -40,13 +40,14 @@ func TestPrintSearch(t *testing.T) {
 	want := `operations.flights  active · fresh · 336,776 rows, changed 1 h ago
   Flights of a carrier, and how late they were.
   owner Operations · at tower, known as of now
-  column  carrier: who flies
+  column flights.carrier  who flies: a carrier
 
 places.carriers  draft
   at 03030303, which is away: known as of 1 h ago
   ✗ the domain places is claimed by two keys
 
-40 of 1,234 products · also looked for carier → carrier
+40 of 1,234 products
+→ did you mean “late carrier”?
 → --offset 2 shows more
 `
 	if b.String() != want {
@@ -65,7 +66,7 @@ places.carriers  draft
 		res  serve.SearchResult
 		want string
 	}{
-		{serve.SearchRequest{Text: "flihgt"}, serve.SearchResult{Searched: 3, Corrections: []string{"flight"}}, "nothing fits \"flihgt\", of 3 products\n→ did you mean flight?\n"},
+		{serve.SearchRequest{Text: "flihgt"}, serve.SearchResult{Searched: 3, Corrections: []string{"flight"}}, "nothing fits \"flihgt\", of 3 products\n→ did you mean “flight”?\n"},
 		{serve.SearchRequest{Text: "x\x1b[2Jy"}, serve.SearchResult{Searched: 1}, "nothing fits \"x\uFFFD[2Jy\", of 1 product\n→ weft search without words lists all products\n"},
 		{serve.SearchRequest{Offset: 20}, serve.SearchResult{Searched: 3, Total: 3}, "no more products, of 3 products\n"},
 		{serve.SearchRequest{}, serve.SearchResult{}, "no product, of 0 products\n"},

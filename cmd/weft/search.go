@@ -40,7 +40,7 @@ Of one filter any value may hold; all filters must. Nothing found is no error.`,
 	set.StringSliceVar(&r.Ports, "port", nil, "only products with a port of this type: local, postgres, http, product")
 	set.StringSliceVar(&r.States, "state", nil, "only products that were last seen so: fresh, late, refused, …")
 	set.StringSliceVar(&r.Lives, "life", nil, "only products of this stage: draft, active, deprecated, …")
-	set.IntVar(&r.Limit, "limit", 20, "how many at most, up to 1,000")
+	set.IntVar(&r.Limit, "limit", 20, "how many at most, up to 100")
 	set.IntVar(&r.Offset, "offset", 0, "how many to leave out, for the next page")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		r.Text = strings.Join(args, " ")
@@ -66,11 +66,11 @@ Of one filter any value may hold; all filters must. Nothing found is no error.`,
 
 func checkSearch(r *serve.SearchRequest) error {
 	const op = "search"
-	if r.Limit < 1 || r.Limit > 1000 {
-		return usage(op, "", "--limit is a number from 1 to 1000, not %d", r.Limit)
+	if r.Limit < 1 || r.Limit > 100 {
+		return usage(op, "", "--limit is a number from 1 to 100, not %d", r.Limit)
 	}
-	if r.Offset < 0 || r.Offset > 100000 {
-		return usage(op, "", "--offset is a number from 0 to 100000, not %d", r.Offset)
+	if r.Offset < 0 || r.Offset > 10000 {
+		return usage(op, "", "--offset is a number from 0 to 10000, not %d", r.Offset)
 	}
 	for _, s := range r.States {
 		var words []string
@@ -102,11 +102,8 @@ func printSearch(p *printer, r *serve.SearchRequest, res *serve.SearchResult, no
 		return
 	}
 	p.println("")
-	facts := []string{fmt.Sprintf("%s of %s", count(int64(res.Total)), plural(int64(res.Searched), "product"))}
-	if len(res.Corrections) > 0 {
-		facts = append(facts, "also looked for "+oneLine(strings.Join(res.Corrections, ", "), 200))
-	}
-	printFacts(p, facts)
+	p.printf("%s of %s\n", count(int64(res.Total)), plural(int64(res.Searched), "product"))
+	printCorrections(p, res.Corrections)
 	if next := r.Offset + len(res.Hits); next < res.Total {
 		p.indent("→ ", fmt.Sprintf("--offset %d shows more", next), cyan)
 	}
@@ -121,10 +118,16 @@ func printNothing(p *printer, r *serve.SearchRequest, res *serve.SearchResult) {
 		what = "no more products"
 	}
 	p.printf("%s, of %s\n", what, plural(int64(res.Searched), "product"))
-	if len(res.Corrections) > 0 {
-		p.indent("→ ", "did you mean "+oneLine(strings.Join(res.Corrections, ", "), 200)+"?", cyan)
-	} else if r.Text != "" {
+	printCorrections(p, res.Corrections)
+	if len(res.Corrections) == 0 && r.Text != "" {
 		p.indent("→ ", "weft search without words lists all products", cyan)
+	}
+}
+
+// printCorrections asks what was meant.
+func printCorrections(p *printer, words []string) {
+	if len(words) > 0 {
+		p.indent("→ ", "did you mean “"+oneLine(strings.Join(words, "” or “"), 200)+"”?", cyan)
 	}
 }
 
@@ -156,14 +159,15 @@ func printHit(p *printer, h serve.SearchHit, now time.Time) {
 	}
 	shown := 0
 	for _, m := range h.Why {
-		if slices.Contains([]string{"name", "purpose"}, m.Field) || m.Text == h.Product.String() || m.Text == h.Purpose {
-			continue // it is marked above
+		if slices.Contains([]string{"name", "domain", "owner"}, m.Field) || m.Field == "purpose" && m.Text == h.Purpose || m.Text == m.Where {
+			continue // it is marked above, or says what it is called
 		}
 		if shown++; shown > maxWhy {
 			p.println("  " + p.paint(dim, fmt.Sprintf("and in %d places more", len(h.Why)-maxWhy)))
 			break
 		}
-		p.marked("  "+p.paint(dim, oneLine(m.Field, 30))+"  ", oneLine(m.Text, 200), m.Words)
+		field := oneLine(strings.TrimSpace(m.Field+" "+m.Where), 130)
+		p.marked("  "+p.paint(dim, field)+"  ", oneLine(m.Text, 300), m.Words)
 	}
 }
 

@@ -29,10 +29,8 @@ func (s *Server) routes() error {
 	s.lifeRoutes()
 	s.nodeRoutes()
 	s.upkeepRoutes()
-	if s.b.Mesh != nil {
-		s.meshRoutes()
-		s.searchRoutes()
-	}
+	s.meshRoutes()
+	s.searchRoutes()
 	s.mux.HandleFunc("/", s.unknown)
 	return s.serveDocument()
 }

@@ -8,15 +8,15 @@ import (
 )
 
 type searchInput struct {
-	Q               string   `query:"q" maxLength:"1000" doc:"words of names, texts, columns, tags, terms and owners; everything where it is absent"`
+	Q               string   `query:"q" maxLength:"500" doc:"words of names, texts, columns, tags, terms and owners; everything where it is absent"`
 	Domains         []string `query:"domain,explode" maxItems:"100" doc:"only products of these domains"`
 	Tags            []string `query:"tag,explode" maxItems:"100" doc:"only products with one of these tags"`
 	Classifications []string `query:"classification,explode" maxItems:"100" doc:"only products with a column that is classified so"`
 	Ports           []string `query:"port,explode" maxItems:"100" doc:"only products with a port of this type: local, postgres, http, product"`
 	States          []string `query:"state,explode" maxItems:"100" doc:"only products that were last seen so: fresh, late, refused, …"`
 	Lives           []string `query:"life,explode" maxItems:"100" doc:"only products of these stages: draft, active, deprecated, …"`
-	Limit           int      `query:"limit" default:"20" minimum:"1" maximum:"1000"`
-	Offset          int      `query:"offset" minimum:"0" maximum:"100000" doc:"hits to leave out, for the next page"`
+	Limit           int      `query:"limit" default:"20" minimum:"1" maximum:"100"`
+	Offset          int      `query:"offset" minimum:"0" maximum:"10000" doc:"hits to leave out, for the next page"`
 }
 
 // searchRoutes find products of the whole mesh.

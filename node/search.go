@@ -1,0 +1,145 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"weft"
+	"weft/catalog"
+	"weft/serve"
+)
+
+// catalogDoor finds products of the whole mesh.
+type catalogDoor struct{ n *Node }
+
+// Search gives the products that fit best, best first.
+func (d catalogDoor) Search(ctx context.Context, s weft.Subject, r serve.SearchRequest) (*serve.SearchResult, error) {
+	n := d.n
+	res, err := n.cat.Search(ctx, catalog.Query{
+		Text: r.Text, Domains: r.Domains, Tags: r.Tags, Classifications: r.Classifications, PortTypes: r.Ports,
+		States: r.States, Lives: r.Lives, Limit: r.Limit, Offset: r.Offset,
+		Known: func(name weft.Name) bool {
+			p := n.known(name)
+			return p == nil || p.knownTo(s) // a card of another node is there for everybody to see
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := &serve.SearchResult{
+		Query: r.Text, Total: res.Total, Searched: n.cat.Len(), Hits: []serve.SearchHit{}, Corrections: res.Corrections,
+		Millis: float64(res.Took.Microseconds()) / 1000,
+	}
+	for _, h := range res.Hits {
+		out.Hits = append(out.Hits, n.searchHit(h))
+	}
+	return out, nil
+}
+
+func (n *Node) searchHit(h catalog.Hit) serve.SearchHit {
+	c := h.Entry.Card
+	hit := serve.SearchHit{
+		Product: c.Product, Purpose: c.Purpose, Owner: c.Owner, Tags: c.Tags, Life: c.Life, Origin: n.origin(h.Entry), Score: h.Score,
+	}
+	if head := h.Entry.Head; head != nil {
+		hit.State, hit.Rows = head.State, head.Rows()
+		if head.Seq > 0 {
+			at := head.Time
+			hit.Changed = &at
+		}
+	}
+	for _, m := range h.Why {
+		match := serve.Match{Field: m.Field, Where: m.Where, Text: m.Text}
+		for _, k := range m.Marks {
+			match.Words = append(match.Words, m.Text[k[0]:k[1]])
+		}
+		hit.Why = append(hit.Why, match)
+	}
+	return hit
+}
+
+// origin says which node holds a product, and how fresh what is known of it is.
+func (n *Node) origin(e *catalog.Entry) serve.Origin {
+	o := serve.Origin{Node: e.Card.Origin, Signed: e.Signed, AsOf: n.env.Clock.Now()}
+	if o.Here = n.known(e.Card.Product) != nil && n.isSelf(e.Card.Origin); o.Here {
+		o.Live = true
+		return o
+	}
+	o.Name, o.Live = n.nameOf(e.Card.Origin), e.Reachable
+	if !e.Reachable {
+		o.AsOf = latest(e.LastSeen, e.Received, e.HeadReceived)
+	}
+	if err := n.resolve(e.Card.Product); err != nil {
+		o.Fault = cmp.Or(messageOf(err), err.Error())
+	}
+	return o
+}
+
+func latest(times ...time.Time) (t time.Time) {
+	for _, x := range times {
+		if x.After(t) {
+			t = x
+		}
+	}
+	return t
+}
+
+// messageOf is why, without what was being done.
+func messageOf(err error) string {
+	if e, ok := err.(*weft.Error); ok {
+		return e.Message
+	}
+	return ""
+}
+
+// showForeign gives what is known here of a product of another node.
+func (n *Node) showForeign(name weft.Name) (*serve.ProductDetail, error) {
+	e, ok := n.cat.Get(name)
+	if !ok {
+		return nil, n.noSuchProduct(name)
+	}
+	d := cardDetail(e.Card, e.Head)
+	o := n.origin(e)
+	d.Origin = &o
+	if !o.Live && d.Todo == "" {
+		d.Todo = fmt.Sprintf("its node %s is away: weft peers", cmp.Or(o.Name, o.Node.Short()))
+	}
+	d.Downstream = n.cat.Consumers(name)
+	d.Joins = joins(e.Card, n.keyOf)
+	d.Query = remoteSnippets(d, n.addressOf(e.Card.Origin))
+	return d, nil
+}
+
+// keyOf is the key of a table of any product that is known.
+func (n *Node) keyOf(product weft.Name, table string) []string {
+	e, ok := n.cat.Get(product)
+	if !ok {
+		return nil
+	}
+	for _, t := range e.Card.Tables {
+		if t.Name == table {
+			return t.Key
+		}
+	}
+	return nil
+}
+
+// noSuchProduct says that nobody is known to have a product of that name, and which
+// may have been meant.
+func (n *Node) noSuchProduct(name weft.Name) error {
+	e := weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here")
+	if n.joined() {
+		e.Message = "there is no such product in the mesh, as far as this node knows"
+	}
+	if near := n.cat.Near(name.String(), 3); len(near) > 0 {
+		var words []string
+		for _, x := range near {
+			words = append(words, x.String())
+		}
+		return e.WithHint("did you mean %s?", strings.Join(words, " or "))
+	}
+	return e.WithHint("weft search lists what there is")
+}
