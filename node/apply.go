@@ -326,7 +326,7 @@ func (n *Node) Refresh(ctx context.Context, s weft.Subject, name weft.Name, r se
 		return nil, err
 	}
 	defer end()
-	req := request{cause: weft.CauseLoad, progress: progress, by: run.LogValue(ctx, logRequest)}
+	req := request{cause: weft.CauseLoad, asked: true, progress: progress, by: run.LogValue(ctx, logRequest)}
 	if r.From != nil || r.To != nil {
 		req.window = &window{r.From, r.To}
 	}

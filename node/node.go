@@ -63,6 +63,8 @@ type Node struct {
 	shelf     shelf
 	sched     schedule
 	watch     watch
+	far       elsewhere // the other nodes; nil without a mesh
+	pace      peerPace  // that other nodes have to keep
 
 	adopting sync.Mutex // held while a product of a new name is made
 
@@ -81,7 +83,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		products: map[weft.Name]*product{}, holding: make(chan struct{}, 1), registry: prometheus.NewRegistry(),
-		shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads),
+		shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads), pace: defaultPace,
 	}
 	cfg.RunEnv.Metrics = n.registry // each node has its own
 	n.cfg, n.env = cfg, cfg.RunEnv.Named("node")

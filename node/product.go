@@ -56,6 +56,7 @@ type product struct {
 	busy    bool
 	waiting bool      // a change of an upstream product or a file has not been read yet
 	broken  error     // why it could not be held last
+	lost    weft.Name // the product of another node that the last load could not read, zero for none
 	ran     weft.Hash // folder whose SQL made the published rows, where this process knows
 	used    usedColumns
 	looks   map[string]look // by port: how far a look came that found nothing new
@@ -67,6 +68,7 @@ type request struct {
 	cause    weft.Cause
 	window   *window
 	progress serve.Progress
+	asked    bool          // by somebody: what is taken to be unchanged is looked at
 	by       string        // id of the API's request that asks, empty where none does
 	done     chan<- loaded // nil where nobody waits
 }
@@ -146,6 +148,13 @@ func (p *product) wake(cause weft.Cause) {
 	p.waiting = true
 	p.mu.Unlock()
 	_ = p.enqueue(request{cause: cause})
+}
+
+// lose notes which product of another node a load could not read, zero for none.
+func (p *product) lose(up weft.Name) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = up
 }
 
 // load asks for a load and waits for its end.

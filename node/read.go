@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/apache/arrow-go/v18/arrow"
 
 	"weft"
 	"weft/contract"
@@ -29,6 +26,8 @@ type input struct {
 	staged []store.Staged
 	point  weft.Point // of another product: the state to read
 	moved  bool       // something new was staged, or is there to be read
+	far    *foreign   // set where the product is one of another node
+	state  *farState  // what that node says of it, once it was asked
 
 	withheld error // why some tables of another product are not read
 }
@@ -48,6 +47,7 @@ func (l *load) read(ctx context.Context) (bool, error) {
 	if err := l.lazySession(); err != nil {
 		return false, err
 	}
+	l.p.lose(weft.Name{})
 	moved := l.stale()
 	for _, in := range l.folder.Inputs {
 		x := input{port: in}
@@ -365,161 +365,6 @@ func (l *load) used(ctx context.Context) (map[engine.Target][]string, error) {
 type usedColumns struct {
 	folder  weft.Hash
 	columns map[engine.Target][]string
-}
-
-// lookAtProduct finds the state of another product that is to be read, and
-// whether it is another one than last time.
-func (l *load) lookAtProduct(ctx context.Context, x *input) error {
-	up, release, err := l.upstream(ctx, x)
-	if err != nil {
-		return err
-	}
-	defer release()
-	c, ok := lastWithRows(up.store)
-	if !ok {
-		return weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s has published nothing yet", x.port.Product).
-			WithHint("weft show %s", x.port.Product)
-	}
-	x.point = weft.Point{Product: x.port.Product, ID: c.ID, Incarnation: c.Incarnation, Seq: c.Seq, Hash: c.Hash, Time: c.Time}
-	var was weft.Point
-	if raw := l.positions[x.port.Name]; len(raw) > 0 {
-		if err := json.Unmarshal(raw, &was); err != nil {
-			return weft.Errorf(weft.KindCorrupt, "read the position of", x.port.Name, "%w", err)
-		}
-	}
-	x.moved = was.Hash != x.point.Hash
-	return nil
-}
-
-// upstream holds the product that an input is, where it may be read.
-func (l *load) upstream(ctx context.Context, x *input) (*product, func(), error) {
-	s := weft.ProductSubject(l.folder.Name)
-	up, err := l.p.node.seenBy(s, x.port.Product)
-	if err == nil {
-		if err := up.deny(s, ""); err != nil {
-			return nil, nil, notForInput(x, err)
-		}
-		var release func()
-		if release, err = up.hold(ctx); err == nil {
-			return up, release, nil
-		}
-	}
-	return nil, nil, weft.Errorf(weft.KindUnavailable, "read the input", x.port.Name, "product %s is not here: %w", x.port.Product, err).
-		WithHint("weft apply the folder of %s at this node first; while it is proposed or draft, only its own domain knows it", x.port.Product)
-}
-
-// passes says whether an output table is what the input port gives, without SQL.
-func (l *load) passes(port *contract.Input) bool {
-	return slices.ContainsFunc(l.folder.Tables(), func(t *contract.Table) bool {
-		in, _, err := l.folder.Source(t)
-		return t.SQL == "" && err == nil && in == port
-	})
-}
-
-// withheld is why a product that is an input gives less than all of its tables,
-// where SQL failed that may have wanted one of them.
-func (l *load) withheld(failed error) error {
-	for _, x := range l.inputs {
-		if k := weft.KindOf(failed); x.withheld != nil && (k == weft.KindNotFound || k == weft.KindInvalid) {
-			return weft.Errorf(k, "make the tables", l.folder.Name.String(), "%w; %w", failed, x.withheld).WithHint("%s", weft.HintOf(x.withheld))
-		}
-	}
-	return failed
-}
-
-// notForInput is a denial in the words of the input port.
-func notForInput(x *input, err error) error {
-	return weft.Errorf(weft.KindDenied, "read the input", x.port.Name, "%w", err).WithHint("%s", weft.HintOf(err))
-}
-
-// chunkRows is how many rows of another product go to the staging folder at once.
-const chunkRows = 1 << 19
-
-// readProduct stages the rows of another product at the point that was fixed,
-// asked through the same gate as everybody's questions, with this product as the
-// subject.
-func (l *load) readProduct(ctx context.Context, x *input) error {
-	up, release, err := l.upstream(ctx, x)
-	if err != nil {
-		return err
-	}
-	defer release()
-	snap, err := up.store.Snapshot(ctx, x.point.Seq)
-	if err != nil {
-		return err
-	}
-	var tables []string
-	for _, t := range snap.Tables() {
-		if !t.Hidden {
-			tables = append(tables, t.Table)
-		}
-	}
-	if err := snap.Close(); err != nil {
-		return err
-	}
-	for _, t := range tables {
-		if err := up.deny(weft.ProductSubject(l.folder.Name), t); err != nil {
-			if x.withheld = notForInput(x, err); l.passes(x.port) {
-				return x.withheld
-			}
-			l.notes = append(l.notes, x.withheld.Error())
-			continue // the SQL may do without
-		}
-		s, err := l.copyProduct(ctx, x, t)
-		if err != nil {
-			return err
-		}
-		l.attempt.Rows += s.Rows
-		x.staged = append(x.staged, s)
-	}
-	return l.setPosition(x.port.Name, x.point)
-}
-
-func (l *load) copyProduct(ctx context.Context, x *input, table string) (store.Staged, error) {
-	out := store.Staged{Port: x.port.Name, Table: table, Full: true}
-	addr := weft.TableName{Name: x.port.Product, Table: table}
-	ans, err := l.p.node.reader.Query(ctx, weft.Question{
-		SQL:     "SELECT * FROM " + quoteAddress(addr.String()),
-		Subject: weft.ProductSubject(l.folder.Name),
-		At:      weft.At{Cut: []weft.CutRef{{Product: x.point.Product, Incarnation: x.point.Incarnation, Seq: x.point.Seq, HashPrefix: x.point.Hash[:]}}},
-	})
-	if err != nil {
-		return out, err
-	}
-	defer func() { _ = ans.Close() }()
-	var held []arrow.RecordBatch
-	var rows int64
-	flush := func(last bool) error {
-		if rows == 0 && !(last && len(out.Files) == 0) {
-			return nil
-		}
-		file := filepath.Join(l.stage, fmt.Sprintf("%s-%s-%d.parquet", x.port.Name, table, len(out.Files)))
-		_, err := l.session.Exec(ctx, engine.Statement{
-			SQL:     engine.CopyParquet("SELECT * FROM arrow_source('upstream')", file),
-			Sources: []engine.Source{{Name: "upstream", Schema: ans.Schema, Batches: held}},
-		})
-		for _, b := range held {
-			b.Release()
-		}
-		out.Rows += rows
-		held, rows = nil, 0
-		out.Files = append(out.Files, file)
-		return err
-	}
-	for ans.Rows.Next() {
-		b := ans.Rows.RecordBatch()
-		b.Retain()
-		held, rows = append(held, b), rows+b.NumRows()
-		if rows >= chunkRows {
-			if err := flush(false); err != nil {
-				return out, err
-			}
-		}
-	}
-	if err := ans.Rows.Err(); err != nil {
-		return out, err
-	}
-	return out, flush(true)
 }
 
 // progress passes a reader's progress on to whoever waits for the load.

@@ -139,8 +139,9 @@ func (p *product) enqueue(r request) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if r.done == nil && r.window == nil {
-		for _, q := range p.asked {
+		for i, q := range p.asked {
 			if q.cause == r.cause && q.window == nil {
+				p.asked[i].asked = q.asked || r.asked
 				return nil
 			}
 		}

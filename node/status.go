@@ -258,12 +258,21 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 }
 
 // stoppedUpstream names a product that this one is made from and that is paused,
-// retired or gone.
+// retired, gone, or at a node that could not be read.
 func (p *product) stoppedUpstream() string {
 	p.mu.Lock()
-	b := p.brief
+	b, lost := p.brief, p.lost
 	p.mu.Unlock()
+	if !lost.IsZero() {
+		return lost.String()
+	}
 	for _, name := range b.Upstream {
+		if far, err := p.node.foreign(name); far != nil || err != nil {
+			if err != nil || far.stopped() {
+				return name.String()
+			}
+			continue
+		}
 		up, err := p.node.find(name)
 		if err != nil {
 			return name.String()

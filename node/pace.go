@@ -1,0 +1,80 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+)
+
+// peerPace is how fast another node has to answer: so many bytes in so long. A load
+// must not wait for ever for one that sends a byte now and then.
+type peerPace struct {
+	every time.Duration
+	bytes int64
+}
+
+var defaultPace = peerPace{every: time.Minute, bytes: 64 << 10}
+
+// errSlowPeer ends the wait for a node that sends too little.
+var errSlowPeer = errors.New("the other node is too slow")
+
+// pacing watches how fast another node answers, and ends the context where that is
+// too slow.
+type pacing struct {
+	pace   peerPace
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	got    atomic.Int64
+	held   atomic.Bool
+}
+
+func (n *Node) startPace(ctx context.Context) (context.Context, *pacing) {
+	w := &pacing{pace: n.pace}
+	ctx, w.cancel = context.WithCancelCause(ctx)
+	started := make(chan struct{})
+	w.timer = time.AfterFunc(w.pace.every, func() {
+		<-started
+		if got := w.got.Swap(0); got < w.pace.bytes && !w.held.Load() {
+			w.cancel(errSlowPeer)
+			return
+		}
+		w.timer.Reset(w.pace.every)
+	})
+	close(started)
+	return ctx, w
+}
+
+// hold stops the watch while the other node is not waited for.
+func (w *pacing) hold() { w.held.Store(true) }
+
+func (w *pacing) resume() {
+	w.got.Store(w.pace.bytes) // a full measure from here
+	w.held.Store(false)
+}
+
+// why is err, or that the other node was too slow, where that ended ctx.
+func (w *pacing) why(ctx context.Context, err error) error {
+	if err != nil && errors.Is(context.Cause(ctx), errSlowPeer) {
+		return errSlowPeer
+	}
+	return err
+}
+
+func (w *pacing) end() {
+	w.timer.Stop()
+	w.cancel(nil)
+}
+
+// pacedBody counts what comes.
+type pacedBody struct {
+	io.ReadCloser
+	watch *pacing
+}
+
+func (b *pacedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.watch.got.Add(int64(n))
+	return n, err
+}
