@@ -28,8 +28,9 @@ const (
 	// probeEvery is how often one of those that are away is looked for though there
 	// are links enough, and mixEvery how often a link to some other node is made, so
 	// that no group of nodes keeps to itself.
-	probeEvery = time.Second
-	mixEvery   = time.Minute
+	probeEvery   = time.Second
+	refusedFirst = 5 * time.Second
+	mixEvery     = time.Minute
 )
 
 // contact is what is known of the way to another node.
@@ -41,6 +42,8 @@ type contact struct {
 	backoff *backoff.ExponentialBackOff
 	err     error
 	busy    bool // being dialed
+	// refusals are how often it wanted no link while this node had some.
+	refusals int
 }
 
 // dialer decides to whom there are links, and makes connections.
@@ -109,12 +112,18 @@ func (d *dialer) lost(id weft.KeyID, err error) {
 	c.next = now.Add(c.backoff.NextBackOff())
 }
 
-// refused notes that a node is there and wants no link now.
+// refused notes that a node is there and wants no link now. Who has some links asks
+// the same one again after longer and longer.
 func (d *dialer) refused(id weft.KeyID) {
-	d.saw(id)
+	some := len(d.n.all()) >= (d.n.cfg.Links+1)/2
 	d.mu.Lock()
-	d.of(id).next = time.Now().Add(jitter(5*time.Second, 10*time.Second))
-	d.mu.Unlock()
+	defer d.mu.Unlock()
+	c := d.of(id)
+	c.seen, c.away, c.err, c.backoff = time.Now(), false, nil, nil
+	if c.refusals++; !some {
+		c.refusals = 0
+	}
+	c.next = time.Now().Add(jitter(refusedFirst, refusedFirst) << min(c.refusals, 5))
 }
 
 func (d *dialer) state(id weft.KeyID, now time.Time) (LinkState, time.Time) {
@@ -237,18 +246,10 @@ func (d *dialer) probe(now time.Time) {
 	}
 }
 
-// mix makes a link to another node than those that there are, and lets go of one
-// where there are too many.
+// mix makes a link to another node than those that there are.
 func (d *dialer) mix(now time.Time) {
 	if list := d.targets(now, false); len(list) > 0 {
 		d.start(list[0])
-	}
-	links := d.n.all()
-	if len(links) <= 2*d.n.cfg.Links {
-		return
-	}
-	if l := links[rand.IntN(len(links))]; !l.relay && time.Since(l.since) > mixEvery/2 {
-		_ = l.out.urgent(byeFrame(byeBusy))
 	}
 }
 
@@ -264,6 +265,7 @@ func (d *dialer) start(t target) bool {
 		return true
 	}
 	c.busy = true
+	lost := c.away
 	d.running++
 	go func() {
 		defer func() {
@@ -276,7 +278,7 @@ func (d *dialer) start(t target) bool {
 		ctx, cancel := context.WithTimeout(d.n.life, dialMost)
 		defer cancel()
 		ask := len(d.n.cfg.Advertise) == 0 && t.info.Relay
-		l, err := d.n.dialLink(ctx, t.id, ask)
+		l, err := d.n.dialLink(ctx, t.id, ask, lost)
 		var b byeError
 		switch {
 		case err == nil:

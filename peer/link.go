@@ -37,7 +37,8 @@ type hello struct {
 	Mesh    weft.Hash `json:"mesh"`
 	Session string    `json:"session"`           // new with each start of the process
 	Program string    `json:"program,omitempty"` // its version
-	// Needy is set by who has few links: it is taken also by who has enough.
+	// Needy is set by who has few links, or finds again whom it had lost: it is taken
+	// also by who has enough.
 	Needy bool `json:"needy,omitempty"`
 	// Relay asks the other side to let the sender be reached through it.
 	Relay bool `json:"relay,omitempty"`

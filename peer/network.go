@@ -272,7 +272,11 @@ func (n *network) hold(l *link) {
 	n.relays.lost(l)
 	var b byeError
 	switch {
-	case errors.As(err, &b), errors.Is(err, errClosed):
+	case errors.As(err, &b):
+		if b.reason == byeBusy {
+			n.dial.refused(l.peer)
+		}
+	case errors.Is(err, errClosed):
 	case weft.KindOf(err) == weft.KindInvalid:
 		n.punish(l.peer, err)
 	default:
@@ -354,8 +358,12 @@ func (n *network) compare(ctx context.Context) error {
 		if err := pause(ctx, jitter(comparePeriod*9/10, comparePeriod/5)); err != nil {
 			return err
 		}
-		if links := n.all(); len(links) > 0 {
+		links := n.all()
+		if len(links) > 0 {
 			n.pullSoon(links[mathrand.IntN(len(links))])
+		}
+		if len(links) > n.cfg.Links+n.cfg.Links/3 {
+			n.shed(nil)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -96,21 +97,48 @@ func (n *network) serveLink(w http.ResponseWriter, r *http.Request) {
 	n.hold(l)
 }
 
-// take decides whether a link that another node has dialed is wanted: always by who
-// has few, else while there is room for it.
+// take decides whether a link that another node has dialed is wanted: while there is
+// room for it, and always by who has few; then another one is let go.
 func (n *network) take(l *link) byeReason {
-	many := len(n.all())
-	if l.theirs.Relay && n.relays.grant(l) {
+	many, again := len(n.all()), n.linkTo(l.peer) != nil
+	switch {
+	case again:
+	case l.theirs.Relay && n.relays.grant(l):
 		l.relay = true
-	} else if many >= 3*n.cfg.Links && n.linkTo(l.peer) == nil || many >= 2*n.cfg.Links && !l.theirs.Needy && n.linkTo(l.peer) == nil {
+	case many >= 8*n.cfg.Links, many >= n.cfg.Links+n.cfg.Links/3 && !l.theirs.Needy:
 		return byeBusy
 	}
-	return n.register(l)
+	if no := n.register(l); no != "" {
+		return no
+	}
+	if many >= 2*n.cfg.Links {
+		n.shed(l)
+	}
+	return ""
 }
 
+// shed lets go of one link other than keep, whose other side finds another.
+func (n *network) shed(keep *link) {
+	var list []*link
+	for _, l := range n.all() {
+		if l != keep && !l.relay && time.Since(l.since) > shedAfter {
+			list = append(list, l)
+		}
+	}
+	if len(list) > 0 {
+		l := list[rand.IntN(len(list))]
+		_ = l.out.urgent(byeFrame(byeBusy)) // where it has no room the end says enough
+		time.AfterFunc(time.Second, func() { l.end(byeError{byeBusy}) })
+	}
+}
+
+// shedAfter is how long a link stands at least.
+const shedAfter = 30 * time.Second
+
 // dialLink makes a link to a node and returns it once it stands; it is then held
-// beside.
-func (n *network) dialLink(ctx context.Context, id weft.KeyID, relay bool) (*link, error) {
+// beside. relay asks to be reached through the node, and needy that it is taken in any
+// case.
+func (n *network) dialLink(ctx context.Context, id weft.KeyID, relay, needy bool) (*link, error) {
 	if n.bans.banned(id) {
 		return nil, byeError{byeBanned}
 	}
@@ -125,7 +153,7 @@ func (n *network) dialLink(ctx context.Context, id weft.KeyID, relay bool) (*lin
 	}
 	l := newLink(n, id, conn, br, true)
 	h := n.hello()
-	h.Relay = relay
+	h.Relay, h.Needy = relay, h.Needy || needy
 	if err := l.greet(h); err != nil {
 		l.end(err)
 		return nil, err
