@@ -230,13 +230,21 @@ func (a *authority) reaches(node weft.KeyID, domain string, depth int) bool {
 	if depth > maxRotations || a.revoked(node, domain) {
 		return false
 	}
-	for _, it := range a.admissions[node][domain] {
-		if domain == "" || a.speaks(domain, it.signers) {
-			return true
-		}
+	if a.direct(node, domain) {
+		return true
 	}
 	for _, old := range a.before[node] {
 		if len(a.rotations[old]) == 1 && a.reaches(old, domain, depth+1) {
+			return true
+		}
+	}
+	return false
+}
+
+// direct reports whether the key itself was admitted, by who has the domain now.
+func (a *authority) direct(node weft.KeyID, domain string) bool {
+	for _, it := range a.admissions[node][domain] {
+		if domain == "" || a.speaks(domain, it.signers) {
 			return true
 		}
 	}

@@ -101,13 +101,8 @@ func (m *Mesh) Admit(_ context.Context, from weft.KeyID, request []byte) (reply 
 	if m.set.isDead(node) {
 		return nil, weft.Errorf(weft.KindDenied, tokenRefused, "", "this node's key was revoked or given up").WithHint("let the node begin with a new key")
 	}
-	isNew, err := m.mayAdmit(tokenRefused, t.Domain)
-	if err != nil {
+	if err := m.stillAdmits(q, t); err != nil {
 		return nil, err
-	}
-	mine := t.New && slices.Contains(m.set.holders(t.Domain), q.DomainKey) // the answer got lost the last time
-	if isNew != t.New && !mine {
-		return nil, weft.Errorf(weft.KindConflict, tokenRefused, "", "domain %s was new when the invitation was made, and has a key by now", t.Domain).WithHint("ask for a new one: weft invite")
 	}
 	was, err := m.folder.spend(t.nonce, spent{Node: node, Until: t.Until})
 	if err != nil {
@@ -120,6 +115,19 @@ func (m *Mesh) Admit(_ context.Context, from weft.KeyID, request []byte) (reply 
 		return nil, err
 	}
 	return m.set.welcome(), nil
+}
+
+// stillAdmits says whether what the token promises can be kept: the domain that was
+// new still is, or this very node brought its key the last time it asked.
+func (m *Mesh) stillAdmits(q *joinRequest, t *Token) error {
+	if holders := m.set.holders(t.Domain); t.New && len(holders) > 0 {
+		if slices.Contains(holders, q.DomainKey) {
+			return nil
+		}
+		return weft.Errorf(weft.KindConflict, tokenRefused, "", "domain %s was new when the invitation was made, and has a key by now", t.Domain).WithHint("ask for a new one: weft invite")
+	}
+	_, err := m.mayAdmit(tokenRefused, t.Domain)
+	return err
 }
 
 func (s *Set) isDead(node weft.KeyID) bool {
@@ -165,8 +173,21 @@ func (m *Mesh) readRequest(request []byte) (node weft.KeyID, q *joinRequest, t *
 		return bad("the key of domain %s does not sign the request", t.Domain)
 	case !t.New && len(r.Signers) != 1:
 		return bad("somebody else signs the request")
+	case t.New && !m.brings(q, r.Signers[0], t.Domain):
+		return bad("the request does not bring the domain's admission of the node")
 	}
 	return r.Signers[0], q, t, nil
+}
+
+// brings reports whether the request has an admission of the node that the domain's new
+// key signed.
+func (m *Mesh) brings(q *joinRequest, node weft.KeyID, domain string) bool {
+	it, err := read(q.Admission)
+	if err != nil || it.rec.Verify() != nil || it.rec.Mesh != m.ID() || it.signer() != q.DomainKey {
+		return false
+	}
+	a, ok := it.fact.(*Admission)
+	return ok && a.Node == node && a.Domain == domain && time.UnixMicro(it.time).Sub(m.now()) <= aheadOfTime
 }
 
 // isSelf reports whether the key is the node's, or was.
@@ -178,6 +199,9 @@ func (s *Set) isSelf(key, self weft.KeyID) bool {
 
 // admit signs what makes the node belong to the token's domain.
 func (m *Mesh) admit(node weft.KeyID, q *joinRequest, t *Token) error {
+	if slices.Contains(m.DomainsOf(node), t.Domain) || t.Domain == "" && m.set.member(node) {
+		return nil // it asks again
+	}
 	if t.New {
 		if len(m.set.holders(t.Domain)) == 0 {
 			keys, err := m.foundingKeys(tokenRefused)
@@ -189,15 +213,8 @@ func (m *Mesh) admit(node weft.KeyID, q *joinRequest, t *Token) error {
 				return err
 			}
 		}
-		r, err := sign.Peek(q.Admission)
-		if err != nil || r.Kind != KindAdmission || r.Key != NodeKey(node, t.Domain) || !r.SignedBy(q.DomainKey) {
-			return weft.Errorf(weft.KindInvalid, tokenRefused, "", "the request does not bring the domain's admission of the node")
-		}
-		_, err = m.addOwn(q.Admission)
+		_, err := m.addOwn(q.Admission)
 		return err
-	}
-	if slices.Contains(m.DomainsOf(node), t.Domain) || t.Domain == "" && m.set.member(node) {
-		return nil // it asks again
 	}
 	key, by := NodeKey(node, t.Domain), ""
 	keys, err := m.foundingKeys(tokenRefused)

@@ -145,6 +145,38 @@ func (k *keep) load(f func(it *item, floor bool)) error {
 	return k.fault("read the records", rows.Error())
 }
 
+// check reads all that is kept, and calls f, which may be nil, for each record. What it
+// returns is the first thing that is wrong. Signatures are verified.
+func (k *keep) check(f func(*sign.Record) error) error {
+	rows := k.db.NewIterator(util.BytesPrefix([]byte("i")), nil)
+	defer rows.Release()
+	for rows.Next() {
+		it, _, ok := decodeItem(rows.Value())
+		if !ok || len(rows.Key()) != 17 {
+			return k.torn(RecordID{})
+		}
+		id := RecordID(rows.Key()[1:])
+		r, err := k.read(id)
+		if err != nil {
+			return err
+		}
+		if again, err := sign.Open(r.Raw()); err != nil || again.Hash() != it.hash {
+			return k.torn(id)
+		}
+		if f != nil {
+			if err := f(r); err != nil {
+				return err
+			}
+		}
+	}
+	return k.fault("read the records", rows.Error())
+}
+
+// compact writes the whole database anew, in tables.
+func (k *keep) compact() error {
+	return k.fault("compact the records", k.db.CompactRange(util.Range{}))
+}
+
 // isFact reports whether the item's body says who may sign what.
 func isFact(it *item) bool {
 	return !it.opaque && it.kind != KindCard && it.kind != KindHead
@@ -215,7 +247,17 @@ func (s *Set) bind(mesh weft.Hash, k *keep) error {
 	if k == nil {
 		return nil
 	}
-	return k.load(s.enter)
+	if err := k.load(s.enter); err != nil {
+		return err
+	}
+	// What a fact buries is removed after the fact is written: the end may have come in
+	// between.
+	for node := range s.signed {
+		if s.auth.dead(node) {
+			s.buryAll(node)
+		}
+	}
+	return nil
 }
 
 // unbind closes what the set's records are on; it holds nothing then.

@@ -94,7 +94,18 @@ func (m *Mesh) Open(ctx context.Context) error {
 	if err := m.set.Expire(); err != nil {
 		return err
 	}
-	return m.publishNode(ctx)
+	if !m.set.member(m.Self()) {
+		m.cfg.Env.Log.Warn("this node belongs to its mesh no longer, or has lost the records that say so", "node", m.Self().Short())
+		return nil
+	}
+	if err := m.publishNode(ctx); err != nil {
+		return err
+	}
+	m.says.mu.Lock()
+	defer m.says.mu.Unlock()
+	m.says.confirm = true // what came before the node stopped
+	m.says.ring()
+	return nil
 }
 
 // enter opens the records of a mesh and makes it this node's.

@@ -18,6 +18,8 @@ type saying struct {
 	due    map[RecordID]bool // what somebody else said otherwise with the node's key
 	waking chan struct{}
 	others int // times another process spoke as this node after this one had
+	// confirm is set where a node took a new key and its domain may be held here.
+	confirm bool
 }
 
 type said struct {
@@ -36,6 +38,14 @@ func (s *saying) channel() chan struct{} {
 		s.waking = make(chan struct{}, 1)
 	}
 	return s.waking
+}
+
+// ring wakes Tend; s.mu is held.
+func (s *saying) ring() {
+	select {
+	case s.channel() <- struct{}{}:
+	default:
+	}
 }
 
 // Publish signs a record as this node, of KindCard, KindHead, KindNode or a kind that
@@ -173,6 +183,12 @@ func (m *Mesh) describe(self weft.KeyID) NodeInfo {
 // (after a restore, or a power cut), or by somebody who has its key.
 func (m *Mesh) heard(r *sign.Record) {
 	self := m.nodeKey()
+	if r.Kind == KindRotation || r.Kind == KindAdmission {
+		m.says.mu.Lock()
+		m.says.confirm = true
+		m.says.ring()
+		m.says.mu.Unlock()
+	}
 	if self.IsZero() || r.Signers[0] != self.ID() {
 		return
 	}
@@ -189,17 +205,14 @@ func (m *Mesh) heard(r *sign.Record) {
 			m.cfg.Env.Log.Error("another process runs with this node's key: stop one of them, or rotate the key", "node", self.ID().Short())
 		}
 	}
-	if m.says.others >= 2 {
-		return // two that say everything anew after each other would never end
+	if m.says.others > 2 {
+		return // two that say everything anew after each other would never end; by now both know
 	}
 	if m.says.due == nil {
 		m.says.due = map[RecordID]bool{}
 	}
 	m.says.due[id] = true
-	select {
-	case m.says.channel() <- struct{}{}:
-	default:
-	}
+	m.says.ring()
 }
 
 // Twin reports whether another process was heard that runs with this node's key.
@@ -212,18 +225,60 @@ func (m *Mesh) Twin() bool {
 // sayAgain says above what was heard what this node says.
 func (m *Mesh) sayAgain(ctx context.Context) {
 	m.says.mu.Lock()
-	due := m.says.due
-	m.says.due = nil
+	due, confirm := m.says.due, m.says.confirm
+	m.says.due, m.says.confirm = nil, false
 	var list []said
 	for id := range due {
 		list = append(list, m.says.bodies[id])
 	}
 	m.says.mu.Unlock()
+	if confirm {
+		if err := m.confirmRotations(); err != nil {
+			m.cfg.Env.Log.Warn("a node's new key cannot be admitted in the place of its old one", "error", err)
+		}
+	}
 	for _, s := range list {
 		if _, err := m.Publish(ctx, s.kind, s.key, rawBody(s.body)); err != nil {
 			m.cfg.Env.Log.Warn("a record of this node cannot be said again", "kind", s.kind, "key", s.key, "error", err)
 		}
 	}
+}
+
+// confirmRotations admits, to the domains of which the keys are here, nodes under the
+// keys that they have now, where only older ones were admitted. It changes nothing of
+// who belongs where: but whoever finds an old key cannot undo it any more by giving
+// that key up for another.
+func (m *Mesh) confirmRotations() error {
+	m.change.Lock()
+	defer m.change.Unlock()
+	for _, a := range m.set.unconfirmed() {
+		k, err := m.domainKey(a.Domain)
+		if err != nil {
+			return err
+		}
+		if k.IsZero() {
+			continue
+		}
+		a.By = m.Self()
+		if _, err := m.sealAndAdd(m.head(KindAdmission, NodeKey(a.Node, a.Domain), k.ID().String()), a, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unconfirmed are the admissions to domains that nodes have by an older key alone.
+func (s *Set) unconfirmed() (list []Admission) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for node := range s.auth.before {
+		for _, d := range real(s.auth.domainsOf(node)) {
+			if !s.auth.direct(node, d) {
+				list = append(list, Admission{Node: node, Domain: d})
+			}
+		}
+	}
+	return list
 }
 
 // rawBody is a body that is JSON already.

@@ -31,10 +31,15 @@ func (s *Set) take(it *item) (told, error) {
 	return t, nil
 }
 
-// enter is take's part in memory.
+// enter is take's part in memory. Of a floor only the entry is kept.
 func (s *Set) enter(it *item, floor bool) {
+	if _, had := s.entry(it.ID); !had {
+		s.count(it, 1)
+	}
 	if floor {
-		s.leave(it.ID)
+		if old := s.tree.remove(it.ID); old != nil {
+			s.auth.drop(old)
+		}
 		s.floors[it.ID] = it.Entry
 		return
 	}
@@ -47,9 +52,6 @@ func (s *Set) enter(it *item, floor bool) {
 	old := s.tree.put(it)
 	if it.fact != nil {
 		s.auth.put(it, old)
-	}
-	if old == nil {
-		s.count(it, 1)
 	}
 }
 
@@ -156,9 +158,12 @@ func (s *Set) bury(it *item) {
 	case *Revocation:
 		node = f.Node
 	}
-	if node.IsZero() || !s.auth.dead(node) || s.signed[node] == 0 {
-		return
+	if !node.IsZero() && s.auth.dead(node) && s.signed[node] > 0 {
+		s.buryAll(node)
 	}
+}
+
+func (s *Set) buryAll(node weft.KeyID) {
 	var gone []RecordID
 	s.tree.all(func(c *item) bool {
 		switch c.kind {
