@@ -129,6 +129,30 @@ func TestInvitationsThatAreRefused(t *testing.T) {
 	})
 }
 
+// TestANodeKnowsUntilWhenItInvites holds when a node listens to strangers at all, through
+// a restart.
+func TestANodeKnowsUntilWhenItInvites(t *testing.T) {
+	c, dir := newClock(), t.TempDir()
+	a := node(t, c, "a", dir)
+	ok(t, a.Found(t.Context(), Founding{Name: "acme", Domains: []string{"sales"}}))
+	if a.admitting() {
+		t.Error("it listens to strangers without having invited")
+	}
+	for _, d := range []time.Duration{2 * time.Hour, time.Minute} {
+		_, err := a.Invite(t.Context(), Invitation{Domain: "sales", Expires: d})
+		ok(t, err)
+	}
+	c.move(time.Hour)
+	ok(t, a.Close())
+	a = node(t, c, "a", dir)
+	if !a.admitting() {
+		t.Error("it forgot its invitation")
+	}
+	if c.move(61 * time.Minute); a.admitting() {
+		t.Error("it listens to strangers after its invitations expired")
+	}
+}
+
 // TestAnAnswerThatGotLost holds that a node may ask again with its token, whatever
 // stopped in between, and that nobody else may.
 func TestAnAnswerThatGotLost(t *testing.T) {

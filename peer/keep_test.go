@@ -82,7 +82,7 @@ func TestAnyPrefixOfTheJournalOpens(t *testing.T) {
 	}
 	b, err := os.ReadFile(logs[0])
 	ok(t, err)
-	step := 1 + len(b)/120
+	step := 1 + len(b)/50
 	for n := 0; n < len(b); n += step {
 		cut := filepath.Join(t.TempDir(), "cut")
 		ok(t, os.CopyFS(cut, os.DirFS(dir)))
@@ -119,22 +119,22 @@ func TestDamageIsTold(t *testing.T) {
 	for _, f := range files {
 		st, err := f.Info()
 		ok(t, err)
-		for i := range min(st.Size(), 12) {
+		for i := range min(st.Size(), 6) {
 			bad := filepath.Join(t.TempDir(), "bad")
 			ok(t, os.CopyFS(bad, os.DirFS(dir)))
-			flip(t, filepath.Join(bad, recordsDir, f.Name()), st.Size()*i/12)
+			flip(t, filepath.Join(bad, recordsDir, f.Name()), st.Size()*i/6)
 			err := openAndRead(w, bad, want)
 			switch {
 			case err == nil:
 			case weft.KindOf(err) == weft.KindCorrupt && strings.Contains(weft.HintOf(err), "move the folder"):
 				told++
 			default:
-				t.Errorf("byte %d of %s: %v (%s)", st.Size()*i/12, f.Name(), err, weft.HintOf(err))
+				t.Errorf("byte %d of %s: %v (%s)", st.Size()*i/6, f.Name(), err, weft.HintOf(err))
 			}
 			ok(t, os.RemoveAll(bad))
 		}
 	}
-	if told < 8 {
+	if told < 4 {
 		t.Errorf("damage was told %d times", told)
 	}
 }
@@ -180,7 +180,7 @@ func openAndRead(w *world, dir, want string) (err error) {
 // TestARestartIsFast opens a database of many records. It verifies no signature again:
 // the time is held against that of verifying.
 func TestARestartIsFast(t *testing.T) {
-	n := 20_000
+	n := 10_000
 	if os.Getenv("WEFT_LARGE") != "" {
 		n = 200_000
 	}

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -80,14 +81,24 @@ func (s *Set) memberOf(n weft.KeyID) Member {
 	case len(to) == 1:
 		m.Rotated = to[0].fact.(*Rotation).New
 	case !s.auth.member(n):
-		m.Revoked = true
-		for _, list := range s.auth.revocations[n] {
-			for _, it := range list {
-				m.Reason = it.fact.(*Revocation).Reason
-			}
-		}
+		m.Revoked, m.Reason = true, s.auth.reason(n)
 	}
 	return m
+}
+
+// reason is why a node was revoked: what the founders said of all goes before what was
+// said of one domain.
+func (a *authority) reason(node weft.KeyID) string {
+	for _, d := range slices.Sorted(maps.Keys(a.revocations[node])) {
+		var last *item
+		for _, it := range a.revocations[node][d] {
+			last = newest(last, it)
+		}
+		if r := last.fact.(*Revocation).Reason; r != "" {
+			return r
+		}
+	}
+	return ""
 }
 
 // real leaves out the domain of those who have none.
