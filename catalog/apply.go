@@ -7,71 +7,108 @@ import (
 	"weft/sign"
 )
 
-// knownCard reports whether a record of this stamp says nothing new of a card.
-func (p *product) knownCard(s stamp) bool {
-	return p != nil && (!s.newer(p.gone) || p.doc != nil && !s.newer(p.doc.stamp))
+// takesCard and takesHead report whether a record of this stamp says something new.
+// What stands says so if it is another, whichever is newer.
+func (p *product) takesCard(s stamp, stands bool) bool {
+	switch {
+	case p == nil:
+		return true
+	case stands:
+		return s != p.card()
+	}
+	return s.newer(p.gone) && (p.doc == nil || s.newer(p.doc.stamp))
 }
 
-func (c *Catalog) applyCard(r *sign.Record, now time.Time) error {
+func (p *product) takesHead(s stamp, stands bool) bool {
+	switch {
+	case p == nil || p.head == nil:
+		return true
+	case stands:
+		return s != p.head.stamp
+	}
+	return s.newer(p.head.stamp)
+}
+
+// card is the stamp of the card or the tombstone that is known.
+func (p *product) card() stamp {
+	if p.doc != nil {
+		return p.doc.stamp
+	}
+	return p.gone
+}
+
+// apply takes a record over.
+func (c *Catalog) apply(r *sign.Record, stands bool) {
+	var err error
+	now := c.cfg.Env.Clock.Now()
+	switch r.Kind {
+	case kindCard:
+		err = c.applyCard(r, now, stands)
+	case kindHead:
+		err = c.applyHead(r, now, stands)
+	}
+	if err != nil {
+		c.log.Warn("a record was left out of the catalogue", "kind", r.Kind, "key", r.Key, "error", err)
+	}
+}
+
+func (c *Catalog) applyCard(r *sign.Record, now time.Time, stands bool) error {
 	n, err := weft.ParseName(r.Key)
 	if err != nil {
 		return err
 	}
 	s := stampOf(r)
 	c.mu.RLock()
-	known := c.products[n].knownCard(s)
+	takes := c.products[n].takesCard(s, stands)
 	c.mu.RUnlock()
-	if known {
+	if !takes {
 		return nil
 	}
-	var gone struct {
+	var body struct {
 		Gone bool `json:"gone"`
+		weft.Card
 	}
-	if err := r.Decode(&gone); err != nil {
+	if err := r.Decode(&body); err != nil {
 		return err
 	}
-	if gone.Gone {
+	if body.Gone {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if p := c.product(n); !p.knownCard(s) {
+		if p := c.product(n); p.takesCard(s, stands) {
 			c.setDoc(p, nil)
 			p.gone = s
 		}
 		return nil
 	}
-	var card weft.Card
-	if err := r.Decode(&card); err != nil {
-		return err
-	}
+	card := &body.Card
 	if card.Product != n {
 		return weft.Errorf(weft.KindInvalid, "read the card", r.Key, "its card is that of %s", card.Product)
 	}
 	d := &doc{
 		stamp: s, name: n, life: card.Life, origin: card.Origin, signer: r.Signers[0], signed: r.Time, received: now,
-		inputs: inputsOf(&card), body: c.codec.pack(r.Body()),
+		inputs: inputsOf(card), body: c.codec.pack(r.Body()),
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.product(n); !p.knownCard(s) {
+	if p := c.product(n); p.takesCard(s, stands) {
+		if len(c.pending) < batch {
+			d.card = card
+		}
 		c.setDoc(p, d)
 	}
 	return nil
 }
 
-func (c *Catalog) applyHead(r *sign.Record, now time.Time) error {
+func (c *Catalog) applyHead(r *sign.Record, now time.Time, stands bool) error {
 	n, err := weft.ParseName(r.Key)
 	if err != nil {
 		return err
 	}
 	s := stampOf(r)
-	newer := func() bool {
-		p := c.products[n]
-		return p == nil || p.head == nil || s.newer(p.head.stamp)
-	}
 	c.mu.RLock()
-	fresh := newer()
+	takes := c.products[n].takesHead(s, stands)
 	c.mu.RUnlock()
-	if !fresh {
+	if !takes {
 		return nil
 	}
 	var ch weft.CardHead
@@ -85,24 +122,39 @@ func (c *Catalog) applyHead(r *sign.Record, now time.Time) error {
 	h.signed, h.received = r.Time, now
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if newer() {
-		c.setHead(c.product(n), h)
+	if p := c.product(n); p.takesHead(s, stands) {
+		c.setHead(p, h)
 	}
 	return nil
 }
 
-// setDoc makes d the card of a product; nil: it has none any more. The lock is held.
+// setDoc makes d the card of a product; nil: it has none any more. The edition
+// before is found until d can be. The lock is held.
 func (c *Catalog) setDoc(p *product, d *doc) {
-	if old := p.doc; old != nil {
-		c.bury(old)
-		c.cards--
+	old := p.doc
+	if p.doc = nil; old == nil && d == nil {
+		return
 	}
-	p.doc = d
 	c.unsaved.cards++
+	if old != nil {
+		c.unlink(old)
+		if d == nil {
+			old.bury()
+		} else if d.old = old; old.part == nil {
+			d.old, old.old = old.old, nil
+		}
+	}
 	if d == nil {
 		return
 	}
-	p.gone = stamp{}
+	c.link(p, d)
+	c.pending = append(c.pending, d)
+	c.nudge()
+}
+
+// link makes d the card of a product that has none. The lock is held.
+func (c *Catalog) link(p *product, d *doc) {
+	p.doc, p.gone = d, stamp{}
 	c.cards++
 	for _, in := range d.inputs {
 		if c.readers[in] == nil {
@@ -111,20 +163,29 @@ func (c *Catalog) setDoc(p *product, d *doc) {
 		c.readers[in][d.name] = true
 	}
 	c.pair(p)
-	c.pending = append(c.pending, d)
-	c.nudge()
 }
 
-// bury takes an edition out of what is searched. The lock is held.
-func (c *Catalog) bury(d *doc) {
+// unlink says that d is the card no more. The lock is held.
+func (c *Catalog) unlink(d *doc) {
 	d.dead = true
+	c.cards--
 	for _, in := range d.inputs {
 		if delete(c.readers[in], d.name); len(c.readers[in]) == 0 {
 			delete(c.readers, in)
 		}
 	}
+}
+
+// bury takes an edition, and one before that is still found, out of what is
+// searched. The catalogue's lock is held.
+func (d *doc) bury() {
 	if d.part != nil {
 		d.part.bury(d.at)
+		d.part = nil
+	}
+	if d.old != nil {
+		d.old.bury()
+		d.old = nil
 	}
 }
 

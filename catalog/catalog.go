@@ -49,13 +49,15 @@ type Catalog struct {
 	unsaved  unsaved
 
 	view     atomic.Pointer[view]
-	scratch  sync.Pool  // *scratch
-	indexing sync.Mutex // held by whoever brings pending cards into the index
-	parts    sync.Mutex // held by whoever merges parts
+	swaps    atomic.Uint64 // odd while new editions take the places of old ones
+	scratch  sync.Pool     // *scratch
+	indexing sync.Mutex    // held by whoever brings pending cards into the index
+	parts    sync.Mutex    // held by whoever merges parts
 	wake     chan struct{}
 	quit     chan struct{}
 	done     sync.WaitGroup
 	close    sync.Once
+	closed   error
 }
 
 // unsaved counts what changed since the folder was written.
@@ -74,7 +76,8 @@ type view struct {
 	origins []weft.KeyID // by their number in a product's rank
 }
 
-// Open returns an empty catalogue, which Sync fills.
+// Open returns the catalogue with what its folder holds; Sync brings it up to date.
+// A folder that is damaged or of another version is as good as an empty one.
 func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 	env := cfg.Env.Named("catalog")
 	c := &Catalog{
@@ -89,21 +92,22 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		return nil, err
 	}
 	c.view.Store(&view{origins: []weft.KeyID{{}}}) // number 0 is nobody
-	if err := ctx.Err(); err != nil {
-		return nil, weft.Errorf(weft.KindCancelled, "open the catalogue", "", "%w", err)
+	if err := c.load(ctx); err != nil {
+		return nil, err
 	}
 	c.done.Go(c.index)
 	return c, nil
 }
 
-// Close ends the work behind the catalogue. What it holds can
+// Close writes the folder and ends the work behind the catalogue. What it holds can
 // still be read.
 func (c *Catalog) Close() error {
 	c.close.Do(func() {
 		close(c.quit)
 		c.done.Wait()
+		c.closed = c.save(true)
 	})
-	return nil
+	return c.closed
 }
 
 // Apply takes cards and heads over; records of other kinds, and those that are older
@@ -111,18 +115,8 @@ func (c *Catalog) Close() error {
 // searches within 100 ms. A record whose body says what its key does not is logged
 // and left out: its signer may have meant a newer program.
 func (c *Catalog) Apply(recs ...*sign.Record) {
-	now := c.cfg.Env.Clock.Now()
 	for _, r := range recs {
-		var err error
-		switch r.Kind {
-		case kindCard:
-			err = c.applyCard(r, now)
-		case kindHead:
-			err = c.applyHead(r, now)
-		}
-		if err != nil {
-			c.log.Warn("a record was left out of the catalogue", "kind", r.Kind, "key", r.Key, "error", err)
-		}
+		c.apply(r, false)
 	}
 }
 

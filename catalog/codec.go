@@ -31,7 +31,7 @@ type codec struct {
 }
 
 func (z *codec) open() (err error) {
-	z.enc, err = zstd.NewWriter(nil, zstd.WithEncoderDictRaw(exampleID, []byte(example)), zstd.WithEncoderLevel(zstd.SpeedDefault),
+	z.enc, err = zstd.NewWriter(nil, zstd.WithEncoderDictRaw(exampleID, []byte(example)), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(zstd.MinWindowSize*256))
 	if err == nil {
 		z.dec, err = zstd.NewReader(nil, zstd.WithDecoderDictRaw(exampleID, []byte(example)), zstd.WithDecoderMaxMemory(maxBody))

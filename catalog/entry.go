@@ -58,10 +58,13 @@ type doc struct {
 	inputs   []weft.Name // sorted
 	body     []byte      // the card, packed
 	head     atomic.Pointer[head]
+	card     *weft.Card // unpacked until it is indexed, where it is at hand; of the index
 
-	dead bool  // another edition took its place; under the catalogue's lock
-	part *part // where it is indexed, nil: not yet; under the catalogue's lock
+	// Under the catalogue's lock:
+	dead bool  // it is the card no more
+	part *part // where it is found, nil: nowhere yet, or not any more
 	at   int   // its number there
+	old  *doc  // the edition that is found as long as this one is not
 }
 
 // same reports whether o says the same.

@@ -19,10 +19,17 @@ const (
 
 // index brings what is pending into the index until the catalogue is closed.
 func (c *Catalog) index() {
+	save := time.NewTicker(saveEvery)
+	defer save.Stop()
 	for {
 		select {
 		case <-c.quit:
 			return
+		case <-save.C:
+			if err := c.save(false); err != nil {
+				c.log.Error("the catalogue cannot be written: a restart will take longer", "error", err)
+			}
+			continue
 		case <-c.wake:
 		}
 		wait := time.NewTimer(settle)
@@ -73,6 +80,14 @@ func (c *Catalog) indexSome() bool {
 			c.place(d, p, at)
 		}
 	}
+	c.swaps.Add(1)
+	defer c.swaps.Add(1)
+	for _, d := range docs {
+		if d.old != nil {
+			d.old.bury()
+			d.old = nil
+		}
+	}
 	c.publish(append(slices.Clone(c.view.Load().parts), parts...))
 	return true
 }
@@ -110,10 +125,12 @@ func (c *Catalog) build(docs []*doc) []*part {
 		g.Go(func() (err error) {
 			b := newBuilder()
 			for _, d := range mine {
-				card, err := c.card(d)
-				if err != nil {
-					c.log.Error("a card cannot be indexed", "product", d.name.String(), "error", err)
-					continue
+				card := d.card
+				if d.card = nil; card == nil {
+					if card, err = c.card(d); err != nil {
+						c.log.Error("a card cannot be indexed", "product", d.name.String(), "error", err)
+						continue
+					}
 				}
 				b.add(d, card)
 			}

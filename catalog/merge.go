@@ -76,7 +76,7 @@ func (c *Catalog) merge(parts []*part) (*part, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for at, d := range p.docs {
-		if d.dead {
+		if d.part == nil { // buried meanwhile
 			p.bury(at)
 			continue
 		}

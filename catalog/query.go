@@ -65,9 +65,8 @@ type word struct {
 	at, to  int    // where it stands in the question
 	linking bool
 	alike   []alike // what is searched for it
-	idf     float32
-	known   bool // some card has it
-	right   string
+	idf     float32 // how much it tells; 0: no card has it
+	right   string  // how it is written where it is misspelt
 }
 
 // alike is a term that is taken for a word.

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"slices"
-	"time"
 
 	"weft"
 )
@@ -75,13 +74,21 @@ func (c *Catalog) rank(d *doc) rank {
 	return r
 }
 
+// healthy is the share that a health in a rank stands for.
+var healthy = func() (out [256]float32) {
+	for i := range out {
+		out[i] = float32(i) / 255
+	}
+	return out
+}()
+
 // byAge is what the age of a head leaves of a product's place: that a product is
 // fresh was true when its origin looked.
-func byAge(checked, now int64) float64 {
-	switch age := time.Duration(now-checked) * time.Minute; {
-	case checked == 0 || age < 48*time.Hour:
+func byAge(checked, now int64) float32 {
+	switch age := now - checked; { // in minutes
+	case checked == 0 || age < 48*60:
 		return 1
-	case age < 14*24*time.Hour:
+	case age < 14*24*60:
 		return 0.95
 	}
 	return 0.85

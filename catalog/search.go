@@ -21,19 +21,13 @@ func (c *Catalog) Search(ctx context.Context, q Query) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := c.begin()
-	defer c.scratch.Put(s)
-	s.q = &q
-	if s.narrow(); len(words) > 0 {
-		for i := range words {
-			if err := ctx.Err(); err != nil {
-				return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
-			}
-			s.word(c, i, &words[i])
-		}
+	s, err := c.find(ctx, &q, words)
+	if err != nil {
+		return nil, err
 	}
-	s.rank(c, words)
+	defer c.scratch.Put(s)
 	r := &Result{Total: s.total, Corrections: corrections(q.Text, words)}
+	ex := newExplainer(words)
 	for _, f := range s.page() {
 		if err := ctx.Err(); err != nil {
 			return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
@@ -42,10 +36,38 @@ func (c *Catalog) Search(ctx context.Context, q Query) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		r.Hits = append(r.Hits, Hit{Entry: e, Score: float64(f.score), Why: why(e.Card, words)})
+		r.Hits = append(r.Hits, Hit{Entry: e, Score: float64(f.score), Why: ex.why(e.Card)})
 	}
 	r.Took = time.Since(began)
 	return r, nil
+}
+
+// tries is how often a search begins again when new editions of cards took the
+// places of old ones meanwhile: it might have seen neither.
+const tries = 3
+
+// find ranks all products that match.
+func (c *Catalog) find(ctx context.Context, q *Query, words []word) (*scratch, error) {
+	for try := 1; ; try++ {
+		swaps := c.swaps.Load()
+		s := c.begin()
+		s.q = q
+		s.narrow()
+		for i := range words {
+			if err := ctx.Err(); err != nil {
+				c.scratch.Put(s)
+				return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
+			}
+			w := &words[i]
+			w.alike, w.idf, w.right = w.alike[:1], 0, ""
+			s.word(c, i, w)
+		}
+		s.rank(c, words)
+		if try == tries || swaps%2 == 0 && swaps == c.swaps.Load() {
+			return s, nil
+		}
+		c.scratch.Put(s)
+	}
 }
 
 // scratch is what one search works with; it is used again by later ones.
@@ -176,7 +198,6 @@ const linkingWeight = 0.05
 // word adds what a word counts for to all cards.
 func (s *scratch) word(c *Catalog, i int, w *word) {
 	n := s.gather(w.alike[0])
-	w.known = n > 0
 	if n < rare {
 		w.alike = append(w.alike, s.similar(c, w, n)...)
 		for _, a := range w.alike[1:] {
@@ -226,8 +247,7 @@ func (s *scratch) rank(c *Catalog, words []word) {
 			if !r.alive() || !f.admits(r) || p.allowed != nil && p.allowed[at/64]>>(at%64)&1 == 0 {
 				continue
 			}
-			d := p.part.docs[at]
-			if s.q.Known != nil && !s.q.Known(d.name) {
+			if s.q.Known != nil && !s.q.Known(p.part.docs[at].name) {
 				continue
 			}
 			s.total++
@@ -237,11 +257,13 @@ func (s *scratch) rank(c *Catalog, words []word) {
 			} else if m&need != need {
 				score *= share(m, words, all)
 			}
-			score *= float32(float64(r.health()) / 255 * byAge(r.checked(), now))
+			score *= healthy[r.health()] * byAge(r.checked(), now)
 			if !s.reaches(c, r.origin()) {
 				score *= unreached
 			}
-			s.keep(found{d, m&need == need, score})
+			if s.mayKeep(m&need == need, score) {
+				s.keep(found{p.part.docs[at], m&need == need, score})
+			}
 		}
 	}
 }
@@ -284,6 +306,15 @@ func (s *scratch) filter() (f admitted) {
 
 func (f admitted) admits(r rank) bool {
 	return (f.states == 0 || f.states>>r.state()&1 == 1) && (f.lives == 0 || f.lives>>r.life()&1 == 1)
+}
+
+// mayKeep says quickly of most that they are not on the page.
+func (s *scratch) mayKeep(full bool, score float32) bool {
+	if len(s.best) < s.q.Offset+s.q.Limit {
+		return true
+	}
+	worst := s.best[0]
+	return full && !worst.full || full == worst.full && score >= worst.score
 }
 
 // keep takes a product onto the page if it is better than the worst there.

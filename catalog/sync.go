@@ -5,73 +5,107 @@ import (
 	"weft/sign"
 )
 
-// Sync makes the catalogue what the records are that each gives: those that it has
-// already cost a comparison, others are applied, and signed cards and heads without
-// a record are forgotten. It returns when all of it can be searched. It is for the
-// start; records that come meanwhile are to be applied, before or after.
+// Stand says which record stands for a kind and a key from now on, nil: none. What
+// it says holds, whatever was known before: for whoever judges records, as a claim
+// that counted may cease to.
+func (c *Catalog) Stand(kind, key string, r *sign.Record) {
+	n, err := weft.ParseName(key)
+	if err != nil || kind != kindCard && kind != kindHead {
+		return
+	}
+	if r != nil {
+		c.apply(r, true)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.products[n]
+	switch {
+	case p == nil:
+		return
+	case kind == kindCard:
+		if p.gone = (stamp{}); p.doc != nil && p.doc.version > 0 {
+			c.setDoc(p, nil)
+		}
+	case p.head != nil && p.head.version > 0:
+		c.setHead(p, nil)
+	}
+	if p.doc == nil && p.head == nil && p.gone == (stamp{}) {
+		delete(c.products, n)
+	}
+}
+
+// Sync makes the catalogue what the records are that each gives, cards and heads in
+// any order: what it has already costs a comparison, and signed cards and heads
+// without a record are forgotten. It returns when all of it can be searched.
+// Records that are applied meanwhile win.
 func (c *Catalog) Sync(each func(func(*sign.Record) bool)) error {
-	seen := map[string]map[weft.Name]bool{kindCard: {}, kindHead: {}}
-	before := c.signed()
+	s := c.beginSync()
 	each(func(r *sign.Record) bool {
-		names := seen[r.Kind]
-		if names == nil {
-			return true
+		if n, err := weft.ParseName(r.Key); err == nil && s.differs(r.Kind, n, stampOf(r)) {
+			c.Stand(r.Kind, r.Key, r)
 		}
-		if n, err := weft.ParseName(r.Key); err == nil {
-			names[n] = true
-		}
-		c.Apply(r)
 		return true
 	})
-	c.prune(before, func(kind string, n weft.Name) bool { return seen[kind][n] })
-	c.flush()
+	s.end()
 	return nil
 }
 
-// standing is what the catalogue had of a name when a sync began.
-type standing struct{ card, head stamp }
-
-// signed lists what signed records there are.
-func (c *Catalog) signed() map[weft.Name]standing {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	out := make(map[weft.Name]standing, len(c.products))
-	for n, p := range c.products {
-		s := standing{card: p.gone}
-		if p.doc != nil {
-			s.card = p.doc.stamp
-		}
-		if p.head != nil {
-			s.head = p.head.stamp
-		}
-		if s != (standing{}) {
-			out[n] = s
-		}
-	}
-	return out
+// syncing compares what there is with what there was when it began.
+type syncing struct {
+	c      *Catalog
+	before map[string]map[weft.Name]stamp // by kind; what is left has no record
 }
 
-// prune forgets what was there before and has no record, unless it changed since.
-func (c *Catalog) prune(before map[weft.Name]standing, has func(kind string, n weft.Name) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for n, s := range before {
-		p := c.products[n]
-		if p == nil {
-			continue
+func (c *Catalog) beginSync() *syncing {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	cards, heads := make(map[weft.Name]stamp, len(c.products)), make(map[weft.Name]stamp, len(c.products))
+	for n, p := range c.products {
+		if s := p.card(); s.version > 0 {
+			cards[n] = s
 		}
-		if s.card != (stamp{}) && !has(kindCard, n) {
-			if p.doc != nil && p.doc.stamp == s.card {
-				c.setDoc(p, nil)
-			} else if p.doc == nil && p.gone == s.card {
-				p.gone = stamp{}
-			}
-		}
-		if s.head != (stamp{}) && p.head != nil && p.head.stamp == s.head && !has(kindHead, n) {
-			c.setHead(p, nil)
-		}
-		if p.doc == nil && p.head == nil && p.gone == (stamp{}) {
-			delete(c.products, n)
+		if p.head != nil && p.head.version > 0 {
+			heads[n] = p.head.stamp
 		}
 	}
+	return &syncing{c, map[string]map[weft.Name]stamp{kindCard: cards, kindHead: heads}}
+}
+
+// differs reports whether a record is to be taken over: it is not what was known,
+// and nobody else has brought one since.
+func (s *syncing) differs(kind string, n weft.Name, now stamp) bool {
+	known := s.before[kind]
+	if known == nil {
+		return false
+	}
+	was := known[n]
+	delete(known, n)
+	return was != now && s.c.stands(kind, n) == was
+}
+
+// stands is the stamp of what is known.
+func (c *Catalog) stands(kind string, n weft.Name) (s stamp) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	switch p := c.products[n]; {
+	case p == nil:
+	case kind == kindCard:
+		s = p.card()
+	case p.head != nil:
+		s = p.head.stamp
+	}
+	return s
+}
+
+// end forgets what has no record, unless it changed since.
+func (s *syncing) end() {
+	for kind, left := range s.before {
+		for n, was := range left {
+			if s.c.stands(kind, n) == was {
+				s.c.Stand(kind, n.String(), nil)
+			}
+		}
+	}
+	s.c.flush()
 }

@@ -14,33 +14,54 @@ const (
 	around  = 160 // bytes of text around the words
 )
 
-// why finds where the words of a question stand in a card: the places with words
-// that no place before has, and then those that tell most.
-func why(card *weft.Card, words []word) []Match {
-	means := map[string]int{} // term → number of the word
+// explainer finds where the words of a question stand in cards.
+type explainer struct {
+	words  []word
+	means  map[string]int    // term → number of the word
+	begin  map[[2]byte]bool  // how terms begin: a word that begins otherwise need not be looked at
+	stems  map[string]string // of words that came before
+	places []place
+	left   int // words of the card to look at
+}
+
+func newExplainer(words []word) *explainer {
+	e := &explainer{words: words, means: map[string]int{}, begin: map[[2]byte]bool{}, stems: map[string]string{}}
 	for i := range words {
 		if words[i].linking {
 			continue
 		}
 		for _, a := range words[i].alike {
-			if _, ok := means[a.term]; !ok {
-				means[a.term] = i
+			if _, ok := e.means[a.term]; !ok {
+				e.means[a.term] = i
+				e.begin[beginning(a.term)] = true
 			}
 		}
 	}
-	if len(means) == 0 {
+	return e
+}
+
+// beginning is what a word and its stem have in common: two letters, and one of
+// those like dying and die.
+func beginning(w string) (b [2]byte) {
+	copy(b[:], w)
+	if b[1] == 'y' {
+		b[1] = 'i'
+	}
+	return b
+}
+
+// why lists the places with words that no place before has, and then those that
+// tell most.
+func (e *explainer) why(card *weft.Card) []Match {
+	if len(e.means) == 0 {
 		return nil
 	}
-	var places []place
-	stems := map[string]string{}
-	left := maxWords
+	e.places, e.left = e.places[:0], maxWords
 	eachText(card, func(t text) bool {
-		if p, ok := look(t, means, stems, &left); ok {
-			places = append(places, p)
-		}
-		return left > 0
+		e.look(t)
+		return e.left > 0
 	})
-	return telling(places, words)
+	return telling(e.places, e.words)
 }
 
 // place is a text of a card with words of the question.
@@ -51,22 +72,27 @@ type place struct {
 }
 
 // look finds words in a text.
-func look(t text, means map[string]int, stems map[string]string, left *int) (p place, ok bool) {
-	p.text = t
+func (e *explainer) look(t text) {
+	p := place{text: t}
 	eachTerm(t, func(from, to int, w string, _ bool) bool {
-		*left--
-		s, have := stems[w]
+		e.left--
+		if !e.begin[beginning(w)] {
+			return e.left > 0
+		}
+		s, have := e.stems[w]
 		if !have {
 			s = stem(w)
-			stems[strings.Clone(w)] = s
+			e.stems[strings.Clone(w)] = s
 		}
-		if i, hit := means[s]; hit {
+		if i, hit := e.means[s]; hit {
 			p.mask |= 1 << i
 			p.marks = append(p.marks, [2]int{from, to})
 		}
-		return *left > 0
+		return e.left > 0
 	})
-	return p, p.mask != 0
+	if p.mask != 0 {
+		e.places = append(e.places, p)
+	}
 }
 
 // telling chooses places.

@@ -18,33 +18,72 @@ const maxWord = 64
 // letter is one.
 func eachWord(text string, f func(from, to int) bool) {
 	from := -1
-	var last, before rune // the letters before this one
+	var last, before class // of the letters before this one
 	for at, r := range text {
-		word := unicode.IsLetter(r) || unicode.IsDigit(r) || from >= 0 && unicode.Is(unicode.Mn, r)
-		if from >= 0 && (!word || ideograph(r) || ideograph(last) || unicode.IsUpper(r) && unicode.IsLower(last)) {
+		k := classOf(r)
+		if k == mark {
+			if k = last; from < 0 {
+				k = other
+			}
+		}
+		switch {
+		case from < 0:
+		case k == other || k == ideograph || last == ideograph || k == capital && last == small:
 			if !f(from, at) {
 				return
 			}
 			from = -1
-		} else if from >= 0 && unicode.IsLower(r) && unicode.IsUpper(last) && unicode.IsUpper(before) {
-			cut := at - utf8.RuneLen(last)
-			if !f(from, cut) {
+		case k == small && last == capital && before == capital:
+			_, n := utf8.DecodeLastRuneInString(text[:at])
+			if !f(from, at-n) {
 				return
 			}
-			from = cut
+			from = at - n
 		}
-		if word && from < 0 {
+		if k != other && from < 0 {
 			from = at
 		}
-		before, last = last, r
+		before, last = last, k
 	}
 	if from >= 0 {
 		f(from, len(text))
 	}
 }
 
-func ideograph(r rune) bool {
-	return r >= 0x2e80 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana)
+// class is what a letter does to the word it stands in.
+type class uint8
+
+const (
+	other class = iota
+	small
+	capital
+	plain     // a digit, or a letter that is neither
+	ideograph // a word by itself
+	mark      // belongs to the letter before
+)
+
+func classOf(r rune) class {
+	switch {
+	case r >= 'a' && r <= 'z':
+		return small
+	case r >= 'A' && r <= 'Z':
+		return capital
+	case r >= '0' && r <= '9':
+		return plain
+	case r < utf8.RuneSelf:
+		return other
+	case unicode.IsLower(r):
+		return small
+	case unicode.IsUpper(r):
+		return capital
+	case r >= 0x2e80 && unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana):
+		return ideograph
+	case unicode.IsLetter(r), unicode.IsDigit(r):
+		return plain
+	case unicode.Is(unicode.Mn, r):
+		return mark
+	}
+	return other
 }
 
 // eachTerm calls f for every folded word of a text and where it stands. Of names
@@ -83,15 +122,15 @@ func eachTerm(t text, f func(from, to int, w string, whole bool) bool) {
 
 // fold writes a word in small letters without accents, at most maxWord bytes.
 func fold(w string) string {
-	small, ascii := true, true
+	capitals, ascii := false, true
 	for i := range len(w) {
 		ascii = ascii && w[i] < utf8.RuneSelf
-		small = small && (w[i] < 'A' || w[i] > 'Z')
+		capitals = capitals || w[i] >= 'A' && w[i] <= 'Z'
 	}
 	switch {
 	case !ascii:
 		w = foldMarks(w)
-	case !small:
+	case capitals:
 		w = strings.ToLower(w)
 	}
 	if len(w) <= maxWord {
@@ -134,6 +173,9 @@ func stem(w string) string {
 		if w[i] < 'a' || w[i] > 'z' {
 			return w
 		}
+	}
+	if strings.IndexByte("abfhjkopquvwxz", w[len(w)-1]) >= 0 {
+		return w // no form of a word ends so
 	}
 	if s := english.Stem(w, false); s != "" {
 		return s
