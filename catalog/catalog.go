@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"weft"
+	"weft/peer"
 	"weft/run"
 	"weft/sign"
 )
 
 // The kinds of records that a catalogue reads.
 const (
-	kindCard = "card"
-	kindHead = "head"
+	kindCard = peer.KindCard
+	kindHead = peer.KindHead
 )
 
 // Reach says which nodes can be reached. It is asked during searches, from many

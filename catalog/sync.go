@@ -1,7 +1,10 @@
 package catalog
 
 import (
+	"encoding/binary"
+
 	"weft"
+	"weft/peer"
 	"weft/sign"
 )
 
@@ -39,7 +42,7 @@ func (c *Catalog) Stand(kind, key string, r *sign.Record) {
 // any order: what it has already costs a comparison, and signed cards and heads
 // without a record are forgotten. It returns when all of it can be searched.
 // Records that are applied meanwhile win.
-func (c *Catalog) Sync(each func(func(*sign.Record) bool)) error {
+func (c *Catalog) Sync(each func(func(*sign.Record) bool)) {
 	s := c.beginSync()
 	each(func(r *sign.Record) bool {
 		if n, err := weft.ParseName(r.Key); err == nil && s.differs(r.Kind, n, stampOf(r)) {
@@ -48,7 +51,23 @@ func (c *Catalog) Sync(each func(func(*sign.Record) bool)) error {
 		return true
 	})
 	s.end()
-	return nil
+}
+
+// SyncSet does what Sync does with the records that stand in a set, and reads only
+// those that are news.
+func (c *Catalog) SyncSet(set *peer.Set) {
+	s := c.beginSync()
+	for _, kind := range []string{kindCard, kindHead} {
+		set.Standing(kind, func(key string, _ peer.RecordID, version uint64, hash weft.Hash) bool {
+			if n, err := weft.ParseName(key); err == nil && s.differs(kind, n, stamp{version, binary.BigEndian.Uint64(hash[:])}) {
+				if r := set.Get(kind, key); r != nil {
+					c.Stand(kind, key, r)
+				}
+			}
+			return true
+		})
+	}
+	s.end()
 }
 
 // syncing compares what there is with what there was when it began.

@@ -10,7 +10,6 @@ import (
 	"weft"
 	"weft/catalog"
 	"weft/peer"
-	"weft/sign"
 )
 
 // circle is the node's part in a mesh, and the catalogue of what the mesh has.
@@ -39,17 +38,11 @@ func (n *Node) openMesh(ctx context.Context) (err error) {
 		return err
 	}
 	n.mesh = m
-	m.Set().OnStand(n.stands)
+	m.Set().OnStand(n.cat.Stand)
 	if err := m.Open(ctx); err != nil {
 		return err
 	}
-	if err := n.cat.Sync(func(f func(*sign.Record) bool) {
-		for _, kind := range []string{peer.KindCard, peer.KindHead} {
-			m.Set().All(kind, f)
-		}
-	}); err != nil {
-		return err
-	}
+	n.cat.SyncSet(m.Set())
 	n.peers.Store(m)
 	return nil
 }
@@ -63,29 +56,6 @@ func (n *Node) closeMesh() (errs []error) {
 		errs = append(errs, n.cat.Close())
 	}
 	return errs
-}
-
-// stands takes what a product's name stands for from now on into the catalogue.
-func (n *Node) stands(kind, key string, r *sign.Record) {
-	name, err := weft.ParseName(key)
-	if err != nil {
-		return // the catalogue could not name it
-	}
-	if r != nil {
-		if e, ok := n.cat.Get(name); ok && kind == peer.KindCard && (e.Signer != r.Signers[0] || e.Version > r.Version) {
-			n.cat.Drop(name) // another claim counts now: it may be older
-		}
-		n.cat.Apply(r)
-		if kind == peer.KindCard {
-			if h := n.mesh.Set().Get(peer.KindHead, key); h != nil {
-				n.cat.Apply(h)
-			}
-		}
-		return
-	}
-	if kind == peer.KindCard {
-		n.cat.Drop(name)
-	}
 }
 
 // acceptPeer takes another node's connection from the port of the API.
