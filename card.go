@@ -86,11 +86,13 @@ type CardColumn struct {
 type Source struct {
 	// Product is the product that it is in; absent where it is in the product's own
 	// source, at the input port Port.
-	Product *Name      `json:"product,omitempty"`
-	Port    string     `json:"port,omitempty"`
-	Table   string     `json:"table"`  // empty: the product's main table, whose name was not known
-	Column  string     `json:"column"` // "*": any column of the table
-	How     Derivation `json:"how"`
+	Product *Name  `json:"product,omitempty"`
+	Port    string `json:"port,omitempty"`
+	Table   string `json:"table"` // empty: the product's main table, whose name was not known
+	// Column is "*" where it may be any of the table, and "" where the number of the
+	// rows counts and no column does.
+	Column string     `json:"column"`
+	How    Derivation `json:"how"`
 }
 
 // Equal reports whether two sources say the same.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -38,6 +39,9 @@ type Lineage struct {
 	Rest []LineageSource
 	// Uses are the columns that decide which rows there are.
 	Uses []LineageSource
+	// Tables are all tables that the query names, also those of which it uses no
+	// column: count(*) depends on the rows alone.
+	Tables []Target
 }
 
 // Of returns what the column of the name comes from, in the engine's way of
@@ -84,11 +88,19 @@ func LineageOf(ctx context.Context, s Parser, text string, r Rules, columns Colu
 	if err != nil {
 		return nil, err
 	}
-	if err := newWalker(text, r).walk(tree); err != nil {
+	w := newWalker(text, r)
+	if err := w.walk(tree); err != nil {
 		return nil, err
 	}
 	t := &tracer{columns: columns}
-	return t.run(tree.stmt)
+	l, err := t.run(tree.stmt)
+	if err != nil {
+		return nil, err
+	}
+	l.Tables = slices.SortedFunc(maps.Keys(w.use), func(a, b Target) int {
+		return cmp.Or(strings.Compare(a.Schema, b.Schema), strings.Compare(a.Table, b.Table))
+	})
+	return l, nil
 }
 
 // tracer follows the columns of a walked tree, in which tables are their targets

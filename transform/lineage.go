@@ -154,7 +154,30 @@ func (l *lineage) table(t *contract.Table, traced *engine.Lineage) TableLineage 
 			out.From[c.Name] = l.sources(from)
 		}
 	}
+	how := weft.DeriveJoin
+	if len(traced.Tables) == 1 {
+		how = weft.DeriveAggregate
+	}
+	for _, target := range traced.Tables {
+		if s := l.source(target, "", how); !out.names(s) {
+			out.Uses = append(out.Uses, s)
+		}
+	}
 	return out
+}
+
+// names reports whether any column comes from the table of s.
+func (t *TableLineage) names(s weft.Source) bool {
+	same := func(o weft.Source) bool {
+		o.Column, o.How = s.Column, s.How
+		return s.Equal(o)
+	}
+	for _, from := range t.From {
+		if slices.ContainsFunc(from, same) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(t.Uses, same)
 }
 
 // passed is the lineage of a table without SQL: every column is that of the same
