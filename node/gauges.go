@@ -99,6 +99,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	}
 	send(d.free, float64(g.n.cfg.free(g.n.cfg.Data)))
 	send(d.reserve, float64(g.n.conf().DiskReserve))
+	g.n.collectMesh(send)
 	ready := 0.0
 	if g.n.readiness().Ready {
 		ready = 1

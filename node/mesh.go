@@ -10,6 +10,7 @@ import (
 	"weft"
 	"weft/catalog"
 	"weft/peer"
+	"weft/serve"
 )
 
 // circle is the node's part in a mesh, and the catalogue of what the mesh has.
@@ -18,6 +19,7 @@ type circle struct {
 	at    time.Time  // when it was looked at
 	nodes map[weft.KeyID]peer.Member
 	list  []peer.Member
+	names map[weft.KeyID]string // how each called itself, those too that are gone
 }
 
 // circleFor is how long a look at the members holds: searches ask for every product.
@@ -61,7 +63,7 @@ func (n *Node) closeMesh() (errs []error) {
 // acceptPeer takes another node's connection from the port of the API.
 func (n *Node) acceptPeer(c net.Conn) {
 	m := n.peers.Load()
-	if m == nil || !m.Joined() {
+	if m == nil { // the node is still opening
 		_ = c.Close()
 		return
 	}
@@ -121,28 +123,47 @@ func (n *Node) members() ([]peer.Member, map[weft.KeyID]peer.Member) {
 	now := n.env.Clock.Now()
 	if n.circle.nodes == nil || now.Sub(n.circle.at) > circleFor || now.Before(n.circle.at) {
 		n.circle.at, n.circle.list, n.circle.nodes = now, n.mesh.Members(), map[weft.KeyID]peer.Member{}
-		for _, m := range n.circle.list {
-			n.circle.nodes[m.ID] = m
+		if n.circle.names == nil {
+			n.circle.names = map[weft.KeyID]string{}
+		}
+		for i := range n.circle.list {
+			m := &n.circle.list[i]
+			if m.Name == "" {
+				m.Name = n.circle.names[m.ID] // what a revoked node said is not kept
+			}
+			n.circle.names[m.ID] = m.Name
+			n.circle.nodes[m.ID] = *m
 		}
 	}
 	return n.circle.list, n.circle.nodes
 }
 
-// changed forgets the last look at the members.
+// circleChanged forgets the last look at the members.
 func (n *Node) circleChanged() {
 	n.circle.mu.Lock()
 	defer n.circle.mu.Unlock()
 	n.circle.nodes = nil
 }
 
-// Reached reports whether a node can be reached, and when it was heard last.
+// Reached reports whether a node can be reached, as far as is known, and when it was
+// heard last.
 func (n *Node) Reached(k weft.KeyID) (ok bool, last time.Time) {
+	link, last := n.linkTo(k)
+	return link != serve.LinkAway && link != "", last
+}
+
+// linkTo says how a node is reached, and when it was heard last; empty for one that
+// is no member.
+func (n *Node) linkTo(k weft.KeyID) (serve.Link, time.Time) {
 	if !n.joined() || n.isSelf(k) {
-		return true, n.env.Clock.Now()
+		return serve.LinkSelf, n.env.Clock.Now()
 	}
 	_, nodes := n.members()
 	m, ok := nodes[k]
-	return ok && reached(m), m.LastSeen
+	if !ok || m.Revoked || !m.Rotated.IsZero() {
+		return "", m.LastSeen
+	}
+	return linkOf(m), m.LastSeen
 }
 
 // nameOf is how a node calls itself, empty where that is not known.

@@ -24,6 +24,7 @@ func (d meshDoor) Info(context.Context, weft.Subject) (*serve.MeshInfo, error) {
 	info.Joined, info.Node, info.ID, info.Mesh = true, m.Self(), m.ID().String(), c.Name
 	info.Founder, info.Founders, info.Threshold = m.Admits(""), c.Founders, c.Threshold
 	info.Classifications, info.Purposes = c.Classifications, c.Purposes
+	n.circleChanged() // who asks for the mesh gets what is now
 	info.Peers, info.Reachable = n.countPeers()
 	info.Records = m.Set().Count()
 	mine := m.Domains()
@@ -62,11 +63,15 @@ func (d meshDoor) Peers(context.Context, weft.Subject) ([]serve.Peer, error) {
 	if !n.joined() {
 		return out, nil
 	}
+	n.circleChanged()
 	cards := n.cat.ByOrigin()
-	list, _ := n.members()
+	list, nodes := n.members()
 	for _, m := range list {
 		p := peerOf(m)
 		p.Cards = cards[m.ID]
+		if p.Name == "" && p.Rotated != nil {
+			p.Name = nodes[*p.Rotated].Name // the record under the old key is gone
+		}
 		if m.Self {
 			out = slices.Insert(out, 0, p)
 			continue
@@ -107,8 +112,10 @@ func linkOf(m peer.Member) serve.Link {
 		return serve.LinkDirect
 	case m.Link == peer.LinkRelay:
 		return serve.LinkRelay
+	case m.Link == peer.LinkAway:
+		return serve.LinkAway
 	}
-	return serve.LinkAway
+	return serve.LinkMesh
 }
 
 // reached reports whether a member can be reached now.

@@ -65,12 +65,13 @@ func (n *Node) searchHit(h catalog.Hit) serve.SearchHit {
 func (n *Node) origin(e *catalog.Entry) serve.Origin {
 	o := serve.Origin{Node: e.Card.Origin, Signed: e.Signed, AsOf: n.env.Clock.Now()}
 	if o.Here = n.known(e.Card.Product) != nil && n.isSelf(e.Card.Origin); o.Here {
-		o.Live = true
+		o.Live, o.Link = true, serve.LinkSelf
 		return o
 	}
-	o.Name, o.Live = n.nameOf(e.Card.Origin), e.Reachable
-	if !e.Reachable {
-		o.AsOf = latest(e.LastSeen, e.Received, e.HeadReceived)
+	link, last := n.linkTo(e.Card.Origin)
+	o.Name, o.Link, o.Live = n.nameOf(e.Card.Origin), link, link == serve.LinkDirect || link == serve.LinkRelay
+	if !o.Live {
+		o.AsOf = latest(last, e.Received, e.HeadReceived)
 	}
 	if err := n.resolve(e.Card.Product); err != nil {
 		o.Fault = cmp.Or(messageOf(err), err.Error())
@@ -104,7 +105,7 @@ func (n *Node) showForeign(name weft.Name) (*serve.ProductDetail, error) {
 	d := cardDetail(e.Card, e.Head)
 	o := n.origin(e)
 	d.Origin = &o
-	if !o.Live && d.Todo == "" {
+	if o.Link == serve.LinkAway && d.Todo == "" {
 		d.Todo = fmt.Sprintf("its node %s is away: weft peers", cmp.Or(o.Name, o.Node.Short()))
 	}
 	d.Downstream = n.cat.Consumers(name)

@@ -57,6 +57,7 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	st.Memory = int64(m.Sys - m.HeapReleased)
+	st.Mesh, st.Todo = n.meshStatus()
 	var full *weft.Error
 	if errors.As(n.room("take in data", n.conf().Name), &full) {
 		st.Todo = "nothing new is taken in: " + full.Message + ": " + full.Hint
@@ -66,6 +67,13 @@ func (n *Node) Status(ctx context.Context, s weft.Subject) (*serve.NodeStatus, e
 
 func (n *Node) domains() []string {
 	ds := slices.Clone(n.conf().Domains)
+	if n.joined() {
+		for _, d := range n.mesh.Domains() {
+			if !slices.Contains(ds, d) {
+				ds = append(ds, d)
+			}
+		}
+	}
 	for _, p := range n.all() {
 		if !slices.Contains(ds, p.name().Domain) {
 			ds = append(ds, p.name().Domain)

@@ -59,7 +59,8 @@ type Origin struct {
 	Name string     `json:"name,omitempty"`
 	// Here is set for products of this node.
 	Here   bool      `json:"here" doc:"it is this node"`
-	Live   bool      `json:"live" doc:"the origin can be reached: what is known of the product is what holds now"`
+	Live   bool      `json:"live" doc:"there is a live link to the origin: what is known of the product is what holds now"`
+	Link   Link      `json:"link,omitempty" doc:"how the origin is reached, as in the list of peers"`
 	Signed time.Time `json:"signed,omitzero" doc:"when the newest record of the product was signed, by the origin's clock"`
 	AsOf   time.Time `json:"asOf" doc:"until when this is known to hold, by this node's clock: when the origin was heard last"`
 	Fault  string    `json:"fault,omitempty" doc:"why the name resolves to nothing"`

@@ -123,8 +123,8 @@ const (
 	LinkSelf   Link = "self"   // it is this node
 	LinkDirect Link = "direct" // there is a live link
 	LinkRelay  Link = "relay"  // there is a live link through another node
-	LinkMesh   Link = "mesh"   // others of the mesh have heard from it lately; a link is made when one is needed
-	LinkAway   Link = "away"   // nobody hears from it
+	LinkMesh   Link = "mesh"   // there is none, and none was needed yet: what it says comes by way of others
+	LinkAway   Link = "away"   // it could not be reached when that was tried last
 )
 
 // Peer is a node of the mesh.

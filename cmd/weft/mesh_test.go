@@ -26,7 +26,7 @@ func hits(now time.Time) *serve.SearchResult {
 				},
 			},
 			{
-				Product: weft.Name{Domain: "places", Product: "carriers"}, Life: weft.LifeDraft, Origin: serve.Origin{Node: keyOf(3), AsOf: hour, Fault: "the domain places is claimed by two keys"},
+				Product: weft.Name{Domain: "places", Product: "carriers"}, Life: weft.LifeDraft, Origin: serve.Origin{Node: keyOf(3), Link: serve.LinkAway, AsOf: hour, Fault: "the domain places is claimed by two keys"},
 				Why: []serve.Match{{Field: "name", Text: "carriers", Words: []string{"carriers"}}},
 			},
 		},
@@ -182,7 +182,7 @@ func TestShowOfAnotherNode(t *testing.T) {
 	quarter, none := 0.25, 0.0
 	d := &serve.ProductDetail{
 		ProductSummary: serve.ProductSummary{Name: weft.Name{Domain: "operations", Product: "flights"}, Life: weft.LifeActive, State: weft.StateFresh, Rows: 10, Held: 2},
-		Origin:         &serve.Origin{Node: keyOf(2), Name: "tower", AsOf: now.Add(-5 * time.Minute)},
+		Origin:         &serve.Origin{Node: keyOf(2), Name: "tower", Link: serve.LinkAway, AsOf: now.Add(-5 * time.Minute)},
 		Readers:        []string{"sales"},
 		Head:           &serve.CommitInfo{},
 		Schema: []serve.TableDetail{{Name: "operations.flights", Rows: 10, Columns: []serve.ColumnDetail{

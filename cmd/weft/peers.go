@@ -18,8 +18,9 @@ func (a *app) peersCommand() *cobra.Command {
 when it was heard last, and how many of its products are known here. Nodes that were
 revoked, and keys that were rotated, are listed too.
 
-The columns are: link "direct" and "relay" are live links, "mesh" is a node that
-others have heard from, "away" is one that nobody hears from.`,
+The link is "direct" or "relay" where there is a live one; "mesh" where none was
+needed yet, and what the node says comes by way of others; "away" where it could not
+be reached when that was tried last.`,
 		Args: exactly(),
 	}
 	format := listFormat(c.Flags())

@@ -183,6 +183,9 @@ func originWords(o serve.Origin, now time.Time) (string, style) {
 	case o.Live:
 		return "at " + name + ", known as of now", plain
 	}
+	if o.Link != serve.LinkAway {
+		return "at " + name + ", known as of " + ago(now, o.AsOf), plain
+	}
 	return "at " + name + ", which is away: known as of " + ago(now, o.AsOf), yellow
 }
 
