@@ -11,6 +11,7 @@ import (
 	"weft/catalog"
 	"weft/peer"
 	"weft/serve"
+	"weft/sign"
 )
 
 // circle is the node's part in a mesh, and the catalogue of what the mesh has.
@@ -41,10 +42,13 @@ func (n *Node) openMesh(ctx context.Context) (err error) {
 	}
 	n.mesh = m
 	m.Set().OnStand(n.cat.Stand)
+	m.Set().OnStand(n.stands)
 	if err := m.Open(ctx); err != nil {
 		return err
 	}
 	n.cat.SyncSet(m.Set())
+	n.far = faraway{n}
+	n.peerRoutes(m.Handle, peer.FromPeer)
 	n.peers.Store(m)
 	return nil
 }
@@ -58,6 +62,14 @@ func (n *Node) closeMesh() (errs []error) {
 		errs = append(errs, n.cat.Close())
 	}
 	return errs
+}
+
+// stands notes that what a product's name stands for is another from now on; the
+// catalogue knows already.
+func (n *Node) stands(_, key string, _ *sign.Record) {
+	if name, err := weft.ParseName(key); err == nil {
+		n.moved.add(name)
+	}
 }
 
 // acceptPeer takes another node's connection from the port of the API.

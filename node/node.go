@@ -59,6 +59,7 @@ type Node struct {
 	mesh      *peer.Mesh
 	cat       *catalog.Catalog
 	circle    circle
+	moved     moved
 	peers     atomic.Pointer[peer.Mesh] // set once connections of other nodes are taken
 	shelf     shelf
 	sched     schedule
@@ -83,7 +84,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		products: map[weft.Name]*product{}, holding: make(chan struct{}, 1), registry: prometheus.NewRegistry(),
-		shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads), pace: defaultPace,
+		moved: newMoved(), shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads), pace: defaultPace,
 	}
 	cfg.RunEnv.Metrics = n.registry // each node has its own
 	n.cfg, n.env = cfg, cfg.RunEnv.Named("node")
@@ -325,6 +326,7 @@ func (n *Node) Run(ctx context.Context) error {
 		n.sched.at(p, n.firstRead(p))
 	}
 	g.Go("mesh", n.mesh.Run)
+	g.Go("readers", n.tellReaders)
 	g.Go("shelf", n.tidyUp)
 	g.Go("watch", n.runWatch)
 	g.Go("schedule", n.runSchedule)
