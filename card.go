@@ -19,7 +19,7 @@ type Card struct {
 	Owner    string       `json:"owner,omitempty"`   // the team
 	Support  []Contact    `json:"support,omitempty"` // where to ask
 	Tags     []string     `json:"tags,omitempty"`
-	Readers  []string     `json:"readers,omitempty"` // domains that may read besides its own, "*" for all
+	Readers  []string     `json:"readers,omitempty"` // domains that may read a port of it besides its own, "*" for all
 	Ports    []CardPort   `json:"ports,omitempty"`
 	Tables   []CardTable  `json:"tables,omitempty"`   // of the output ports
 	Promises []CardPledge `json:"promises,omitempty"` // the SLA
@@ -51,6 +51,8 @@ type CardPort struct {
 	// postgres, http, product), of an output always "tables".
 	Type    string `json:"type,omitempty"`
 	Product *Name  `json:"product,omitempty"` // an input that is another product
+	// Readers, of an output, are the domains that may read its tables besides its own.
+	Readers []string `json:"readers,omitempty"`
 }
 
 // CardTable is one output table.
@@ -153,5 +155,5 @@ type TableHead struct {
 	Rows int64  `json:"rows"`
 	// Nulls is the share of rows without a value by column, rounded to a hundredth;
 	// columns without any are left out. Absent where it is not known yet.
-	Nulls map[string]float64 `json:"nulls,omitempty"`
+	Nulls map[string]float64 `json:"nulls,omitzero"`
 }

@@ -65,7 +65,8 @@ type Config struct {
 
 	RunEnv run.Env
 
-	free func(dir string) int64 // bytes free on dir's disk; tests fill it
+	free  func(dir string) int64 // bytes free on dir's disk; tests fill it
+	cards cardSink               // where cards go; tests fill it
 }
 
 // WithDefaults fills what was left open.

@@ -46,8 +46,10 @@ func (p *product) setPaused(ctx context.Context, paused bool) (was bool, err err
 		return false, err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	was, p.rec.Paused = p.rec.Paused, paused
+	p.mu.Unlock()
+	p.node.cards.touch(p)
+	p.node.touchDependents(p.name())
 	return was, nil
 }
 
@@ -101,6 +103,8 @@ func (p *product) retire(ctx context.Context) error {
 	p.mu.Lock()
 	p.rec.Retired = true
 	p.mu.Unlock()
+	p.noteHead()
+	p.node.touchDependents(p.name())
 	return nil
 }
 
@@ -153,6 +157,8 @@ func (p *product) forget(ctx context.Context) error {
 	p.node.mu.Lock()
 	delete(p.node.products, p.name())
 	p.node.mu.Unlock()
+	p.node.cards.removed(p.record())
+	p.node.touchDependents(p.name())
 	p.end()
 	return nil
 }

@@ -66,6 +66,7 @@ type Node struct {
 	watch     watch
 	far       elsewhere // the other nodes; nil without a mesh
 	pace      peerPace  // that other nodes have to keep
+	cards     cards
 
 	adopting sync.Mutex // held while a product of a new name is made
 
@@ -85,6 +86,7 @@ func New(cfg Config) (*Node, error) {
 	n := &Node{
 		products: map[weft.Name]*product{}, holding: make(chan struct{}, 1), registry: prometheus.NewRegistry(),
 		moved: newMoved(), shelf: shelf{tidy: make(chan struct{}, 1)}, sched: newSchedule(cfg.Loads), pace: defaultPace,
+		cards: cards{wake: make(chan struct{}, 1), due: map[*product]time.Time{}, sink: cfg.cards},
 	}
 	cfg.RunEnv.Metrics = n.registry // each node has its own
 	n.cfg, n.env = cfg, cfg.RunEnv.Named("node")
@@ -328,6 +330,8 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go("mesh", n.mesh.Run)
 	g.Go("readers", n.tellReaders)
 	g.Go("shelf", n.tidyUp)
+	g.Go("cards", n.runCards)
+	g.Go("null shares", n.runNullShares)
 	g.Go("watch", n.runWatch)
 	g.Go("schedule", n.runSchedule)
 	err := g.Wait()

@@ -61,6 +61,7 @@ type product struct {
 	used    usedColumns
 	looks   map[string]look // by port: how far a look came that found nothing new
 	stats   statsCache
+	told    told
 }
 
 // request asks for a load.

@@ -69,6 +69,7 @@ func (p *product) holdAs(ctx context.Context, rec *records.Product) (release fun
 		p.mu.Unlock()
 		if err != nil {
 			p.node.env.Log.Error("open the product", "product", p.name().String(), "error", err)
+			p.node.cards.touch(p)
 			return nil, err
 		}
 		p.startStore()

@@ -111,25 +111,28 @@ func (p *product) summary(ctx context.Context, s weft.Subject) (*serve.ProductSu
 
 // line is summary for the node itself.
 func (p *product) line(ctx context.Context) (*serve.ProductSummary, error) {
+	g, err := p.glance(ctx)
+	if weft.KindOf(err) == weft.KindCancelled && err != nil {
+		return nil, err
+	}
+	return p.lineOf(g, err), nil
+}
+
+// lineOf is line for who has glanced at the store, or why that could not be.
+func (p *product) lineOf(g store.Glance, failed error) *serve.ProductSummary {
 	p.mu.Lock()
 	b, rec, last, next, broken := p.brief, p.rec, p.last, p.next, p.broken
 	p.mu.Unlock()
-	s := &serve.ProductSummary{Name: rec.Name, Tables: []string{}}
-	var g store.Glance
 	if broken == nil {
-		var err error
-		if g, err = p.glance(ctx); weft.KindOf(err) == weft.KindCancelled {
-			return nil, err
-		} else if err != nil {
-			broken = err
-		}
+		broken = failed
 	}
+	s := &serve.ProductSummary{Name: rec.Name, Tables: []string{}}
 	if broken != nil {
 		s.State, s.LastError, s.ErrorKind, s.Todo = weft.StateUnreachable, broken.Error(), weft.KindOf(broken), weft.HintOf(broken)
 		if s.ErrorKind == weft.KindCorrupt {
 			s.State = weft.StateDamaged
 		}
-		return s, nil
+		return s
 	}
 	s.Purpose, s.Owner, s.Life, s.Tags = b.Purpose, b.Owner, b.Life, b.Tags
 	if rec.Retired {
@@ -147,7 +150,7 @@ func (p *product) line(ctx context.Context) (*serve.ProductSummary, error) {
 		s.State, s.ErrorKind, s.LastError = weft.StateDamaged, weft.KindCorrupt, g.Damage
 		s.Todo = "restore the product from a backup; stop the node and weft verify lists all faults"
 	}
-	return s, nil
+	return s
 }
 
 // count fills in what is in the store.
@@ -170,6 +173,12 @@ func count(s *serve.ProductSummary, g store.Glance) {
 // glance is what the store holds: what it says itself where it is open, else its
 // manifest. A product whose manifest lags behind its journal is opened for it.
 func (p *product) glance(ctx context.Context) (store.Glance, error) {
+	p.mu.Lock()
+	broken := p.broken
+	p.mu.Unlock()
+	if broken != nil {
+		return store.Glance{}, broken
+	}
 	if release, ok := p.holdOpen(); ok {
 		defer release()
 		return glance(p.store)
@@ -225,6 +234,11 @@ func damage(s *store.Store) string {
 
 // state says what is seen of the product, and the one thing to do about it.
 func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
+	return p.stateOf(len(s.Tables) > 0)
+}
+
+// stateOf is state for who knows whether anything is published.
+func (p *product) stateOf(published bool) (weft.State, string) {
 	name, up := p.name(), p.stoppedUpstream()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -234,7 +248,6 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 	case p.rec.Paused:
 		return weft.StatePaused, "weft resume " + name.String()
 	}
-	published := len(s.Tables) > 0
 	if p.last == nil || p.busy && !published {
 		if p.busy {
 			return weft.StateLoading, ""

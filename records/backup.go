@@ -26,7 +26,7 @@ func (b *Books) Restored(ctx context.Context, ids map[string]string) error {
 			if old == id {
 				continue
 			}
-			for _, q := range []string{`UPDATE attempt SET product=? WHERE product=?`, `UPDATE brief SET product=? WHERE product=?`, `UPDATE product SET id=? WHERE id=?`} {
+			for _, q := range []string{`UPDATE attempt SET product=? WHERE product=?`, `UPDATE brief SET product=? WHERE product=?`, `UPDATE card SET product=? WHERE product=?`, `UPDATE product SET id=? WHERE id=?`} {
 				if _, err := tx.ExecContext(ctx, q, id, old); err != nil {
 					return err
 				}

@@ -89,6 +89,11 @@ CREATE TABLE IF NOT EXISTS brief (
   product TEXT PRIMARY KEY REFERENCES product(id) ON DELETE CASCADE,
   folder  TEXT NOT NULL,
   body    BLOB NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS card (
+  product TEXT PRIMARY KEY REFERENCES product(id) ON DELETE CASCADE,
+  body    BLOB NOT NULL,
+  head    BLOB NOT NULL
 ) STRICT;`
 
 // Open opens the books at path, making them where there are none. Books of a
