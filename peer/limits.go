@@ -15,8 +15,8 @@ import (
 const (
 	signerRate    = 2_000 // records a second of one signer
 	signerBurst   = 10_000
-	signerBytes   = 8 << 20 // bytes a second of one signer
-	signerBuffer  = 64 << 20
+	signerBytes   = 2 << 20 // bytes a second of one signer
+	signerBuffer  = 16 << 20
 	uselessRate   = 100 // records a second over one link that it has brought before
 	uselessBurst  = 2_000
 	throttleMost  = 10 * time.Second // that a link is made to wait within a minute

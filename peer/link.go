@@ -143,6 +143,9 @@ func (l *link) silence() time.Duration {
 func (l *link) end(err error) {
 	l.once.Do(func() {
 		l.err = err
+		if weft.KindOf(err) == weft.KindInvalid {
+			l.n.punish(l.peer, err) // before it sees that it is cut off
+		}
 		close(l.ended)
 		l.out.close()
 		_ = l.conn.SetDeadline(time.Now()) // who writes stops at once

@@ -277,8 +277,7 @@ func (n *network) hold(l *link) {
 			n.dial.refused(l.peer)
 		}
 	case errors.Is(err, errClosed):
-	case weft.KindOf(err) == weft.KindInvalid:
-		n.punish(l.peer, err)
+	case weft.KindOf(err) == weft.KindInvalid: // it was punished
 	default:
 		n.log.Debug("a link ended", "node", l.peer.Short(), "error", err)
 		n.dial.lost(l.peer, err)
