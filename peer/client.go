@@ -80,6 +80,10 @@ func (t nodeTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return t.n.client.RoundTrip(r)
 }
 
+// CloseIdleConnections is what http.Client calls: it ends connections that are kept,
+// to whatever node.
+func (t nodeTransport) CloseIdleConnections() { t.n.client.CloseIdleConnections() }
+
 // newTransport makes the transport of all clients: a request's host is the key of the
 // node, and a connection to it is one that has proved that key.
 func (n *network) newTransport() *http.Transport {
