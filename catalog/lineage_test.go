@@ -182,7 +182,9 @@ func TestLineageRandom(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		c := open(t, Config{})
 		n := 2 + r.IntN(12)
-		name := func(i int) weft.Name { return weft.Name{Domain: "d" + strconv.Itoa(i%3), Product: "p" + strconv.Itoa(i)} }
+		name := func(i int) weft.Name {
+			return weft.Name{Domain: "d" + strconv.Itoa(i%3), Product: "p" + strconv.Itoa(i)}
+		}
 		made := map[column][]column{}
 		for i := range n {
 			card := &weft.Card{ID: fmt.Sprint(i), Product: name(i), Tables: []weft.CardTable{{Name: "t"}}}

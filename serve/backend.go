@@ -23,6 +23,7 @@ type Backend struct {
 	Members   Members
 	Handovers Handovers
 	Catalog   Catalog
+	Lineage   Lineage
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

@@ -2,6 +2,7 @@ package http_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -201,6 +202,41 @@ func TestMeshScopes(t *testing.T) {
 			if res, body := d.do(t, c.method, c.path, token, c.body, nil); res.StatusCode != want {
 				t.Errorf("%s %s as %q: %d, not %d: %s", c.method, c.path, token, res.StatusCode, want, body)
 			}
+		}
+	}
+}
+
+func (m *memoryMesh) Lineage(_ context.Context, _ weft.Subject, r serve.LineageRequest) (*weft.Lineage, error) {
+	if r.Of == "sales.none" {
+		return nil, weft.Errorf(weft.KindNotFound, "find the lineage", r.Of, "there is no product of this name")
+	}
+	m.n.note(fmt.Sprintf("lineage %s %s %d", r.Of, r.Direction, r.Depth))
+	n := weft.Name{Domain: "sales", Product: "orders"}
+	return &weft.Lineage{Of: "sales.orders", Nodes: []weft.LineageNode{{ID: "sales.orders", Kind: weft.LineageProduct, Product: &n, State: weft.StateFresh}}, Edges: []weft.LineageEdge{}}, nil
+}
+
+func TestLineageRoute(t *testing.T) {
+	d := open(t, http.Config{})
+	l, err := d.client(t, "read").Lineage(t.Context(), serve.LineageRequest{Of: "sales.orders.x", Direction: weft.Upstream, Depth: 3})
+	if err != nil || len(l.Nodes) != 1 || *l.Nodes[0].Product != orders {
+		t.Errorf("the client gets %v, %v", l, err)
+	}
+	if d.node.mu.Lock(); !slices.Contains(d.node.calls, "lineage sales.orders.x upstream 3") {
+		t.Errorf("the node was asked %v", d.node.calls)
+	}
+	d.node.mu.Unlock()
+	for query, want := range map[string]string{
+		"of=sales.orders":                `{"of":"sales.orders","nodes":[{"id":"sales.orders","kind":"product","product":"sales.orders","state":"fresh"}],"edges":[]}`,
+		"of=sales.orders&format=text":    "sales.orders · fresh\nnothing is known of what it is made from, or of what is made from it",
+		"of=sales.orders&format=mermaid": "flowchart LR\n  n0[\"sales.orders\"]\n  style n0 stroke-width:3px",
+	} {
+		if r, got := d.do(t, "GET", "/api/v1/lineage?"+query, "read", "", nil); r.StatusCode != 200 || strings.TrimSpace(got) != want {
+			t.Errorf("%s gives %d %s, want %s", query, r.StatusCode, got, want)
+		}
+	}
+	for query, want := range map[string]int{"of=sales.none": 404, "of=x&depth=101": 422, "": 422, "of=sales.orders&direction=left": 422, "of=sales.orders&format=html": 422} {
+		if r, got := d.do(t, "GET", "/api/v1/lineage?"+query, "read", "", nil); r.StatusCode != want {
+			t.Errorf("%q gives %d %s, want %d", query, r.StatusCode, got, want)
 		}
 	}
 }

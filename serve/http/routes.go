@@ -31,6 +31,7 @@ func (s *Server) routes() error {
 	s.upkeepRoutes()
 	s.meshRoutes()
 	s.searchRoutes()
+	s.lineageRoutes()
 	s.mux.HandleFunc("/", s.unknown)
 	return s.serveDocument()
 }
