@@ -10,13 +10,8 @@ import (
 	"weft/contract"
 	"weft/records"
 	"weft/serve"
+	"weft/transform"
 )
-
-// derived is what the SQL makes an output table from.
-type derived struct {
-	From map[string][]weft.Source // by column
-	Uses []weft.Source
-}
 
 // maxCard is how many bytes of JSON a card has at most: a record has room for it.
 const maxCard = 200 << 10
@@ -25,7 +20,7 @@ const maxCard = 200 << 10
 // what the books say of the product and of where its columns come from, which may be
 // nil; of the same it is the same. No value of the data is in it: what a contract
 // says of values (enumerations, bounds, examples, defaults, checks) stays at home.
-func cardOf(f *contract.Folder, rec records.Product, from map[string]derived) *weft.Card {
+func cardOf(f *contract.Folder, rec records.Product, from map[string]transform.TableLineage) *weft.Card {
 	c := &weft.Card{
 		ID: rec.ID, Product: f.Name, Document: f.ID, Version: f.Version, Life: f.Life,
 		Purpose: f.Description.Purpose, Limits: f.Description.Limitations, Usage: f.Description.Usage,
@@ -76,7 +71,7 @@ func cardPorts(f *contract.Folder, env string) []weft.CardPort {
 	return out
 }
 
-func cardTableOf(f *contract.Folder, o *contract.Output, t *contract.Table, from derived) weft.CardTable {
+func cardTableOf(f *contract.Folder, o *contract.Output, t *contract.Table, from transform.TableLineage) weft.CardTable {
 	out := weft.CardTable{
 		Name: t.Name, Port: o.Name, Description: t.Description, Granularity: t.Granularity, Key: t.Key, Tags: t.Tags,
 		Columns: []weft.CardColumn{}, Uses: from.Uses,

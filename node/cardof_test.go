@@ -12,6 +12,7 @@ import (
 	"weft/contract"
 	"weft/records"
 	"weft/sign"
+	"weft/transform"
 )
 
 // secretive is a folder whose contracts say as much about values as they can.
@@ -83,7 +84,7 @@ func readSecretive(t *testing.T) *contract.Folder {
 // TestCardOf: a card says what the folder says of the product, and no value.
 func TestCardOf(t *testing.T) {
 	f, rec := readSecretive(t), records.Product{ID: "p1"}
-	from := map[string]derived{"orders": {
+	from := map[string]transform.TableLineage{"orders": {
 		From: map[string][]weft.Source{"id": {{Port: "shop", Table: "orders", Column: "id", How: weft.DeriveIdentity}}},
 		Uses: []weft.Source{{Port: "shop", Table: "orders", Column: "kind", How: weft.DeriveFilter}},
 	}}

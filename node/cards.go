@@ -3,15 +3,17 @@ package node
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"strconv"
 	"sync"
 	"time"
 
 	"weft"
-	"weft/contract"
+	"weft/engine"
 	"weft/records"
 	"weft/store"
+	"weft/transform"
 )
 
 // cardSink is where what the node says of its products goes: its catalogue, and the
@@ -60,6 +62,7 @@ type cards struct {
 // told is what was last said of a product, and what is to be said; p.mu guards it.
 type told struct {
 	key     string         // of what the card was made of; empty where it is to be made
+	sum     weft.Hash      // of the card
 	outside bool           // other domains were told
 	said    []byte         // the head that was said, without what changes by itself
 	head    *weft.CardHead // that was said
@@ -299,7 +302,7 @@ func (p *product) recall(ctx context.Context, k records.Card) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := &p.told
-	t.key, t.outside, t.kept = c.Key, outside, p.node.env.Clock.Now()
+	t.key, t.sum, t.outside, t.kept = c.Key, cardSum(c.Card), outside, p.node.env.Clock.Now()
 	if h.Head == nil {
 		return
 	}
@@ -355,7 +358,7 @@ func (p *product) tell(ctx context.Context) {
 	}
 	rec := p.record()
 	var card *weft.Card
-	key, outside := cardKey(rec), p.offered()
+	key, sum, outside := cardKey(rec), t.sum, p.offered()
 	if t.key != key || t.outside != outside {
 		var err error
 		if card, err = p.makeCard(ctx, rec); err != nil {
@@ -363,18 +366,24 @@ func (p *product) tell(ctx context.Context) {
 			n.cards.touchAt(p, now.Add(retryCards))
 			return
 		}
+		if sum = cardSum(card); sum == t.sum && t.outside == outside && t.said != nil {
+			card = nil // made anew, it is the same
+		}
 	}
 	head, said := p.makeHead(ctx, now), t.said
 	if head != nil {
 		said = comparable(head)
 	}
 	if card == nil && bytes.Equal(said, t.said) {
+		p.mu.Lock()
+		p.told.key = key
+		p.mu.Unlock()
 		return
 	}
 	if err := n.cards.sink.Put(ctx, rec.Name, card, head, outside); err != nil {
 		if ctx.Err() == nil {
 			p.mu.Lock()
-			p.told.key = "" // the card goes with it
+			p.told.key, p.told.said = "", nil // the card goes with it
 			p.mu.Unlock()
 			n.env.Log.Warn("say what the product is; it is tried again", "product", rec.Name.String(), "error", err)
 			n.cards.touchAt(p, now.Add(retryCards))
@@ -382,7 +391,7 @@ func (p *product) tell(ctx context.Context) {
 		return
 	}
 	p.mu.Lock()
-	p.told.key, p.told.outside, p.told.said, p.told.when, p.told.stale = key, outside, said, now, true
+	p.told.key, p.told.sum, p.told.outside, p.told.said, p.told.when, p.told.stale = key, sum, outside, said, now, true
 	if head != nil {
 		p.told.head = head
 	}
@@ -390,6 +399,15 @@ func (p *product) tell(ctx context.Context) {
 	if card != nil || now.Sub(t.kept) >= keepEvery {
 		p.keepCard(ctx, card)
 	}
+	if sum != t.sum {
+		n.derivedAnew(rec.Name)
+	}
+}
+
+// cardSum tells cards apart.
+func cardSum(c *weft.Card) weft.Hash {
+	b, _ := json.Marshal(c) // of these types it never fails
+	return sha256.Sum256(b)
 }
 
 // makeCard makes the card of the folder that runs.
@@ -401,11 +419,45 @@ func (p *product) makeCard(ctx context.Context, rec records.Product) (*weft.Card
 			return nil, err
 		}
 	}
-	return cardOf(f, rec, p.node.derivations(ctx, f)), nil
+	s := &lazySession{sessions: p.node.pool, cfg: engine.SessionConfig{Name: "card", Memory: cardMemory, Threads: 1}}
+	defer func() { _ = s.Close() }()
+	from, err := transform.Lineage(ctx, s, f, p.node.knownCard)
+	if err != nil {
+		return nil, err
+	}
+	return cardOf(f, rec, from), nil
 }
 
-// derivations says what the SQL of a folder makes columns from.
-func (n *Node) derivations(context.Context, *contract.Folder) map[string]derived { return nil }
+// cardMemory is what reading a product's SQL for its card may take, in bytes.
+const cardMemory = 256 << 20
+
+// knownCard is the card of any product of the mesh, nil where there is none.
+func (n *Node) knownCard(name weft.Name) *weft.Card {
+	if n.cat == nil {
+		return nil
+	}
+	e, ok := n.cat.Get(name)
+	if !ok {
+		return nil
+	}
+	return e.Card
+}
+
+// derivedAnew has the cards of the products here made anew that are made from the one
+// named: it has another card, and with it other columns perhaps.
+func (n *Node) derivedAnew(name weft.Name) {
+	if n.cat == nil {
+		return
+	}
+	for _, c := range n.cat.Consumers(name) {
+		if p := n.known(c); p != nil {
+			p.mu.Lock()
+			p.told.key = ""
+			p.mu.Unlock()
+			n.cards.touch(p)
+		}
+	}
+}
 
 // makeHead is what there is to say of the product's state; nil where nothing is known
 // of its commits yet. One that is closed is opened only where nothing was said of its

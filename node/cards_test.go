@@ -108,6 +108,7 @@ func (r *rig) says(s *saidCards, name, what string, ok func(*weft.Card, *weft.Ca
 
 // TestCardsFollowTheProduct: whatever changes is said, once; what does not is not.
 func TestCardsFollowTheProduct(t *testing.T) {
+	t.Parallel()
 	r, s := newCardRig(t)
 	r.write(shop + sums)
 	c := r.apply("shop", serve.OutcomeCommitted).Commit
@@ -175,6 +176,7 @@ func TestCardsFollowTheProduct(t *testing.T) {
 
 // TestCardsAreOnceASecond: commits that follow each other fast are said together.
 func TestCardsAreOnceASecond(t *testing.T) {
+	t.Parallel()
 	r, s := newCardRig(t)
 	r.write(shop)
 	r.apply("shop", serve.OutcomeCommitted)
@@ -192,6 +194,7 @@ func TestCardsAreOnceASecond(t *testing.T) {
 
 // TestCardsOfDrafts: what is not offered is said to the own node alone.
 func TestCardsOfDrafts(t *testing.T) {
+	t.Parallel()
 	r, s := newCardRig(t)
 	for _, life := range []string{"draft", "active", "proposed"} {
 		r.tills(life, "finance")
@@ -206,6 +209,7 @@ func TestCardsOfDrafts(t *testing.T) {
 // TestCardsAfterARestart: what the books have is said again without a product being
 // opened, and the end of a process that says nothing loses nothing.
 func TestCardsAfterARestart(t *testing.T) {
+	t.Parallel()
 	r, s := newCardRig(t)
 	r.write(shop)
 	c := r.apply("shop", serve.OutcomeCommitted).Commit
@@ -239,6 +243,7 @@ func TestCardsAfterARestart(t *testing.T) {
 
 // TestCardsAreSaidAgain: a card that was not taken is tried again with its head.
 func TestCardsAreSaidAgain(t *testing.T) {
+	t.Parallel()
 	r, s := newCardRig(t)
 	s.refuse = true
 	r.write(shop)
@@ -260,6 +265,7 @@ func TestCardsAreSaidAgain(t *testing.T) {
 // TestNullSharesAreCounted: some time after a commit the head says how much is missing,
 // by the rows of that commit, and of no column that is always there.
 func TestNullSharesAreCounted(t *testing.T) {
+	t.Parallel()
 	r, s := newCardRig(t)
 	r.write(shop + "-- shop/data/shop.csv --\nid,item,price\n1,pen,\n2,ink,2\n3,pad,\n")
 	r.apply("shop", serve.OutcomeCommitted)

@@ -50,6 +50,9 @@ func (n *Node) openMesh(ctx context.Context) (err error) {
 	n.far = faraway{n}
 	n.peerRoutes(m.Handle, peer.FromPeer)
 	n.peers.Store(m)
+	if n.cards.sink == nil {
+		n.cards.sink = &meshSink{mesh: n.mesh, cat: n.cat, log: n.env.Log}
+	}
 	return nil
 }
 
@@ -66,9 +69,14 @@ func (n *Node) closeMesh() (errs []error) {
 
 // stands notes that what a product's name stands for is another from now on; the
 // catalogue knows already.
-func (n *Node) stands(_, key string, _ *sign.Record) {
-	if name, err := weft.ParseName(key); err == nil {
-		n.moved.add(name)
+func (n *Node) stands(kind, key string, _ *sign.Record) {
+	name, err := weft.ParseName(key)
+	if err != nil {
+		return
+	}
+	n.moved.add(name)
+	if kind == peer.KindCard {
+		n.derivedAnew(name)
 	}
 }
 

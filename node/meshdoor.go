@@ -154,6 +154,7 @@ func (d meshDoor) Join(ctx context.Context, s weft.Subject, r serve.JoinRequest)
 // entered is what follows when the node is in a mesh from now on.
 func (d meshDoor) entered(ctx context.Context, s weft.Subject) (*serve.MeshInfo, error) {
 	d.n.circleChanged()
+	d.n.cards.again()
 	return d.Info(ctx, s)
 }
 

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +58,9 @@ schema:
       - name: name
         logicalType: string
         quality: [{metric: invalidValues, arguments: {validValues: [Ann, Bob]}, mustBe: 0}]
+`
+
+const tillsRows = `
 -- tills/data/tills.csv --
 id
 1
@@ -65,7 +70,8 @@ name
 Ann
 `
 
-// tills writes the product with a life and the readers of its public port.
+// tills writes the product with a life and the readers of its public port, and rows
+// where there are none yet.
 func (r *rig) tills(life string, readers ...string) {
 	r.t.Helper()
 	props := ""
@@ -73,6 +79,9 @@ func (r *rig) tills(life string, readers ...string) {
 		props = ", customProperties: [{property: weftReaders, value: [" + strings.Join(readers, ", ") + "]}]"
 	}
 	r.write(strings.Replace(strings.Replace(tills, "%s", life, 1), "%s", props, 1))
+	if _, err := os.Stat(filepath.Join(r.dir, "tills/data/tills.csv")); err != nil {
+		r.write(tillsRows)
+	}
 }
 
 func ofDomain(ds ...string) weft.Subject {

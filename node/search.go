@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,7 @@ func (d catalogDoor) Search(ctx context.Context, s weft.Subject, r serve.SearchR
 	res, err := n.cat.Search(ctx, catalog.Query{
 		Text: r.Text, Domains: r.Domains, Tags: r.Tags, Classifications: r.Classifications, PortTypes: r.Ports,
 		States: r.States, Lives: r.Lives, Limit: r.Limit, Offset: r.Offset,
-		Known: func(name weft.Name) bool {
-			p := n.known(name)
-			return p == nil || p.knownTo(s) // a card of another node is there for everybody to see
-		},
+		Known: func(name weft.Name) bool { return n.mayFind(s, name) },
 	})
 	if err != nil {
 		return nil, err
@@ -97,10 +95,10 @@ func messageOf(err error) string {
 }
 
 // showForeign gives what is known here of a product of another node.
-func (n *Node) showForeign(name weft.Name) (*serve.ProductDetail, error) {
+func (n *Node) showForeign(s weft.Subject, name weft.Name) (*serve.ProductDetail, error) {
 	e, ok := n.cat.Get(name)
 	if !ok {
-		return nil, n.noSuchProduct(name)
+		return nil, n.noSuchProduct(s, name)
 	}
 	d := cardDetail(e.Card, e.Head)
 	o := n.origin(e)
@@ -108,7 +106,7 @@ func (n *Node) showForeign(name weft.Name) (*serve.ProductDetail, error) {
 	if o.Link == serve.LinkAway && d.Todo == "" {
 		d.Todo = fmt.Sprintf("its node %s is away: weft peers", cmp.Or(o.Name, o.Node.Short()))
 	}
-	d.Downstream = n.cat.Consumers(name)
+	d.Downstream = slices.DeleteFunc(n.cat.Consumers(name), func(c weft.Name) bool { return !n.mayFind(s, c) })
 	d.Joins = joins(e.Card, n.keyOf)
 	d.Query = remoteSnippets(d, n.addressOf(e.Card.Origin))
 	return d, nil
@@ -130,12 +128,13 @@ func (n *Node) keyOf(product weft.Name, table string) []string {
 
 // noSuchProduct says that nobody is known to have a product of that name, and which
 // may have been meant.
-func (n *Node) noSuchProduct(name weft.Name) error {
+func (n *Node) noSuchProduct(s weft.Subject, name weft.Name) error {
 	e := weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here")
 	if n.joined() {
 		e.Message = "there is no such product in the mesh, as far as this node knows"
 	}
-	if near := n.cat.Near(name.String(), 3); len(near) > 0 {
+	near := slices.DeleteFunc(n.cat.Near(name.String(), 3), func(c weft.Name) bool { return !n.mayFind(s, c) })
+	if len(near) > 0 {
 		var words []string
 		for _, x := range near {
 			words = append(words, x.String())

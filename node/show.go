@@ -26,11 +26,11 @@ const (
 // how it is made is for its own domain, what rows say for who may read them.
 func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve.ProductDetail, error) {
 	if n.known(name) == nil {
-		return n.showForeign(name)
+		return n.showForeign(s, name)
 	}
 	p, err := n.seenBy(s, name)
 	if err != nil {
-		return nil, n.noSuchProduct(name)
+		return nil, n.noSuchProduct(s, name)
 	}
 	release, err := p.hold(ctx)
 	if err != nil {
@@ -68,9 +68,8 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 	if d.Schema, err = p.tables(ctx, s, f, sum); err != nil {
 		return nil, err
 	}
-	if e, ok := n.cat.Get(name); ok {
-		d.Joins, d.Readers = joins(e.Card, n.keyOf), e.Card.Readers
-	}
+	card := cardOf(f, rec, nil)
+	d.Joins, d.Readers = joins(card, n.keyOf), card.Readers
 	if n.mayOwn(s, "see the inside of", name) != nil {
 		conceal(d)
 	}
