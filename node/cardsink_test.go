@@ -90,6 +90,10 @@ func TestCardsOfANode(t *testing.T) {
 		_, found := n.cat.Get(name)
 		return !found && !signed()
 	})
+	_, err = n.Show(t.Context(), tester, name)
+	if weft.KindOf(err) != weft.KindGone || !strings.Contains(err.Error(), "its node test took it back on ") {
+		t.Errorf("a product that was taken back: %v", err)
+	}
 }
 
 // TestCardsOfAnEarlierLife: what the node signed of a product that is not here any more

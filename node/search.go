@@ -108,8 +108,24 @@ func (n *Node) showForeign(s weft.Subject, name weft.Name) (*serve.ProductDetail
 	}
 	d.Downstream = slices.DeleteFunc(n.cat.Consumers(name), func(c weft.Name) bool { return !n.mayFind(s, c) })
 	d.Joins = joins(e.Card, n.keyOf)
-	d.Query = remoteSnippets(d, n.addressOf(e.Card.Origin))
+	if closeTables(d, e.Card, n.abroad(s)) {
+		d.Query = remoteSnippets(d, n.addressOf(e.Card.Origin))
+	}
 	return d, nil
+}
+
+// abroad are the domains that other nodes take the subject to be of: who speaks for
+// this node as a whole is of the domains that the mesh lets it speak for.
+func (n *Node) abroad(s weft.Subject) []string {
+	var out []string
+	for _, d := range s.Domains {
+		if d != weft.AllDomains {
+			out = append(out, d)
+		} else if n.joined() {
+			out = append(out, n.mesh.Domains()...)
+		}
+	}
+	return out
 }
 
 // keyOf is the key of a table of any product that is known.
@@ -132,6 +148,10 @@ func (n *Node) noSuchProduct(s weft.Subject, name weft.Name) error {
 	e := weft.Errorf(weft.KindNotFound, "find the product", name.String(), "there is no such product here")
 	if n.joined() {
 		e.Message = "there is no such product in the mesh, as far as this node knows"
+		if at, by, ok := n.mesh.Withdrawn(name); ok && n.mayFind(s, name) {
+			return weft.Errorf(weft.KindGone, "find the product", name.String(), "its node %s took it back on %s: it is deleted there, or not offered any more",
+				or(n.nameOf(by), by.Short()), at.Format("2006-01-02 15:04 MST")).WithHint("weft search lists what there is")
+		}
 	}
 	near := slices.DeleteFunc(n.cat.Near(name.String(), 3), func(c weft.Name) bool { return !n.mayFind(s, c) })
 	if len(near) > 0 {

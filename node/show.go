@@ -64,6 +64,9 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 			d.Downstream = append(d.Downstream, dep.name())
 		}
 	}
+	if passed, failed := lastVerdict(p.store); passed+failed > 0 {
+		d.Checks = &serve.CheckCounts{Passed: passed, Failed: failed}
+	}
 	d.Promises = promises(f)
 	if d.Schema, err = p.tables(ctx, s, f, sum); err != nil {
 		return nil, err

@@ -37,6 +37,10 @@ func cardDetail(c *weft.Card, head *weft.CardHead) *serve.ProductDetail {
 	if x := c.Deprecated; x != nil {
 		d.Todo = deprecation(x)
 	}
+	d.Shortened = c.Shortened
+	if head != nil && head.Passed+head.Failed > 0 {
+		d.Checks = &serve.CheckCounts{Passed: head.Passed, Failed: head.Failed}
+	}
 	heads := headOf(&d.ProductSummary, head)
 	for _, t := range c.Tables {
 		d.Schema = append(d.Schema, cardTable(c.Product, t, heads[t.Name]))
@@ -47,6 +51,36 @@ func cardDetail(c *weft.Card, head *weft.CardHead) *serve.ProductDetail {
 		}, Hash: head.Hash}}
 	}
 	return d
+}
+
+// closeTables says of each table of a card that subjects of these domains may not read
+// why that is, and whom to ask; it reports whether they may read any.
+func closeTables(d *serve.ProductDetail, c *weft.Card, domains []string) (open bool) {
+	b := &brief{Form: briefForm, Owner: c.Owner}
+	for _, s := range c.Support {
+		b.Ask = or(b.Ask, or(s.URL, s.Channel))
+	}
+	for _, p := range c.Ports {
+		if p.Kind != string(serve.PortOutput) {
+			continue
+		}
+		g := grant{Port: p.Name, Readers: p.Readers}
+		for _, t := range c.Tables {
+			if t.Port == p.Name {
+				g.Tables = append(g.Tables, t.Name)
+			}
+		}
+		b.Grants = append(b.Grants, g)
+	}
+	s := weft.Subject{Domains: domains}
+	for i, t := range c.Tables {
+		if why := b.deny(c.Product, s, t.Name); why != nil {
+			d.Schema[i].Closed = closedWords(why)
+			continue
+		}
+		open = true
+	}
+	return open
 }
 
 // sourceWord is the kind of an input's source; a card does not say where it is.

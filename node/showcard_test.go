@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,5 +91,51 @@ func TestNodeURL(t *testing.T) {
 		if got := nodeURL(addr); got != want {
 			t.Errorf("%s is %s", addr, got)
 		}
+	}
+}
+
+// TestClosedTables: the page of a product of another node says which tables are not for
+// the asker, by the domains that the mesh knows this node of.
+func TestClosedTables(t *testing.T) {
+	c := flightsCard()
+	c.Ports[2].Readers = []string{"sales"}
+	c.Ports = append(c.Ports, weft.CardPort{Kind: "output", Name: "staff", Type: "tables"})
+	c.Tables[0].Port, c.Tables[1].Port = "flights", "staff"
+	for _, k := range []struct {
+		domains []string
+		closed  []bool
+	}{
+		{[]string{"operations"}, []bool{false, false}},
+		{[]string{"sales"}, []bool{false, true}},
+		{[]string{"weather"}, []bool{true, true}},
+		{nil, []bool{true, true}},
+	} {
+		d := cardDetail(c, nil)
+		open := closeTables(d, c, k.domains)
+		for i, want := range k.closed {
+			if got := d.Schema[i].Closed; (got != "") != want || want && !strings.Contains(got, "ask Operations (https://example.com) to add") {
+				t.Errorf("%v, %s: %q", k.domains, d.Schema[i].Name, got)
+			}
+		}
+		if open != slices.Contains(k.closed, false) {
+			t.Errorf("%v may read something: %v", k.domains, open)
+		}
+	}
+}
+
+// TestAbroad: who speaks for this node is elsewhere of the domains that the mesh says.
+func TestAbroad(t *testing.T) {
+	r := newRig(t)
+	if got := r.node.abroad(tester); len(got) != 0 {
+		t.Errorf("without a mesh: %q", got)
+	}
+	if _, err := r.node.Backend().Mesh.Found(t.Context(), tester, serve.Founding{Domains: []string{"sales"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.node.abroad(tester); !slices.Equal(got, []string{"sales"}) {
+		t.Errorf("in one: %q", got)
+	}
+	if got := r.node.abroad(ofDomain("finance")); !slices.Equal(got, []string{"finance"}) {
+		t.Errorf("a token of a domain: %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package peer
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"weft"
 )
@@ -73,6 +74,29 @@ func (s *Set) holds(kind, key string) *item {
 		}
 	}
 	return best
+}
+
+// Withdrawn says when a product that was here was taken back by its origin, and by
+// which node; ok is false where the name stands for something, or was never heard of,
+// or so long ago that it is forgotten.
+func (m *Mesh) Withdrawn(n weft.Name) (at time.Time, by weft.KeyID, ok bool) {
+	s := m.set
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	name := n.String()
+	if s.standingOf(name).card != nil {
+		return at, by, false
+	}
+	var last *item
+	for _, it := range s.claims(KindCard, name) {
+		if !it.opaque && it.gone && s.auth.admitted(it.signer(), n.Domain) {
+			last = newest(last, it)
+		}
+	}
+	if last == nil {
+		return at, by, false
+	}
+	return time.UnixMicro(last.time).UTC(), last.signer(), true
 }
 
 // Resolve returns nil where the name of a product may be followed, and else why it may

@@ -60,7 +60,15 @@ type ProductDetail struct {
 	Query       []Snippet            `json:"query" doc:"how to query it, ready to paste"`
 	Joins       []Snippet            `json:"joins,omitempty" doc:"its declared relationships, as JOIN lines ready to paste"`
 	Origin      *Origin              `json:"origin,omitempty" doc:"the node that holds it; absent where it is this one"`
+	Checks      *CheckCounts         `json:"checks,omitempty" doc:"how many checks of the last verdict hold; absent where there is none"`
+	Shortened   bool                 `json:"shortened,omitempty" doc:"of a product of another node: its card had no room for all of its texts or columns"`
 	Readers     []string             `json:"readers,omitempty" doc:"domains that may read it besides its own, * for all"`
+}
+
+// CheckCounts counts the checks of a verdict.
+type CheckCounts struct {
+	Passed int `json:"passed"`
+	Failed int `json:"failed" doc:"of any severity"`
 }
 
 // PortKind is the side a port is on.

@@ -143,17 +143,24 @@ func verdictWords(v *weft.Verdict) string {
 		}
 	}
 	var w []string
-	switch n := len(v.Checks); {
-	case n == 0:
-	case good == n:
-		w = append(w, plural(int64(n), "check")+holds(n))
-	default:
-		w = append(w, fmt.Sprintf("%d of %s hold", good, plural(int64(n), "check")))
+	if words := checkWords(good, len(v.Checks)); words != "" {
+		w = append(w, words)
 	}
 	if v.Quarantined > 0 {
 		w = append(w, plural(v.Quarantined, "row")+" held back")
 	}
 	return strings.Join(w, ", ")
+}
+
+// checkWords say how many of some checks hold, nothing of none.
+func checkWords(good, all int) string {
+	switch {
+	case all == 0:
+		return ""
+	case good == all:
+		return plural(int64(all), "check") + holds(all)
+	}
+	return fmt.Sprintf("%d of %s hold", good, plural(int64(all), "check"))
 }
 
 func holds(n int) string {

@@ -182,10 +182,11 @@ func TestShowOfAnotherNode(t *testing.T) {
 	quarter, none := 0.25, 0.0
 	d := &serve.ProductDetail{
 		ProductSummary: serve.ProductSummary{Name: weft.Name{Domain: "operations", Product: "flights"}, Life: weft.LifeActive, State: weft.StateFresh, Rows: 10, Held: 2},
-		Origin:         &serve.Origin{Node: keyOf(2), Name: "tower", Link: serve.LinkAway, AsOf: now.Add(-5 * time.Minute)},
+		Origin:         &serve.Origin{Node: keyOf(2), Name: "tower", Link: serve.LinkAway, AsOf: now.Add(-5 * time.Minute), Signed: now.Add(-2 * time.Hour)},
+		Checks:         &serve.CheckCounts{Passed: 3, Failed: 1},
 		Readers:        []string{"sales"},
 		Head:           &serve.CommitInfo{},
-		Schema: []serve.TableDetail{{Name: "operations.flights", Rows: 10, Columns: []serve.ColumnDetail{
+		Schema: []serve.TableDetail{{Name: "operations.flights", Rows: 10, Closed: "only operations, sales may read it: ask Tower to add places", Columns: []serve.ColumnDetail{
 			{Name: "origin", Type: "text", NullShare: &quarter}, {Name: "dest", Type: "text", NullShare: &none},
 		}}},
 		Joins: []serve.Snippet{{Text: "FROM operations.flights t JOIN places.airports r ON t.origin = r.faa"}},
@@ -197,12 +198,14 @@ func TestShowOfAnotherNode(t *testing.T) {
 	want := `operations.flights  active · fresh
 
 origin   at tower, which is away: known as of 5 min ago
+signed   by 02020202 for domain operations · 2 h ago
 rows     10, and 2 held back
-commit   #4 · 1 h ago
+commit   #4 · 1 h ago · 3 of 4 checks hold
 read by  operations, sales
 size     0 B
 
 operations.flights · 10 rows
+✗ you may not read it: only operations, sales may read it: ask Tower to add places
 column  type  nulls
 origin  text   25 %
 dest    text      0

@@ -109,6 +109,7 @@ func productFacts(d *serve.ProductDetail, now time.Time) []pair {
 		text, st := originWords(*d.Origin, now)
 		add("origin", text, st)
 		add("fault", d.Origin.Fault, red)
+		add("signed", signedWords(d, now), plain)
 	}
 	add("to do", d.Todo, yellow)
 	add("last error", d.LastError, red)
@@ -128,6 +129,8 @@ func productFacts(d *serve.ProductDetail, now time.Time) []pair {
 		}
 		if h.Verdict != nil {
 			w = append(w, verdictWords(h.Verdict))
+		} else if k := d.Checks; k != nil {
+			w = append(w, checkWords(k.Passed, k.Passed+k.Failed))
 		}
 		add("commit", strings.Join(w, " · "), plain)
 	}
@@ -158,6 +161,19 @@ func productFacts(d *serve.ProductDetail, now time.Time) []pair {
 	add("tags", strings.Join(d.Tags, ", "), plain)
 	add("size", size(d.Bytes), plain)
 	return out
+}
+
+// signedWords say whose word the page of a product of another node is.
+func signedWords(d *serve.ProductDetail, now time.Time) string {
+	o := d.Origin
+	if o.Here || o.Node.IsZero() || o.Signed.IsZero() {
+		return ""
+	}
+	text := "by " + o.Node.Short() + " for domain " + d.Name.Domain + " · " + ago(now, o.Signed)
+	if d.Shortened {
+		text += " · shortened: its node has the whole of it"
+	}
+	return text
 }
 
 func owner(d *serve.ProductDetail) string {

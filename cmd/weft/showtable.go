@@ -22,6 +22,9 @@ func printTable(p *printer, t serve.TableDetail, sample bool) {
 	if t.Description != "" {
 		p.indent("", clean(t.Description), plain)
 	}
+	if t.Closed != "" {
+		p.indent("✗ ", "you may not read it: "+clean(t.Closed), yellow)
+	}
 	g := &grid{columns: []gridColumn{
 		{title: "column"},
 		{title: "type"},
