@@ -165,26 +165,49 @@ func (v visibleProducts) Names(s weft.Subject) []weft.Name {
 	return out
 }
 
-// cutOff lists the products here of other domains that may read less of a product
-// once its folder is after instead of before: which of them read what they no
-// longer may.
+// cutOff lists the products of other domains, here and wherever the catalogue knows of
+// them, that are made from a product and may read less of it once its folder is after
+// instead of before.
 func (n *Node) cutOff(before, after *contract.Folder) []weft.Name {
 	if before == nil {
 		return nil
 	}
 	was, is := briefOf(before, ""), briefOf(after, "")
+	loses := func(s weft.Subject) bool {
+		return slices.ContainsFunc(after.Tables(), func(t *contract.Table) bool {
+			return was.opens(after.Name, s, t.Name) && !is.opens(after.Name, s, t.Name)
+		})
+	}
 	var out []weft.Name
-	for _, d := range n.dependents(after.Name) {
-		s := weft.ProductSubject(d.name())
-		if d.record().Retired {
-			continue
-		}
-		for _, t := range after.Tables() {
-			if was.deny(after.Name, s, t.Name) == nil && is.deny(after.Name, s, t.Name) != nil {
-				out = append(out, d.name())
-				break
-			}
+	for _, reader := range n.madeFrom(after.Name) {
+		if loses(weft.ProductSubject(reader)) {
+			out = append(out, reader)
 		}
 	}
 	return out
+}
+
+// opens says whether the subject may know of the product and read the table.
+func (b *brief) opens(name weft.Name, s weft.Subject, table string) bool {
+	return policy.MayKnow(b.Life, name.Domain, s.Domains).Visibility != policy.Hidden && b.deny(name, s, table) == nil
+}
+
+// madeFrom lists the products that are made from the one named, without those that
+// are retired.
+func (n *Node) madeFrom(name weft.Name) []weft.Name {
+	var out []weft.Name
+	if n.cat != nil {
+		out = n.cat.Consumers(name)
+	}
+	for _, d := range n.dependents(name) {
+		out = append(out, d.name())
+	}
+	slices.SortFunc(out, compare)
+	return slices.DeleteFunc(slices.Compact(out), func(c weft.Name) bool {
+		if p := n.known(c); p != nil {
+			return p.record().Retired
+		}
+		card := n.knownCard(c)
+		return card == nil || card.Life == weft.LifeRetired
+	})
 }

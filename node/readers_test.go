@@ -255,6 +255,12 @@ func TestInputOfAnotherDomain(t *testing.T) {
 	}) {
 		t.Errorf("%+v %v", cut, err)
 	}
+	r.write(strings.Replace(open, "status: active", "status: draft", 1))
+	cut, err = r.node.Apply(t.Context(), tester, serve.ApplyRequest{Archive: r.pack("shop"), DryRun: true}, nil)
+	if err != nil || !slices.ContainsFunc(cut.Differences, func(d serve.Difference) bool { return d.What == "reader cut off" }) {
+		t.Errorf("a draft cuts nobody off: %+v %v", cut, err)
+	}
+	r.write(closed)
 	r.eventually("nothing was changed", state(weft.StateFresh))
 	r.apply("shop", serve.OutcomeApplied)
 	r.eventually("it is refused at once", state(weft.StateRefused))
