@@ -59,7 +59,7 @@ func (n *Node) Apply(ctx context.Context, s weft.Subject, r serve.ApplyRequest, 
 	res.Differences = append(differences(before, f), cutOffs(f, n.cutOff(before, f))...)
 	if !r.Breaking && breaksReaders(before, f, res.Differences) {
 		res.Outcome = serve.OutcomeBreaks
-		res.Message = fmt.Sprintf("nothing was changed: readers of version %s may fail on it", before.Version)
+		res.Message = fmt.Sprintf("nothing was changed: readers of version %s may fail on it", or(before.Version, "(none)"))
 		return res, nil
 	}
 	end, err := n.work.begin("apply the folder", f.Name.String())

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -282,4 +283,34 @@ func TestNullSharesAreCounted(t *testing.T) {
 	r.says(s, "sales.shop", "has no nulls, and says so", func(_ *weft.Card, h *weft.CardHead) bool {
 		return h.Rows() == 1 && h.Tables[0].Nulls != nil && len(h.Tables[0].Nulls) == 0
 	})
+}
+
+// setClock is a clock that the test can set ahead.
+type setClock struct{ ahead atomic.Int64 }
+
+func (c *setClock) Now() time.Time { return time.Now().Add(time.Duration(c.ahead.Load())) }
+
+// TestLatenessIsSaid: a state that changes by nothing but time is said, and once.
+func TestLatenessIsSaid(t *testing.T) {
+	t.Parallel()
+	s, clock := &saidCards{}, &setClock{}
+	r := newRigWith(t, func(c *Config) { c.cards, c.RunEnv.Clock = s, clock })
+	r.write(strings.Replace(shop, "id: sales.shop/shop\n", "id: sales.shop/shop\nslaProperties: [{property: latency, value: 2, unit: h}]\n", 1))
+	r.apply("shop", serve.OutcomeCommitted)
+	fresh := func(_ *weft.Card, h *weft.CardHead) bool {
+		return h.State == weft.StateFresh && h.Rows() == 3 && h.Tables[0].Nulls != nil
+	}
+	r.says(s, "sales.shop", "is fresh and counted", fresh)
+	s.forget()
+	r.node.lookAtStates()
+	clock.ahead.Store(int64(7 * 24 * time.Hour))
+	r.node.lookAtStates()
+	r.eventually("it is late", func() bool {
+		_, h, _ := s.last("sales.shop")
+		return h != nil && h.State == weft.StateLate && h.Seq > 0 && len(h.Tables) == 1
+	})
+	r.node.lookAtStates()
+	if n := len(s.of("sales.shop")); n != 1 {
+		t.Errorf("it was said %d times", n)
+	}
 }
