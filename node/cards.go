@@ -24,6 +24,10 @@ type cardSink interface {
 	// head is not known yet. Outside says that other domains may know of it. An error
 	// makes the node say it again later.
 	Put(ctx context.Context, name weft.Name, card *weft.Card, head *weft.CardHead, outside bool) error
+	// Recall is Put at the start of the node, of what was said before it ended: a head
+	// is taken only where none of the product is there. It gives the head that is there,
+	// which may be a newer one.
+	Recall(ctx context.Context, name weft.Name, card *weft.Card, head *weft.CardHead, outside bool) (*weft.CardHead, error)
 	// Remove forgets a product that is no more.
 	Remove(ctx context.Context, name weft.Name, id string) error
 	// Reconcile removes what an earlier life of the node said of products that are
@@ -201,7 +205,6 @@ func (n *Node) runCards(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			n.keepCards(context.WithoutCancel(ctx))
 			return nil
 		case <-states.C:
 			n.lookAtStates()
@@ -229,6 +232,32 @@ func (n *Node) runCards(ctx context.Context) error {
 			timer.Reset(wait)
 		}
 	}
+}
+
+// lastWords is how long the node says at its end what its last loads have changed.
+const lastWords = 5 * time.Second
+
+// finishCards says what is left to say when nothing changes any more, and writes down
+// what was said.
+func (n *Node) finishCards(ctx context.Context) {
+	if n.cards.sink == nil {
+		return
+	}
+	ctx, stop := context.WithTimeout(ctx, lastWords)
+	defer stop()
+	n.cards.mu.Lock()
+	due := n.cards.due
+	n.cards.due = map[*product]time.Time{}
+	n.cards.mu.Unlock()
+	for p := range due {
+		if ctx.Err() == nil && !p.ended() {
+			p.mu.Lock()
+			p.told.when = time.Time{} // there is no later
+			p.mu.Unlock()
+			p.tell(ctx)
+		}
+	}
+	n.keepCards(context.WithoutCancel(ctx))
 }
 
 // forgetTold makes everything to be said anew.
@@ -287,37 +316,58 @@ type keptHead struct {
 	Counted weft.Seq       `json:"counted,omitempty"`
 }
 
-// recall says what is kept of one product, where it was made of what there is now.
+// recall says what is kept of one product, where it was made of what there is now. The
+// head in the books is believed where the node had time to write down its last one, or
+// where the product's manifest says the same; else the product is looked at first.
 func (p *product) recall(ctx context.Context, k records.Card) {
+	n := p.node
 	var c keptCard
 	var h keptHead
 	rec := p.record()
 	if json.Unmarshal(k.Body, &c) != nil || json.Unmarshal(k.Head, &h) != nil || c.Card == nil || c.Key != cardKey(rec) {
 		return
 	}
+	head := h.Head
+	if head != nil && !n.books.Sealed() && p.peekSeq() != head.Seq {
+		head = nil
+	}
 	outside := p.offered()
-	if err := p.node.cards.sink.Put(ctx, p.name(), c.Card, h.Head, outside); err != nil {
+	said, err := n.cards.sink.Recall(ctx, p.name(), c.Card, head, outside)
+	if err != nil {
 		return // it is due anyway
+	}
+	if head == nil && said != nil && p.peekSeq() == said.Seq {
+		head = said // what was signed last was written down
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	t := &p.told
-	t.key, t.sum, t.outside, t.kept = c.Key, cardSum(c.Card), outside, p.node.env.Clock.Now()
-	if h.Head == nil {
+	t.key, t.sum, t.outside, t.said, t.kept = c.Key, cardSum(c.Card), outside, comparable(said), n.env.Clock.Now()
+	if head == nil {
 		return
 	}
-	t.head, t.said, t.counted = h.Head, comparable(h.Head), h.Counted
+	t.head, t.counted = head, h.Counted
 	if t.point.Seq == 0 { // else a load was faster
-		t.point, t.passed, t.failed = h.Head.Point, h.Head.Passed, h.Head.Failed
+		t.point, t.passed, t.failed = head.Point, head.Passed, head.Failed
 	}
 	if t.nulls == nil {
 		t.nulls = map[string]map[string]float64{}
-		for _, x := range h.Head.Tables {
+		for _, x := range head.Tables {
 			if x.Nulls != nil {
 				t.nulls[x.Name] = x.Nulls
 			}
 		}
 	}
+}
+
+// peekSeq is the last commit of a product that is closed, as its manifest says; 0
+// where the manifest does not know all of the journal.
+func (p *product) peekSeq() weft.Seq {
+	g, err := store.Peek(p.node.cfg.productDir(p.record().ID))
+	if err != nil || !g.Whole {
+		return 0
+	}
+	return g.Seq
 }
 
 // cardKey names what a card is made of.
@@ -464,6 +514,11 @@ func (n *Node) derivedAnew(name weft.Name) {
 // last commit.
 func (p *product) makeHead(ctx context.Context, now time.Time) *weft.CardHead {
 	release, open := p.holdOpen()
+	if !open && p.unknown() {
+		var err error
+		release, err = p.hold(ctx)
+		open = err == nil
+	}
 	if open {
 		defer release()
 		p.noteHeld()
@@ -496,6 +551,14 @@ func (p *product) makeHead(ctx context.Context, now time.Time) *weft.CardHead {
 	return h
 }
 
+// unknown says that nothing is known of the product's commits, and no load will tell.
+func (p *product) unknown() bool {
+	p.mu.Lock()
+	none := p.told.point.ID == ""
+	p.mu.Unlock()
+	return none && p.canLoad() != nil
+}
+
 // noteHeld is noteHead for who says it anyway.
 func (p *product) noteHeld() {
 	point := p.store.Head()
@@ -523,6 +586,9 @@ func (p *product) keepCard(ctx context.Context, card *weft.Card) {
 	p.mu.Lock()
 	t := p.told
 	p.mu.Unlock()
+	if t.head != nil && t.head.Hash != t.point.Hash {
+		t.head = nil // there is a newer commit, of which nothing could be said
+	}
 	head, err := json.Marshal(keptHead{Head: t.head, Counted: t.counted})
 	if err == nil && card == nil {
 		err = p.node.books.PutHead(ctx, rec.ID, head)
@@ -545,7 +611,7 @@ func (p *product) keepCard(ctx context.Context, card *weft.Card) {
 func (n *Node) keepCards(ctx context.Context) {
 	for _, p := range n.all() {
 		p.mu.Lock()
-		stale := p.told.stale
+		stale := p.told.stale || p.told.head != nil && p.told.head.Hash != p.told.point.Hash
 		p.mu.Unlock()
 		if stale {
 			p.keepCard(ctx, nil)

@@ -68,6 +68,28 @@ func (s *meshSink) Put(ctx context.Context, name weft.Name, card *weft.Card, hea
 	return s.cat.Put(card, head)
 }
 
+// Recall implements cardSink. What was signed last is in the mesh's records, which are
+// on the disk before anybody hears of them.
+func (s *meshSink) Recall(ctx context.Context, name weft.Name, card *weft.Card, head *weft.CardHead, outside bool) (*weft.CardHead, error) {
+	if s.mesh != nil && s.mesh.Joined() && outside && s.speaksFor(name) {
+		if said := s.ownHead(name); said != nil {
+			return said, s.Put(ctx, name, card, nil, outside)
+		}
+	}
+	return head, s.Put(ctx, name, card, head, outside)
+}
+
+// ownHead is the head of a product that this node signed last, nil for none.
+func (s *meshSink) ownHead(name weft.Name) *weft.CardHead {
+	r := s.mesh.Set().Get(peer.KindHead, name.String())
+	var h weft.CardHead
+	if r == nil || r.Signers[0] != s.mesh.Self() || r.Decode(&h) != nil {
+		return nil
+	}
+	h.Origin = weft.KeyID{} // as it was before the sink
+	return &h
+}
+
 func (s *meshSink) publish(ctx context.Context, name weft.Name, card *weft.Card, head *weft.CardHead) error {
 	if card != nil {
 		if _, err := s.mesh.Publish(ctx, peer.KindCard, name.String(), card); err != nil {

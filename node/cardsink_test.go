@@ -1,11 +1,16 @@
 package node
 
 import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"weft"
 	"weft/peer"
+	"weft/records"
 	"weft/serve"
 )
 
@@ -113,4 +118,57 @@ func TestCardsOfAnEarlierLife(t *testing.T) {
 		_, found := r.node.cat.Get(name)
 		return !found && r.node.mesh.Set().Get(peer.KindCard, name.String()) == nil
 	})
+}
+
+// TestAHeadDoesNotGoBack: after a kill the books may have an older head than was
+// signed; it is not said again.
+func TestAHeadDoesNotGoBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.write(shop)
+	if _, err := r.node.Backend().Mesh.Found(t.Context(), tester, serve.Founding{Domains: []string{"sales"}}); err != nil {
+		t.Fatal(err)
+	}
+	c := r.apply("shop", serve.OutcomeCommitted).Commit
+	name := mustName(t, "sales.shop")
+	if _, err := r.node.Pause(t.Context(), tester, name); err != nil {
+		t.Fatal(err)
+	}
+	signed := func() *weft.CardHead { return (&meshSink{mesh: r.node.mesh}).ownHead(name) }
+	r.eventually("it is signed", func() bool {
+		h := signed()
+		return h != nil && h.Seq == c.Seq && h.State == weft.StatePaused && h.Rows() == 3 && h.Tables[0].Nulls != nil
+	})
+	id, version := r.node.known(name).record().ID, r.node.mesh.Set().Get(peer.KindHead, name.String()).Version
+	r.stop()
+
+	old, err := json.Marshal(keptHead{Head: &weft.CardHead{Point: weft.Point{Product: name, ID: id, Incarnation: 1, Seq: 1, Hash: weft.Hash{1}}, State: weft.StateLoading}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	books, err := records.Open(t.Context(), filepath.Join(r.dir, ".weft", "books.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(books.PutHead(t.Context(), id, old), books.Close(), os.Remove(filepath.Join(r.dir, ".weft", "books.db.seal"))); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.eventually("it was looked at", func() bool {
+		p := r.node.known(name)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.told.point.Seq == c.Seq && p.told.head != nil
+	})
+	r.eventually("what is signed is right", func() bool {
+		h := signed()
+		e, ok := r.node.cat.Get(name)
+		return h.Seq == c.Seq && h.State == weft.StatePaused && ok && e.Head != nil && e.Head.Seq == c.Seq
+	})
+	if h := signed(); h.Rows() != 3 {
+		t.Errorf("%+v", h)
+	}
+	if now := r.node.mesh.Set().Get(peer.KindHead, name.String()).Version; now > version+2 { // without the shares, and with them again
+		t.Errorf("version %d after %d", now, version)
+	}
 }

@@ -335,6 +335,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go("watch", n.runWatch)
 	g.Go("schedule", n.runSchedule)
 	err := g.Wait()
+	n.finishCards(working)
 	stop()
 	return errors.Join(err, workers.Wait())
 }

@@ -25,6 +25,7 @@ type Books struct {
 	path     string
 	closed   sync.Once
 	upgraded string
+	sealed   bool
 }
 
 // version is the version of the books, kept in PRAGMA user_version: the data
@@ -109,6 +110,7 @@ func Open(ctx context.Context, path string) (*Books, error) {
 	if v, err := versionOf(path); err == nil && v > version {
 		return nil, newer(path, v)
 	}
+	sealed := hasSeal(path)
 	if err := breakSeal(path); err != nil {
 		return nil, wrap("open the node's books", err)
 	}
@@ -124,7 +126,7 @@ func Open(ctx context.Context, path string) (*Books, error) {
 		return nil, wrap("open the node's books", err)
 	}
 	db.SetMaxOpenConns(1) // one writer; reads are few and short
-	b := &Books{db: db, path: path}
+	b := &Books{db: db, path: path, sealed: sealed}
 	if err := b.upgrade(ctx, path); err != nil {
 		_ = db.Close()
 		return nil, err
@@ -139,6 +141,10 @@ func Open(ctx context.Context, path string) (*Books, error) {
 // Upgraded is the folder that keeps the books of an older version which this
 // Open has upgraded; empty where there was nothing to upgrade.
 func (b *Books) Upgraded() string { return b.upgraded }
+
+// Sealed reports whether the books were closed cleanly before this Open: then what
+// was to be written at the end is in them.
+func (b *Books) Sealed() bool { return b.sealed }
 
 // upgrade makes new books, or brings those of an older version to this one after
 // saving them. It may be interrupted anywhere: the version changes in the same

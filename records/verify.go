@@ -96,6 +96,12 @@ func checkSeal(path string) error {
 	return nil
 }
 
+// hasSeal reports whether there is a seal.
+func hasSeal(path string) bool {
+	_, err := os.Stat(path + sealSuffix)
+	return err == nil
+}
+
 // breakSeal takes the seal away before the books change.
 func breakSeal(path string) error {
 	if err := os.Remove(path + sealSuffix); err != nil {
