@@ -27,7 +27,7 @@ func (f *foreign) stopped() bool {
 }
 
 // elsewhere is what the node needs of the mesh to read what others hold. Safe for
-// concurrent use; a node without a mesh has none.
+// concurrent use.
 type elsewhere interface {
 	// find gives the product of that name of another node, nil where no card is known.
 	// An error says why a name that is known resolves to nothing.
@@ -37,6 +37,8 @@ type elsewhere interface {
 	// domainsOf are the domains that a node may speak for, none for one that is
 	// unknown or revoked.
 	domainsOf(node weft.KeyID) []string
+	// reached reports whether a node can be reached now, as far as is known here.
+	reached(node weft.KeyID) bool
 }
 
 // foreign finds a product of another node; nil for one that is here or nowhere.

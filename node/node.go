@@ -64,7 +64,7 @@ type Node struct {
 	shelf     shelf
 	sched     schedule
 	watch     watch
-	far       elsewhere // the other nodes; nil without a mesh
+	far       elsewhere // the products of other nodes
 	pace      peerPace  // that other nodes have to keep
 	cards     cards
 

@@ -30,6 +30,7 @@ type fakeMesh struct {
 	domains  map[weft.KeyID][]string
 	self     weft.KeyID
 	base     string // of the node that holds all products
+	away     bool   // it cannot be reached, and that is known
 	via      http.RoundTripper
 }
 
@@ -49,6 +50,12 @@ func (m *fakeMesh) domainsOf(k weft.KeyID) []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.domains[k]
+}
+
+func (m *fakeMesh) reached(weft.KeyID) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.away
 }
 
 const fromHeader = "Test-Node"

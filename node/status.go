@@ -239,7 +239,8 @@ func (p *product) state(s *serve.ProductSummary) (weft.State, string) {
 
 // stateOf is state for who knows whether anything is published.
 func (p *product) stateOf(published bool) (weft.State, string) {
-	name, up := p.name(), p.stoppedUpstream()
+	name := p.name()
+	up, upTodo := p.stoppedUpstream()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -265,12 +266,12 @@ func (p *product) stateOf(published bool) (weft.State, string) {
 		return weft.StateRefused, "weft checks " + name.String()
 	case records.Failed:
 		if up != "" {
-			return weft.StateUpstreamStopped, or(p.last.Hint, "weft show "+up)
+			return weft.StateUpstreamStopped, or(p.last.Hint, upTodo)
 		}
 		return weft.StateSourceLost, or(p.last.Hint, "weft refresh "+name.String())
 	}
 	if up != "" {
-		return weft.StateUpstreamStopped, "weft show " + up
+		return weft.StateUpstreamStopped, upTodo
 	}
 	if late := p.late(); late > 0 {
 		return weft.StateLate, fmt.Sprintf("late by %s: weft refresh %s", late.Round(time.Second), name)
@@ -279,30 +280,33 @@ func (p *product) stateOf(published bool) (weft.State, string) {
 }
 
 // stoppedUpstream names a product that this one is made from and that is paused,
-// retired, gone, or at a node that could not be read.
-func (p *product) stoppedUpstream() string {
+// retired, gone, or at a node that is away or could not be read, and says what to do.
+func (p *product) stoppedUpstream() (name, todo string) {
 	p.mu.Lock()
 	b, lost := p.brief, p.lost
 	p.mu.Unlock()
-	if !lost.IsZero() {
-		return lost.String()
-	}
 	for _, name := range b.Upstream {
-		if far, err := p.node.foreign(name); far != nil || err != nil {
-			if err != nil || far.stopped() {
-				return name.String()
-			}
+		look := "weft show " + name.String()
+		far, err := p.node.foreign(name)
+		switch {
+		case err != nil || far != nil && far.stopped():
+			return name.String(), look
+		case far != nil && !p.node.far.reached(far.origin):
+			return name.String(), "weft peers: the node that holds " + name.String() + " is away"
+		case far != nil && lost == name:
+			return name.String(), look
+		case far != nil:
 			continue
 		}
 		up, err := p.node.find(name)
 		if err != nil {
-			return name.String()
+			return name.String(), look
 		}
 		if rec := up.record(); rec.Paused || rec.Retired {
-			return name.String()
+			return name.String(), look
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // late is by how much the promised latency has passed since everything was last
