@@ -36,6 +36,7 @@ test: setup-test lint build
 	@go test -short -race -timeout $(TEST_TIMEOUT) -skip '^TestHostileIsCheap$$' ./engine # its bound is of memory, which the detector multiplies
 	@go test -short -race -timeout $(TEST_TIMEOUT) . ./run ./access ./backup ./budget ./records ./store ./federate ./node ./serve/...
 	@./bin/weft demo --check
+	@./bin/weft demo --single --check
 	@./scripts/tour.sh
 
 # Hermetic and fast: no server, no network.

@@ -6,13 +6,16 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 venv=${WEFT_TEST_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/weft-test-venv}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-port=$(python3 -c 'import socket; s=socket.socket(); s.bind(("127.0.0.1",0)); print(s.getsockname()[1])')
+read -r port port2 < <(python3 -c 'import socket
+ss = [socket.socket() for _ in range(2)]
+for s in ss: s.bind(("127.0.0.1", 0))
+print(*[s.getsockname()[1] for s in ss])')
 
 # block LANGUAGE prints the tour's code blocks of that language.
 block() {
   awk -v lang="$1" '/<!-- tour:/{on=1} /<!-- end of tour/{on=0}
     on && $0 == "```" {code=0} on && code {print} on && $0 == "```" lang {code=1}' "$root/README.md" |
-    sed "s#/tmp/weft-tour#$work#g; s#127.0.0.1:7373#127.0.0.1:$port#g"
+    sed "s#/tmp/weft-tour#$work#g; s#127.0.0.1:7373#127.0.0.1:$port#g; s#127.0.0.1:7374#127.0.0.1:$port2#g"
 }
 
 cd "$root"
@@ -33,6 +36,10 @@ want '^1000$'
 want '^1001$'
 want '\+1\b'
 want '^online +33[0-9]'
+want 'is in the mesh acme and speaks for places'
+want '^places\.stores +active'
+want 'origin +at .*, known as of now'
+want 'which is away: known as of'
 if grep -q 'person1@' "$work"/orders/*.yaml "$work/node.log"; then
   echo "tour: a personal value was written" >&2; exit 1
 fi

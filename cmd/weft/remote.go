@@ -33,7 +33,18 @@ func (a *app) connect() (*client.Client, error) {
 	if err := a.findLocal(&cfg); err != nil {
 		return nil, err
 	}
-	return client.New(cfg)
+	cl, err := client.New(cfg)
+	if err == nil {
+		a.spoke = append(a.spoke, cl)
+	}
+	return cl, err
+}
+
+// hangUp ends the connections to nodes, for a process that goes on.
+func (a *app) hangUp() {
+	for _, cl := range a.spoke {
+		cl.Close()
+	}
 }
 
 // findLocal fills what is missing from the local node's data folder. A local

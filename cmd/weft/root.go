@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"weft"
+	"weft/serve/client"
 )
 
 // app is what every command works with.
@@ -19,8 +20,9 @@ type app struct {
 	in       io.Reader
 	out, err *printer
 
-	node   string // --node
-	goesOn bool   // what was begun does not end with this process
+	node   string           // --node
+	spoke  []*client.Client // of the nodes that were spoken to
+	goesOn bool             // what was begun does not end with this process
 
 	drawing sync.Mutex // guards drawn and the writing of what shares the line's terminal
 	drawn   bool       // a progress line stands on the terminal
