@@ -83,8 +83,8 @@ func (b *builder) count(w string, f field) {
 	if !ok {
 		s = stem(w)
 		b.stems[strings.Clone(w)] = s
+		b.form(s, w)
 	}
-	b.form(s, w)
 	n := b.counts[s]
 	if n == nil {
 		if l := len(b.free); l > 0 {
