@@ -31,6 +31,7 @@ type options struct {
 	dir    string // folder for data, kept between runs
 	rows   int64  // of the large table
 	rounds int
+	cards  int  // of the catalogue
 	backup int  // gigabytes of the product that is backed up
 	cold   bool // measure a cold build
 	// sustained is how long the run at a steady rate takes.
@@ -46,9 +47,10 @@ func measure() error {
 	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.IntVar(&o.backup, "backup", 1, "gigabytes of the product that is backed up")
+	flag.IntVar(&o.cards, "cards", fullCards, "cards of the catalogue that is searched")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
 	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, build, commits, many, tail, fold, sustained")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, build, commits, many, tail, fold, sustained, search")
 	strict := flag.Bool("strict", false, "fail where a figure does not keep what is asked")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
@@ -79,6 +81,7 @@ func measure() error {
 		{"tail", benchTailReads},
 		{"fold", benchFold},
 		{"sustained", benchSustained},
+		{"search", benchSearch},
 	} {
 		if o.only != "" && o.only != m.name {
 			continue
