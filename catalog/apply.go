@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"time"
 
 	"weft"
@@ -118,7 +119,7 @@ func (c *Catalog) applyHead(r *sign.Record, now time.Time, stands bool) error {
 	if ch.Product != n {
 		return weft.Errorf(weft.KindInvalid, "read the head", r.Key, "its head is that of %s", ch.Product)
 	}
-	h := headOf(&ch, r.Body(), s)
+	h := headOf(&ch, bytes.Clone(r.Body()), s) // not to keep the whole record
 	h.signed, h.received = r.Time, now
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package catalog
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -31,7 +32,6 @@ type builder struct {
 
 // term is a word on its way into a part.
 type term struct {
-	form  string
 	last  int // the number of the card that came last
 	count int
 	posts []byte
@@ -57,12 +57,12 @@ func (b *builder) add(d *doc, card *weft.Card) {
 				sum += weigh(field(f), k, b.lengths[f])
 			}
 		}
-		b.post(w, "", at, pack(sum))
+		b.post(w, at, pack(sum))
 		*n = [fields]float32{}
 		b.free = append(b.free, n)
 	}
 	clear(b.counts)
-	eachFacet(card, func(f string) { b.post(f, "", at, 1) })
+	eachFacet(card, func(f string) { b.post(f, at, 1) })
 }
 
 // text counts the words of one text.
@@ -83,7 +83,6 @@ func (b *builder) count(w string, f field) {
 	if !ok {
 		s = stem(w)
 		b.stems[strings.Clone(w)] = s
-		b.form(s, w)
 	}
 	n := b.counts[s]
 	if n == nil {
@@ -97,24 +96,12 @@ func (b *builder) count(w string, f field) {
 	n[f]++
 }
 
-// form keeps how a word is written: the shortest form, the first of these.
-func (b *builder) form(s, w string) {
-	t := b.terms[s]
-	if t == nil {
-		b.terms[strings.Clone(s)] = &term{form: strings.Clone(w), last: -1}
-	} else if shorter(w, t.form) {
-		t.form = strings.Clone(w)
-	}
-}
-
-func shorter(a, b string) bool { return len(a) < len(b) || len(a) == len(b) && a < b }
-
 // post says that card at has the term.
-func (b *builder) post(s, form string, at int, value uint8) {
+func (b *builder) post(s string, at int, value uint8) {
 	t := b.terms[s]
 	if t == nil {
-		t = &term{form: form, last: -1}
-		b.terms[s] = t
+		t = &term{last: -1}
+		b.terms[strings.Clone(s)] = t
 	}
 	if t.last == at {
 		return
@@ -139,22 +126,22 @@ var unpacked = func() (out [256]float32) {
 
 // part finishes the part.
 func (b *builder) part() (*part, error) {
-	terms := make([]string, 0, len(b.terms))
-	for s := range b.terms {
-		terms = append(terms, s)
-	}
-	slices.Sort(terms)
 	w, err := newWriter()
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range terms {
+	places := make(map[string]uint64, len(b.terms))
+	for _, s := range slices.Sorted(maps.Keys(b.terms)) {
 		t := b.terms[s]
-		if t.count == 0 {
-			continue
-		}
-		if err := w.add([]byte(s), t.count, t.form, t.posts); err != nil {
+		if places[s], err = w.add([]byte(s), t.count, t.posts); err != nil {
 			return nil, err
+		}
+	}
+	for _, word := range slices.Sorted(maps.Keys(b.stems)) {
+		if at, ok := places[b.stems[word]]; ok {
+			if err := w.put([]byte(written+word), at); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return w.part(b.docs)
@@ -176,16 +163,17 @@ func newWriter() (*writer, error) {
 	return w, nil
 }
 
-func (w *writer) add(s []byte, count int, form string, posts []byte) error {
-	if err := w.words.Insert(s, uint64(len(w.posts))); err != nil {
+// add writes a term and its postings, and says where these are.
+func (w *writer) add(s []byte, count int, posts []byte) (at uint64, err error) {
+	at = uint64(len(w.posts))
+	w.posts = append(binary.AppendUvarint(w.posts, uint64(count)), posts...)
+	return at, w.put(s, at)
+}
+
+func (w *writer) put(s []byte, at uint64) error {
+	if err := w.words.Insert(s, at); err != nil {
 		return weft.Errorf(weft.KindInternal, "write the index", "", "%w", err)
 	}
-	if form == string(s) {
-		form = "" // as it is
-	}
-	w.posts = binary.AppendUvarint(w.posts, uint64(count))
-	w.posts = binary.AppendUvarint(w.posts, uint64(len(form)))
-	w.posts = append(append(w.posts, form...), posts...)
 	return nil
 }
 

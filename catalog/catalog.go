@@ -50,10 +50,9 @@ type Catalog struct {
 	unsaved  unsaved
 
 	view     atomic.Pointer[view]
-	swaps    atomic.Uint64 // odd while new editions take the places of old ones
-	scratch  sync.Pool     // *scratch
-	indexing sync.Mutex    // held by whoever brings pending cards into the index
-	parts    sync.Mutex    // held by whoever merges parts
+	scratch  sync.Pool  // *scratch
+	indexing sync.Mutex // held by whoever brings pending cards into the index
+	parts    sync.Mutex // held by whoever merges parts
 	wake     chan struct{}
 	quit     chan struct{}
 	done     sync.WaitGroup
@@ -73,6 +72,7 @@ type product struct {
 
 // view is what a search sees: it never changes, but for the state of its products.
 type view struct {
+	number  uint32 // one more than that of the view before
 	parts   []*part
 	origins []weft.KeyID // by their number in a product's rank
 }

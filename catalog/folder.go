@@ -18,11 +18,12 @@ import (
 
 // The files of the folder. Each begins with its format and the length and digest of
 // each of its sections; a file that is not as it was written counts for nothing, and
-// so neither has to be on the disk when a write returns.
+// so neither has to be on the disk when a write returns. What words are taken for one
+// and how they are weighed is part of the format: whoever changes that raises it.
 const (
 	cardsFile = "cards" // the cards and the index of them, as one part
 	headsFile = "heads"
-	format    = "weft catalog 1\n"
+	format    = "weft catalog 2\n"
 )
 
 // load reads the folder. Whatever is wrong with it costs time only: Sync brings what

@@ -80,12 +80,10 @@ func (c *Catalog) indexSome() bool {
 			c.place(d, p, at)
 		}
 	}
-	c.swaps.Add(1)
-	defer c.swaps.Add(1)
 	for _, d := range docs {
-		if d.old != nil {
-			d.old.bury()
-			d.old = nil
+		if old := d.old; old != nil {
+			old.part.leave(old.at, c.view.Load().number+1)
+			old.part, d.old = nil, nil
 		}
 	}
 	c.publish(append(slices.Clone(c.view.Load().parts), parts...))
@@ -104,7 +102,8 @@ func (c *Catalog) place(d *doc, p *part, at int) {
 
 // publish lets searches see these parts. The lock is held.
 func (c *Catalog) publish(parts []*part) {
-	v := &view{parts: parts, origins: c.view.Load().origins}
+	before := c.view.Load()
+	v := &view{number: before.number + 1, parts: parts, origins: before.origins}
 	if len(v.origins) != len(c.origins)+1 {
 		v.origins = append(v.origins[:0:0], v.origins...)
 		v.origins = append(v.origins, make([]keyID, len(c.origins)+1-len(v.origins))...)

@@ -99,6 +99,18 @@ type cursor struct {
 	post uint64
 	to   []int // the new number of each card, -1: dead
 	done bool
+
+	// The places of terms here, in order, and where they are in the new part.
+	places, moved []uint64
+}
+
+// place is where the postings at the cursor are in the new part.
+func (k *cursor) place() (at uint64, ok bool) {
+	i, ok := slices.BinarySearch(k.places, k.post)
+	if !ok {
+		return 0, false
+	}
+	return k.moved[i], true
 }
 
 func (k *cursor) read(err error) {
@@ -117,7 +129,7 @@ func merged(parts []*part) (*part, error) {
 		k := &cursor{part: p, to: make([]int, len(p.docs))}
 		for i, d := range p.docs {
 			k.to[i] = -1
-			if p.rank(uint32(i)).alive() {
+			if p.stays(i) {
 				k.to[i] = len(docs)
 				docs = append(docs, d)
 			}
@@ -133,10 +145,12 @@ func merged(parts []*part) (*part, error) {
 	}
 	var t term
 	for s := least(ks); s != nil; s = least(ks) {
-		if t = together(t, s, ks); t.count == 0 {
-			continue
+		if bytes.HasPrefix(s, []byte(written)) {
+			err = moveWord(w, s, ks)
+		} else {
+			t, err = moveTerm(w, t, s, ks)
 		}
-		if err := w.add(s, t.count, t.form, t.posts); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -154,22 +168,15 @@ func least(ks []*cursor) []byte {
 	return bytes.Clone(first)
 }
 
-// together gathers what the parts have of a term and goes on behind it. It uses the
+// moveTerm writes what the parts have of a term and goes on behind it. It uses the
 // memory of the one before.
-func together(t term, s []byte, ks []*cursor) term {
+func moveTerm(w *writer, t term, s []byte, ks []*cursor) (term, error) {
 	t = term{last: -1, posts: t.posts[:0]}
 	for _, k := range ks {
 		if k.done || !bytes.Equal(k.term, s) {
 			continue
 		}
 		o := k.part.at(k.post)
-		form := string(o.form)
-		if form == "" {
-			form = string(s)
-		}
-		if t.form == "" || shorter(form, t.form) {
-			t.form = form
-		}
 		at := -1
 		var v uint8
 		for ; o.count > 0; o.count-- {
@@ -180,7 +187,40 @@ func together(t term, s []byte, ks []*cursor) term {
 				t.count++
 			}
 		}
+	}
+	var place uint64
+	var err error
+	if t.count > 0 {
+		if place, err = w.add(s, t.count, t.posts); err != nil {
+			return t, err
+		}
+	}
+	for _, k := range ks {
+		if k.done || !bytes.Equal(k.term, s) {
+			continue
+		}
+		if t.count > 0 {
+			k.places, k.moved = append(k.places, k.post), append(k.moved, place)
+		}
 		k.read(k.at.Next())
 	}
-	return t
+	return t, nil
+}
+
+// moveWord writes a word as it is written, if there still is a card with its stem.
+func moveWord(w *writer, s []byte, ks []*cursor) error {
+	place, ok := uint64(0), false
+	for _, k := range ks {
+		if k.done || !bytes.Equal(k.term, s) {
+			continue
+		}
+		if at, has := k.place(); has {
+			place, ok = at, true
+		}
+		k.read(k.at.Next())
+	}
+	if !ok {
+		return nil
+	}
+	return w.put(s, place)
 }

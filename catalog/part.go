@@ -12,12 +12,15 @@ import (
 // part is an immutable piece of the index: some cards and the words in them. Only
 // the ranks of its products change.
 //
-// Its data are a list of words, each with a place among the postings. There stand
-// the number of cards with the word, the word as it is written, and for each card
-// the distance of its number to the one before and how much the word counts there.
+// Its data are a list of terms, each with a place among the postings. There stand
+// the number of cards with the term, and for each card the distance of its number to
+// the one before and how much the term counts there. Terms are stems and facets;
+// behind the mark written stand the words as they are written, with the place of
+// their stem.
 type part struct {
 	docs  []*doc
 	ranks []atomic.Uint64 // of the products by number; see rank
+	left  []atomic.Uint32 // of those that are leaving: in which view they are not any more
 	words *vellum.FST
 	fst   []byte
 	posts []byte
@@ -29,7 +32,22 @@ func newPart(docs []*doc, fst, posts []byte) (*part, error) {
 	if err != nil {
 		return nil, weft.Errorf(weft.KindCorrupt, "read the index", "", "%w", err)
 	}
-	return &part{docs: docs, ranks: make([]atomic.Uint64, len(docs)), words: words, fst: fst, posts: posts}, nil
+	return &part{docs: docs, ranks: make([]atomic.Uint64, len(docs)), left: make([]atomic.Uint32, len(docs)), words: words, fst: fst, posts: posts}, nil
+}
+
+// leave takes a card out of views from a number on, which has its next edition.
+func (p *part) leave(at int, view uint32) {
+	p.left[at].Store(view)
+	p.ranks[at].Store(p.ranks[at].Load() | uint64(leaving))
+	p.dead.Add(1)
+}
+
+// stays reports whether a card is in all views.
+func (p *part) stays(at int) bool { return p.rank(uint32(at))&(found|leaving) == found }
+
+// seen reports whether a card of this rank is in a view.
+func (p *part) seen(at uint32, r rank, view uint32) bool {
+	return r&(found|leaving) == found || r&found != 0 && p.left[at].Load() > view
 }
 
 // bury takes a card out of what is found.
@@ -40,10 +58,13 @@ func (p *part) bury(at int) {
 
 func (p *part) rank(at uint32) rank { return rank(p.ranks[at].Load()) }
 
-// posting is one word's place among the postings.
+// written marks the words as they are written; no stem and no facet begins with it,
+// and it comes behind all of them.
+const written = "\U0010FFFF"
+
+// posting is one term's place among the postings.
 type posting struct {
 	count int
-	form  []byte // the word as it is written: the shortest form, the first of these
 	rest  []byte
 }
 
@@ -57,12 +78,8 @@ func (p *part) find(term string) (posting, bool) {
 }
 
 func (p *part) at(place uint64) posting {
-	b := p.posts[place:]
-	n, k := binary.Uvarint(b)
-	b = b[k:]
-	l, k := binary.Uvarint(b)
-	b = b[k:]
-	return posting{count: int(n), form: b[:l], rest: b[l:]}
+	n, k := binary.Uvarint(p.posts[place:])
+	return posting{count: int(n), rest: p.posts[int(place)+k:]}
 }
 
 // next takes the first card from the rest; before is the number of the last one,

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"slices"
+	"time"
 
 	"weft"
 )
@@ -9,16 +10,24 @@ import (
 // rank is what decides a product's place besides its words, and by what it is
 // filtered, in one word of memory that changes while others search:
 //
-//	bits 0–7 health, 8–11 state, 12–14 life, 15 alive, 16–31 origin, 32–63 minutes
-//	since 1970 when the head was checked, 0 where there is none
+//	bits 0–7 health, 8–11 state, 12–14 life, 15 it is found, 16–31 origin, 32–51
+//	hours since 1970 when the head was checked, 0 where there is none, 63 it is found
+//	in views before the one when it left only
 type rank uint64
 
-func (r rank) alive() bool    { return r>>15&1 == 1 }
+const (
+	found   rank = 1 << 15
+	leaving rank = 1 << 63
+)
+
 func (r rank) health() uint8  { return uint8(r) }
 func (r rank) state() uint8   { return uint8(r >> 8 & 15) }
 func (r rank) life() uint8    { return uint8(r >> 12 & 7) }
 func (r rank) origin() uint16 { return uint16(r >> 16) }
-func (r rank) checked() int64 { return int64(r >> 32) }
+func (r rank) checked() int64 { return int64(r >> 32 & (1<<20 - 1)) }
+
+// hours is a time in a rank.
+func hours(t time.Time) int64 { return t.Unix() / 3600 }
 
 var lives = []weft.Life{"", weft.LifeProposed, weft.LifeDraft, weft.LifeActive, weft.LifeDeprecated, weft.LifeRetired}
 
@@ -64,11 +73,11 @@ func (c *Catalog) rank(d *doc) rank {
 		return 0
 	}
 	h := d.head.Load()
-	r := rank(max(1, health(d.life, h)*255)) | rank(lifeCode(d.life))<<12 | 1<<15 | rank(c.origin(d.origin))<<16
+	r := rank(max(1, health(d.life, h)*255)) | rank(lifeCode(d.life))<<12 | found | rank(c.origin(d.origin))<<16
 	if h != nil {
 		r |= rank(stateCode(h.state)) << 8
-		if m := h.checked.Unix() / 60; m > 0 && m < 1<<32 {
-			r |= rank(m) << 32
+		if t := hours(h.checked); t > 0 && t < 1<<20 {
+			r |= rank(t) << 32
 		}
 	}
 	return r
@@ -85,10 +94,10 @@ var healthy = func() (out [256]float32) {
 // byAge is what the age of a head leaves of a product's place: that a product is
 // fresh was true when its origin looked.
 func byAge(checked, now int64) float32 {
-	switch age := now - checked; { // in minutes
-	case checked == 0 || age < 48*60:
+	switch age := now - checked; { // in hours
+	case checked == 0 || age < 48:
 		return 1
-	case age < 14*24*60:
+	case age < 14*24:
 		return 0.95
 	}
 	return 0.85

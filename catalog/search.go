@@ -42,32 +42,20 @@ func (c *Catalog) Search(ctx context.Context, q Query) (*Result, error) {
 	return r, nil
 }
 
-// tries is how often a search begins again when new editions of cards took the
-// places of old ones meanwhile: it might have seen neither.
-const tries = 3
-
 // find ranks all products that match.
 func (c *Catalog) find(ctx context.Context, q *Query, words []word) (*scratch, error) {
-	for try := 1; ; try++ {
-		swaps := c.swaps.Load()
-		s := c.begin()
-		s.q = q
-		s.narrow()
-		for i := range words {
-			if err := ctx.Err(); err != nil {
-				c.scratch.Put(s)
-				return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
-			}
-			w := &words[i]
-			w.alike, w.idf, w.right = w.alike[:1], 0, ""
-			s.word(c, i, w)
+	s := c.begin()
+	s.q = q
+	s.narrow()
+	for i := range words {
+		if err := ctx.Err(); err != nil {
+			c.scratch.Put(s)
+			return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
 		}
-		s.rank(c, words)
-		if try == tries || swaps%2 == 0 && swaps == c.swaps.Load() {
-			return s, nil
-		}
-		c.scratch.Put(s)
+		s.word(c, i, &words[i])
 	}
+	s.rank(c, words)
+	return s, nil
 }
 
 // scratch is what one search works with; it is used again by later ones.
@@ -77,8 +65,8 @@ type scratch struct {
 	parts   []partScratch
 	live    int // products in the view
 	total   int
-	best    []found // a heap, the worst first
-	reached []int8  // by the origin's number: 0 not asked yet, 1 yes, -1 no
+	best    []hit  // a heap, the worst first
+	reached []int8 // by the origin's number: 0 not asked yet, 1 yes, -1 no
 }
 
 // partScratch holds numbers by card of one part.
@@ -91,15 +79,15 @@ type partScratch struct {
 	allowed []uint64  // a bit for each card that the filters leave; nil: all
 }
 
-// found is a product that may be on the page.
-type found struct {
+// hit is a product that may be on the page.
+type hit struct {
 	doc   *doc
 	full  bool // has all words
 	score float32
 }
 
 // better puts f before o.
-func (f found) better(o found) bool {
+func (f hit) better(o hit) bool {
 	if f.full != o.full {
 		return f.full
 	}
@@ -179,7 +167,7 @@ func (s *scratch) gather(a alike) (fresh int) {
 		var v uint8
 		for ; o.count > 0; o.count-- {
 			at, v = o.next(at)
-			if !w.part.rank(uint32(at)).alive() {
+			if !w.part.seen(uint32(at), w.part.rank(uint32(at)), s.view.number) {
 				continue
 			}
 			if w.word[at] == 0 {
@@ -235,7 +223,7 @@ func (s *scratch) rank(c *Catalog, words []word) {
 		}
 	}
 	f := s.filter()
-	now := c.cfg.Env.Clock.Now().Unix() / 60
+	now := hours(c.cfg.Env.Clock.Now())
 	for k := range s.parts {
 		p := &s.parts[k]
 		for at := range p.mask {
@@ -244,7 +232,7 @@ func (s *scratch) rank(c *Catalog, words []word) {
 				continue
 			}
 			r := p.part.rank(uint32(at))
-			if !r.alive() || !f.admits(r) || p.allowed != nil && p.allowed[at/64]>>(at%64)&1 == 0 {
+			if !p.part.seen(uint32(at), r, s.view.number) || !f.admits(r) || p.allowed != nil && p.allowed[at/64]>>(at%64)&1 == 0 {
 				continue
 			}
 			if s.q.Known != nil && !s.q.Known(p.part.docs[at].name) {
@@ -262,7 +250,7 @@ func (s *scratch) rank(c *Catalog, words []word) {
 				score *= unreached
 			}
 			if s.mayKeep(m&need == need, score) {
-				s.keep(found{p.part.docs[at], m&need == need, score})
+				s.keep(hit{p.part.docs[at], m&need == need, score})
 			}
 		}
 	}
@@ -318,7 +306,7 @@ func (s *scratch) mayKeep(full bool, score float32) bool {
 }
 
 // keep takes a product onto the page if it is better than the worst there.
-func (s *scratch) keep(f found) {
+func (s *scratch) keep(f hit) {
 	room := s.q.Offset + s.q.Limit
 	if len(s.best) == room {
 		if !f.better(s.best[0]) {
@@ -356,8 +344,8 @@ func (s *scratch) sink(i int) {
 }
 
 // page is what stands on the page asked for.
-func (s *scratch) page() []found {
-	slices.SortFunc(s.best, func(a, b found) int {
+func (s *scratch) page() []hit {
+	slices.SortFunc(s.best, func(a, b hit) int {
 		if a.better(b) {
 			return -1
 		}

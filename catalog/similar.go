@@ -50,12 +50,11 @@ func mistakes(w string) int {
 	return 0 // whoever writes that has copied it
 }
 
-// candidate is a term that is like a word.
+// candidate is a word that is like another.
 type candidate struct {
-	term   string
-	form   string
-	count  int
-	errors int // mistakes; 0: the word is its beginning
+	word   string
+	count  int // cards with its stem
+	errors int // mistakes; 0: the other word is its beginning
 	first  bool
 }
 
@@ -74,15 +73,13 @@ func (s *scratch) similar(c *Catalog, w *word, n int) []alike {
 	if utf8.RuneCountInString(w.text) >= 3 {
 		s.beginning(w.text, found)
 	}
-	term := w.alike[0].term
 	for k := 1; k <= mistakes(w.text); k++ {
 		before := len(found)
-		s.near(c.speller[k], term, k, found)
+		s.near(c.speller[k], w.text, k, found)
 		if len(found) > before {
 			break // more mistakes are less likely
 		}
 	}
-	delete(found, term)
 	list := make([]*candidate, 0, len(found))
 	for _, k := range found {
 		if k.count > 0 && k.count >= n*misspelt {
@@ -90,13 +87,24 @@ func (s *scratch) similar(c *Catalog, w *word, n int) []alike {
 		}
 	}
 	slices.SortFunc(list, func(a, b *candidate) int {
-		return cmp.Or(cmp.Compare(b.scale(), a.scale()), cmp.Compare(bits.Len(uint(b.count)), bits.Len(uint(a.count))), strings.Compare(a.term, b.term))
+		return cmp.Or(cmp.Compare(b.scale(), a.scale()), cmp.Compare(bits.Len(uint(b.count)), bits.Len(uint(a.count))),
+			cmp.Compare(len(a.word), len(b.word)), strings.Compare(a.word, b.word))
 	})
-	var out []alike
-	for _, k := range list[:min(mostAlike, len(list))] {
-		out = append(out, alike{k.term, k.scale()})
-	}
 	w.right = right(list, n)
+	return terms(list, w.alike[0].term)
+}
+
+// terms lists the stems of the first candidates, but for one.
+func terms(list []*candidate, but string) (out []alike) {
+	for _, k := range list {
+		if len(out) == mostAlike {
+			break
+		}
+		s := stem(k.word)
+		if s != but && !slices.ContainsFunc(out, func(a alike) bool { return a.term == s }) {
+			out = append(out, alike{s, k.scale()})
+		}
+	}
 	return out
 }
 
@@ -106,62 +114,50 @@ func right(list []*candidate, n int) string {
 	if n > 0 || len(list) == 0 || list[0].errors == 0 {
 		return ""
 	}
-	return list[0].form
+	return list[0].word
 }
 
-// mostListed bounds the terms that are looked at for one word in one part.
-const mostListed = 400
+// mostListed bounds the words that are looked at for one word in one part.
+const mostListed = 2000
 
-// beginning adds the terms that begin with a word.
+// beginning adds the words that begin with a word.
 func (s *scratch) beginning(w string, found map[string]*candidate) {
+	from := []byte(written + w)
+	to := append(slices.Clone(from), 0xff)
 	for i := range s.parts {
 		p := s.parts[i].part
-		it, err := p.words.Iterator([]byte(w), append([]byte(w), 0xff))
-		for n := 0; err == nil && n < mostListed; n++ {
-			key, at := it.Current()
-			add(p, key, at, 0, w, found)
-			err = it.Next()
-		}
+		it, err := p.words.Iterator(from, to)
+		list(p, it, err, 0, w, found)
 	}
 }
 
-// near adds the terms that differ from a word by up to k mistakes.
+// near adds the words that differ from a word by up to k mistakes.
 func (s *scratch) near(b *levenshtein.LevenshteinAutomatonBuilder, w string, k int, found map[string]*candidate) {
-	dfa, err := b.BuildDfa(w, uint8(k))
+	dfa, err := b.BuildDfa(written+w, uint8(k))
 	if err != nil {
 		return // too long a word for it
 	}
 	for i := range s.parts {
 		p := s.parts[i].part
-		var it vellum.Iterator
-		it, err = p.words.Search(dfa, nil, nil)
-		for n := 0; err == nil && n < mostListed; n++ {
-			key, at := it.Current()
-			add(p, key, at, k, w, found)
-			err = it.Next()
-		}
+		it, err := p.words.Search(dfa, []byte(written), nil)
+		list(p, it, err, k, w, found)
 	}
 }
 
-// add counts a term of a part.
-func add(p *part, key []byte, at uint64, errors int, w string, found map[string]*candidate) {
-	if key[0] == '\x01' {
-		return
-	}
-	k := found[string(key)]
-	o := p.at(at)
-	form := string(o.form)
-	if form == "" {
-		form = string(key)
-	}
-	if k == nil {
-		k = &candidate{term: string(key), form: form, errors: errors, first: key[0] == w[0]}
-		found[k.term] = k
-	} else if shorter(form, k.form) {
-		k.form = form
-	}
-	if k.errors == errors {
-		k.count += p.live(o)
+// list adds words of a part, which are like w.
+func list(p *part, it *vellum.FSTIterator, err error, errors int, w string, found map[string]*candidate) {
+	for n := 0; err == nil && n < mostListed; n++ {
+		key, at := it.Current()
+		key = key[len(written):]
+		k := found[string(key)]
+		if k == nil && len(key) > 0 {
+			k = &candidate{word: string(key), errors: errors, first: key[0] == w[0]}
+			found[k.word] = k
+		}
+		if k != nil && k.errors == errors {
+			k.count += p.live(p.at(at))
+		}
+		err = it.Next()
 	}
 }
 
@@ -176,7 +172,7 @@ func (p *part) live(o posting) int {
 	n := 0
 	for at := -1; o.count > 0; o.count-- {
 		at, _ = o.next(at)
-		if p.rank(uint32(at)).alive() {
+		if p.stays(at) {
 			n++
 		}
 	}
