@@ -181,5 +181,5 @@ func (w *writer) part(docs []*doc) (*part, error) {
 	if err := w.words.Close(); err != nil {
 		return nil, weft.Errorf(weft.KindInternal, "write the index", "", "%w", err)
 	}
-	return newPart(docs, w.fst.Bytes(), slices.Clip(w.posts))
+	return newPart(docs, bytes.Clone(w.fst.Bytes()), bytes.Clone(w.posts)) // they are kept, and no more than they
 }

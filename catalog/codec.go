@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"bytes"
+
 	"github.com/klauspost/compress/zstd"
 
 	"weft"
@@ -42,7 +44,9 @@ func (z *codec) open() (err error) {
 	return nil
 }
 
-func (z *codec) pack(b []byte) []byte { return z.enc.EncodeAll(b, nil) }
+func (z *codec) pack(b []byte) []byte {
+	return bytes.Clone(z.enc.EncodeAll(b, nil)) // which takes memory for what cannot be packed
+}
 
 func (z *codec) unpack(b []byte) ([]byte, error) {
 	out, err := z.dec.DecodeAll(b, nil)

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding/binary"
+	"sync"
 
 	"weft"
 	"weft/peer"
@@ -45,7 +46,7 @@ func (c *Catalog) Stand(kind, key string, r *sign.Record) {
 func (c *Catalog) Sync(each func(func(*sign.Record) bool)) {
 	s := c.beginSync()
 	each(func(r *sign.Record) bool {
-		if n, err := weft.ParseName(r.Key); err == nil && s.differs(r.Kind, n, stampOf(r)) {
+		if s.differs(r.Kind, r.Key, stampOf(r)) {
 			c.Stand(r.Kind, r.Key, r)
 		}
 		return true
@@ -57,54 +58,63 @@ func (c *Catalog) Sync(each func(func(*sign.Record) bool)) {
 // those that are news.
 func (c *Catalog) SyncSet(set *peer.Set) {
 	s := c.beginSync()
+	var both sync.WaitGroup
 	for _, kind := range []string{kindCard, kindHead} {
-		set.Standing(kind, func(key string, _ peer.RecordID, version uint64, hash weft.Hash) bool {
-			if n, err := weft.ParseName(key); err == nil && s.differs(kind, n, stamp{version, binary.BigEndian.Uint64(hash[:])}) {
-				if r := set.Get(kind, key); r != nil {
-					c.Stand(kind, key, r)
+		both.Go(func() {
+			set.Standing(kind, func(key string, _ peer.RecordID, version uint64, hash weft.Hash) bool {
+				if s.differs(kind, key, stamp{version, binary.BigEndian.Uint64(hash[:])}) {
+					if r := set.Get(kind, key); r != nil {
+						c.Stand(kind, key, r)
+					}
 				}
-			}
-			return true
+				return true
+			})
 		})
 	}
+	both.Wait()
 	s.end()
 }
 
 // syncing compares what there is with what there was when it began.
 type syncing struct {
 	c      *Catalog
-	before map[string]map[weft.Name]stamp // by kind; what is left has no record
+	before map[string]map[string]stamp // by kind and key; what is left has no record
 }
 
 func (c *Catalog) beginSync() *syncing {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	cards, heads := make(map[weft.Name]stamp, len(c.products)), make(map[weft.Name]stamp, len(c.products))
+	cards, heads := make(map[string]stamp, len(c.products)), make(map[string]stamp, len(c.products))
 	for n, p := range c.products {
+		key := n.String()
 		if s := p.card(); s.version > 0 {
-			cards[n] = s
+			cards[key] = s
 		}
 		if p.head != nil && p.head.version > 0 {
-			heads[n] = p.head.stamp
+			heads[key] = p.head.stamp
 		}
 	}
-	return &syncing{c, map[string]map[weft.Name]stamp{kindCard: cards, kindHead: heads}}
+	return &syncing{c, map[string]map[string]stamp{kindCard: cards, kindHead: heads}}
 }
 
 // differs reports whether a record is to be taken over: it is not what was known,
 // and nobody else has brought one since.
-func (s *syncing) differs(kind string, n weft.Name, now stamp) bool {
+func (s *syncing) differs(kind, key string, now stamp) bool {
 	known := s.before[kind]
 	if known == nil {
 		return false
 	}
-	was := known[n]
-	delete(known, n)
-	return was != now && s.c.stands(kind, n) == was
+	was := known[key]
+	delete(known, key)
+	return was != now && s.c.stands(kind, key) == was
 }
 
 // stands is the stamp of what is known.
-func (c *Catalog) stands(kind string, n weft.Name) (s stamp) {
+func (c *Catalog) stands(kind, key string) (s stamp) {
+	n, err := weft.ParseName(key)
+	if err != nil {
+		return s
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	switch p := c.products[n]; {
@@ -120,9 +130,9 @@ func (c *Catalog) stands(kind string, n weft.Name) (s stamp) {
 // end forgets what has no record, unless it changed since.
 func (s *syncing) end() {
 	for kind, left := range s.before {
-		for n, was := range left {
-			if s.c.stands(kind, n) == was {
-				s.c.Stand(kind, n.String(), nil)
+		for key, was := range left {
+			if s.c.stands(kind, key) == was {
+				s.c.Stand(kind, key, nil)
 			}
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"weft"
 	"weft/catalog"
 	"weft/peer"
@@ -30,10 +32,6 @@ const circleFor = 250 * time.Millisecond
 // has a catalogue of its own products.
 func (n *Node) openMesh(ctx context.Context) (err error) {
 	n.opens("the mesh is opened")
-	n.cat, err = catalog.Open(ctx, catalog.Config{Dir: n.cfg.path("mesh", "catalog"), Env: n.cfg.RunEnv, Reach: n})
-	if err != nil {
-		return err
-	}
 	m, err := peer.New(peer.Config{
 		Dir: n.cfg.path("mesh"), Name: n.cfg.Name, Version: n.cfg.Version, Advertise: n.advertise(), Relay: n.cfg.Relay, Env: n.cfg.RunEnv,
 	})
@@ -41,11 +39,17 @@ func (n *Node) openMesh(ctx context.Context) (err error) {
 		return err
 	}
 	n.mesh = m
-	m.Set().OnStand(n.cat.Stand)
-	m.Set().OnStand(n.stands)
-	if err := m.Open(ctx); err != nil {
+	var both errgroup.Group // with a large mesh either takes half a second
+	both.Go(func() (err error) {
+		n.cat, err = catalog.Open(ctx, catalog.Config{Dir: n.cfg.path("mesh", "catalog"), Env: n.cfg.RunEnv, Reach: n})
+		return err
+	})
+	both.Go(func() error { return m.Open(ctx) })
+	if err := both.Wait(); err != nil {
 		return err
 	}
+	m.Set().OnStand(n.cat.Stand)
+	m.Set().OnStand(n.stands)
 	n.cat.SyncSet(m.Set())
 	n.far = faraway{n}
 	n.peerRoutes(m.Handle, peer.FromPeer)
