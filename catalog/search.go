@@ -72,11 +72,16 @@ type scratch struct {
 // partScratch holds numbers by card of one part.
 type partScratch struct {
 	part    *part
-	word    []float32 // what the word at hand counts for
-	touched []uint32  // the cards that have it
-	sum     []float32 // of all words
-	mask    []uint32  // which words it has
-	allowed []uint64  // a bit for each card that the filters leave; nil: all
+	cells   []cell
+	touched []uint32 // the cards that have the word at hand
+	allowed []uint64 // a bit for each card that the filters leave; nil: all
+}
+
+// cell is what a card has of a question.
+type cell struct {
+	sum  float32 // what its words count for
+	mask uint32  // which words it has
+	word float32 // what the word at hand counts for
 }
 
 // hit is a product that may be on the page.
@@ -109,10 +114,8 @@ func (c *Catalog) begin() *scratch {
 	s.parts = slices.Grow(s.parts[:0], len(s.view.parts))[:len(s.view.parts)]
 	for i, p := range s.view.parts {
 		w := &s.parts[i]
-		n := len(p.docs)
-		w.part, w.touched, w.allowed = p, w.touched[:0], nil
-		w.word, w.sum, w.mask = zeroed(w.word, n), zeroed(w.sum, n), zeroed(w.mask, n)
-		s.live += n - int(p.dead.Load())
+		w.part, w.cells, w.touched, w.allowed = p, zeroed(w.cells, len(p.docs)), w.touched[:0], nil
+		s.live += p.alive()
 	}
 	return s
 }
@@ -153,64 +156,103 @@ func (s *scratch) narrow() {
 	}
 }
 
-// gather lets the cards that have a term have it, and says how many these are that
-// had nothing alike before.
-func (s *scratch) gather(a alike) (fresh int) {
+// count is how many cards have a term.
+func (s *scratch) count(term string) (n int) {
 	for i := range s.parts {
-		w := &s.parts[i]
-		o, ok := w.part.find(a.term)
-		if !ok {
+		p := s.parts[i].part
+		o, _ := p.find(term)
+		if p.dead.Load() == 0 {
+			n += o.count
 			continue
 		}
-		before := len(w.touched)
+		for at := -1; o.count > 0; o.count-- {
+			at, _ = o.next(at)
+			if p.seen(uint32(at), p.rank(uint32(at)), s.view.number) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// each calls f for every card that has a term, with what it counts for there.
+func (s *scratch) each(term string, f func(p *partScratch, at int, v uint8)) {
+	for i := range s.parts {
+		w := &s.parts[i]
+		o, _ := w.part.find(term)
 		at := -1
 		var v uint8
 		for ; o.count > 0; o.count-- {
 			at, v = o.next(at)
-			if !w.part.seen(uint32(at), w.part.rank(uint32(at)), s.view.number) {
-				continue
+			if w.part.seen(uint32(at), w.part.rank(uint32(at)), s.view.number) {
+				f(w, at, v)
 			}
-			if w.word[at] == 0 {
-				w.touched = append(w.touched, uint32(at))
-			}
-			w.word[at] = max(w.word[at], unpacked[v]*a.scale)
 		}
-		fresh += len(w.touched) - before
 	}
-	return fresh
 }
 
 // linkingWeight is what a word like "by" counts for.
 const linkingWeight = 0.05
 
+// tells is how much a word tells that n cards have.
+func (s *scratch) tells(w *word, n int) float32 {
+	idf := float32(math.Log(1 + (float64(max(s.live, n)-n)+0.5)/(float64(n)+0.5)))
+	if w.linking {
+		idf *= linkingWeight
+	}
+	return idf
+}
+
 // word adds what a word counts for to all cards.
 func (s *scratch) word(c *Catalog, i int, w *word) {
-	n := s.gather(w.alike[0])
+	n := s.count(w.alike[0].term)
 	if n < rare {
 		w.alike = append(w.alike, s.similar(c, w, n)...)
-		for _, a := range w.alike[1:] {
-			n += s.gather(a)
-		}
+	}
+	if len(w.alike) > 1 {
+		s.group(i, w)
+	} else if n > 0 {
+		w.idf = s.tells(w, n)
+		s.each(w.alike[0].term, func(p *partScratch, at int, v uint8) {
+			k := &p.cells[at]
+			k.sum += unpacked[v] * w.idf
+			k.mask |= 1 << i
+		})
+	}
+}
+
+// group adds what several terms count for that are taken for one word: of a card
+// that has more than one of them the one that counts most.
+func (s *scratch) group(i int, w *word) {
+	n := 0
+	for _, a := range w.alike {
+		s.each(a.term, func(p *partScratch, at int, v uint8) {
+			k := &p.cells[at]
+			if k.word == 0 {
+				p.touched = append(p.touched, uint32(at))
+				n++
+			}
+			k.word = max(k.word, unpacked[v]*a.scale)
+		})
 	}
 	if n == 0 {
 		return
 	}
-	w.idf = float32(math.Log(1 + (float64(max(s.live, n)-n)+0.5)/(float64(n)+0.5)))
-	if w.linking {
-		w.idf *= linkingWeight
-	}
+	w.idf = s.tells(w, n)
 	for k := range s.parts {
 		p := &s.parts[k]
 		for _, at := range p.touched {
-			p.sum[at] += p.word[at] * w.idf
-			p.mask[at] |= 1 << i
-			p.word[at] = 0
+			k := &p.cells[at]
+			k.sum += k.word * w.idf
+			k.mask |= 1 << i
+			k.word = 0
 		}
 		p.touched = p.touched[:0]
 	}
 }
 
-// rank goes through all cards that have a word and keeps the best.
+// rank goes through all cards that have a word and keeps the best; without words
+// through all.
 func (s *scratch) rank(c *Catalog, words []word) {
 	var need uint32 // the words that any card has, but for linking ones
 	var all float32
@@ -226,8 +268,8 @@ func (s *scratch) rank(c *Catalog, words []word) {
 	now := hours(c.cfg.Env.Clock.Now())
 	for k := range s.parts {
 		p := &s.parts[k]
-		for at := range p.mask {
-			m := p.mask[at]
+		for at := range p.cells {
+			m := p.cells[at].mask
 			if len(words) > 0 && (m == 0 || need != 0 && m&need == 0) {
 				continue
 			}
@@ -239,21 +281,30 @@ func (s *scratch) rank(c *Catalog, words []word) {
 				continue
 			}
 			s.total++
-			score := p.sum[at]
-			if len(words) == 0 {
-				score = 1
-			} else if m&need != need {
-				score *= share(m, words, all)
-			}
-			score *= healthy[r.health()] * byAge(r.checked(), now)
-			if !s.reaches(c, r.origin()) {
-				score *= unreached
+			score := float32(1) // without words the list is by name
+			if len(words) > 0 {
+				if score = p.cells[at].sum; !s.mayKeep(m&need == need, score) {
+					continue // what follows makes it no more
+				}
+				if score *= s.fitness(c, r, now); m&need != need {
+					score *= share(m, words, all)
+				}
 			}
 			if s.mayKeep(m&need == need, score) {
 				s.keep(hit{p.part.docs[at], m&need == need, score})
 			}
 		}
 	}
+}
+
+// fitness is what its health, the age of what is known of that, and whether its
+// origin is there leave of a product's place.
+func (s *scratch) fitness(c *Catalog, r rank, now int64) float32 {
+	f := healthy[r.health()] * byAge(r.checked(), now)
+	if !s.reaches(c, r.origin()) {
+		f *= unreached
+	}
+	return f
 }
 
 // share is how much of what the words tell a card has.
