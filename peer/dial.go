@@ -202,6 +202,9 @@ func (d *dialer) fill(now time.Time) {
 	if hidden {
 		need = max(need, wantRelays-d.n.relays.many())
 	}
+	d.mu.Lock()
+	need -= d.running
+	d.mu.Unlock()
 	if need <= 0 {
 		return
 	}

@@ -115,3 +115,6 @@ func (m *Mesh) Join(ctx context.Context, token string) error {
 	m.net.dial.wake()
 	return nil
 }
+
+// Traffic counts all bytes that went to other nodes and came from them.
+func (m *Mesh) Traffic() *Traffic { return &m.net.traffic }

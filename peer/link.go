@@ -108,6 +108,7 @@ type link struct {
 	pulling sync.Mutex   // one pull at a time
 	last    atomic.Int64 // when the last one began
 	waits   atomic.Bool  // one is about to begin
+	leaving atomic.Bool  // this node has said that it ends the link
 
 	mu     sync.Mutex
 	calls  map[uint32]chan []byte

@@ -57,6 +57,9 @@ type netConfig struct {
 	Links     int      // to keep: 6
 }
 
+// most is how many links are kept when others have dialed, too.
+func (c netConfig) most() int { return c.Links + c.Links/3 }
+
 // network is the half of a Mesh that speaks with other nodes.
 type network struct {
 	host      host
@@ -272,11 +275,9 @@ func (n *network) hold(l *link) {
 	n.relays.lost(l)
 	var b byeError
 	switch {
-	case errors.As(err, &b):
-		if b.reason == byeBusy {
-			n.dial.refused(l.peer)
-		}
-	case errors.Is(err, errClosed):
+	case errors.As(err, &b) && b.reason == byeBusy, l.leaving.Load():
+		n.dial.refused(l.peer)
+	case errors.As(err, &b), errors.Is(err, errClosed), n.linkTo(l.peer) != nil:
 	case weft.KindOf(err) == weft.KindInvalid: // it was punished
 	default:
 		n.log.Debug("a link ended", "node", l.peer.Short(), "error", err)
@@ -357,23 +358,24 @@ func (n *network) compare(ctx context.Context) error {
 		if err := pause(ctx, jitter(comparePeriod*9/10, comparePeriod/5)); err != nil {
 			return err
 		}
-		links := n.all()
-		if len(links) > 0 {
+		if links := n.all(); len(links) > 0 {
 			n.pullSoon(links[mathrand.IntN(len(links))])
-		}
-		if len(links) > n.cfg.Links+n.cfg.Links/3 {
-			n.shed(nil)
 		}
 	}
 }
 
-// watch asks silent links whether they are there, and cuts those that are not.
+// watch asks silent links whether they are there, cuts those that are not, and lets go
+// of one after the other where there are too many.
 func (n *network) watch(ctx context.Context) error {
 	for {
 		if err := pause(ctx, time.Second); err != nil {
 			return err
 		}
-		for _, l := range n.all() {
+		links := n.all()
+		if len(links) > n.cfg.most() {
+			n.shed(nil, false)
+		}
+		for _, l := range links {
 			switch s := l.silence(); {
 			case s > silentMost:
 				l.end(weft.Errorf(weft.KindUnavailable, "speak with the node", l.peer.Short(), "nothing came for %s", s.Round(time.Second)))

@@ -105,28 +105,30 @@ func (n *network) take(l *link) byeReason {
 	case again:
 	case l.theirs.Relay && n.relays.grant(l):
 		l.relay = true
-	case many >= 8*n.cfg.Links, many >= n.cfg.Links+n.cfg.Links/3 && !l.theirs.Needy:
+	case many >= n.cfg.most() && !l.theirs.Needy:
 		return byeBusy
 	}
 	if no := n.register(l); no != "" {
 		return no
 	}
-	if many >= 2*n.cfg.Links {
-		n.shed(l)
+	if many >= n.cfg.most() {
+		n.shed(l, many >= 3*n.cfg.most())
 	}
 	return ""
 }
 
-// shed lets go of one link other than keep, whose other side finds another.
-func (n *network) shed(keep *link) {
+// shed lets go of one link other than keep, whose other side finds another; of one that
+// has hardly begun only if young says so.
+func (n *network) shed(keep *link, young bool) {
 	var list []*link
 	for _, l := range n.all() {
-		if l != keep && !l.relay && time.Since(l.since) > shedAfter {
+		if l != keep && !l.relay && (young || time.Since(l.since) > shedAfter) && !l.leaving.Load() {
 			list = append(list, l)
 		}
 	}
 	if len(list) > 0 {
 		l := list[rand.IntN(len(list))]
+		l.leaving.Store(true)
 		_ = l.out.urgent(byeFrame(byeBusy)) // where it has no room the end says enough
 		time.AfterFunc(time.Second, func() { l.end(byeError{byeBusy}) })
 	}
