@@ -11,7 +11,8 @@ const (
 	LineageTable   LineageKind = "table"   // a table of a product, and its rows
 	LineageColumn  LineageKind = "column"  // a column of a product's table
 	LineageSource  LineageKind = "source"  // what a product reads at its origin: a table of an input port, or a column of it
-	LineageOutside LineageKind = "outside" // a dataset that somebody told of
+	LineageOutside LineageKind = "outside" // a dataset that is no product's, or a column of it, which somebody told of
+	LineageJob     LineageKind = "job"     // what reads and writes datasets outside, which somebody told of
 	LineageUnknown LineageKind = "unknown" // a product that is not known here, or hidden
 )
 
@@ -27,7 +28,7 @@ type Lineage struct {
 // LineageNode is one place of a lineage.
 type LineageNode struct {
 	ID      string      `json:"id" doc:"the address; unique in the answer"`
-	Kind    LineageKind `json:"kind" doc:"product, table, column, source, outside, unknown"`
+	Kind    LineageKind `json:"kind" doc:"product, table, column, source, outside, job, unknown"`
 	Product *Name       `json:"product,omitempty" doc:"the product that it is in, or that reads it"`
 	Port    string      `json:"port,omitempty" doc:"of a source: the input port"`
 	Table   string      `json:"table,omitempty"`
@@ -36,11 +37,10 @@ type LineageNode struct {
 
 	Namespace string `json:"namespace,omitempty" doc:"of what is outside, in OpenLineage's sense"`
 	Name      string `json:"name,omitempty" doc:"of what is outside, in OpenLineage's sense"`
-	Job       string `json:"job,omitempty" doc:"of what is outside: the job that told of it last"`
 
 	Life    Life       `json:"life,omitempty"`
 	State   State      `json:"state,omitempty" doc:"of the product, as its origin saw it last"`
-	Changed *time.Time `json:"changed,omitempty" doc:"time of the product's last commit, by its origin's clock; of what is outside, when it was told of"`
+	Changed *time.Time `json:"changed,omitempty" doc:"time of the product's last commit, by its origin's clock"`
 	AsOf    *time.Time `json:"asOf,omitempty" doc:"when this node heard of the product's state last"`
 	Away    bool       `json:"away,omitempty" doc:"the origin cannot be reached now"`
 

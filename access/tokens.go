@@ -27,6 +27,7 @@ const (
 	ScopeRead    Scope = "read"    // ask questions and look at products
 	ScopeApply   Scope = "apply"   // apply folders, for CI, and nothing else
 	ScopeMetrics Scope = "metrics" // read what the node counts, and nothing else
+	ScopeLineage Scope = "lineage" // tell of lineage outside, and nothing else
 	ScopeAdmin   Scope = "admin"   // everything
 )
 
@@ -158,7 +159,7 @@ func (t *Tokens) Create(ctx context.Context, name string, scopes []Scope, domain
 		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, "", "a token wants a name of 1 to 100 characters").WithHint("name who uses it, such as ci-sales")
 	}
 	if len(scopes) == 0 {
-		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "a token wants at least one scope").WithHint("the scopes are read, apply, metrics and admin")
+		return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "a token wants at least one scope").WithHint("the scopes are read, apply, metrics, lineage and admin")
 	}
 	rec := records.Token{Name: name, Created: t.clock.Now(), Expires: expires, Domains: domains}
 	for _, d := range domains {
@@ -171,8 +172,8 @@ func (t *Tokens) Create(ctx context.Context, name string, scopes []Scope, domain
 			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "scope admin is for the node as a whole, and the token is for %s", strings.Join(domains, ", ")).
 				WithHint("take scope read or apply, or leave the domain out")
 		}
-		if s != ScopeRead && s != ScopeApply && s != ScopeMetrics && s != ScopeAdmin {
-			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "there is no scope %q", string(s)).WithHint("the scopes are read, apply, metrics and admin")
+		if s != ScopeRead && s != ScopeApply && s != ScopeMetrics && s != ScopeLineage && s != ScopeAdmin {
+			return "", records.Token{}, weft.Errorf(weft.KindInvalid, op, name, "there is no scope %q", string(s)).WithHint("the scopes are read, apply, metrics, lineage and admin")
 		}
 		rec.Scopes = append(rec.Scopes, string(s))
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"weft"
+	"weft/catalog/catalogtest"
 )
 
 // lineageCards reads cards from a script: a product by line, and below it
@@ -287,4 +288,171 @@ func TestLineageBounded(t *testing.T) {
 			t.Fatalf("the edge %v leads out of the answer", e)
 		}
 	}
+}
+
+// outside is what others told, in a test.
+type outside struct {
+	jobs    []*OutsideJob
+	sources map[Dataset]OutsideReader
+}
+
+func (o outside) Jobs(d Dataset, up bool) (out []*OutsideJob) {
+	for _, j := range o.jobs {
+		side := j.Inputs
+		if up {
+			side = j.Outputs
+		}
+		if slices.Contains(side, d) {
+			out = append(out, j)
+		}
+	}
+	return out
+}
+
+func (o outside) Job(name Dataset) *OutsideJob {
+	for _, j := range o.jobs {
+		if j.Name == name {
+			return j
+		}
+	}
+	return nil
+}
+
+func (o outside) Dataset(p weft.Name, port, table string) (Dataset, bool) {
+	if port == "" {
+		return Dataset{"weft", p.String() + "." + table}, true
+	}
+	for d, r := range o.sources {
+		if r == (OutsideReader{p, port, table}) {
+			return d, true
+		}
+	}
+	return Dataset{}, false
+}
+
+func (o outside) Product(d Dataset) (weft.Name, string, bool) {
+	w := strings.Split(d.Name, ".")
+	if d.Namespace != "weft" || len(w) != 3 {
+		return weft.Name{}, "", false
+	}
+	return weft.Name{Domain: w[0], Product: w[1]}, w[2], true
+}
+
+func (o outside) Readers(d Dataset) []OutsideReader {
+	if r, ok := o.sources[d]; ok {
+		return []OutsideReader{r}
+	}
+	return nil
+}
+
+// TestLineageOutside follows a job that fills a source, a job that reads a product
+// with columns and one without, and back into a product.
+func TestLineageOutside(t *testing.T) {
+	cards, heads, _, _ := lineageCards(t, `
+sales.orders
+  orders.amount < shop/lines.price aggregate
+far.report
+  report.total <
+`)
+	c := open(t, Config{})
+	for _, card := range cards {
+		if err := c.Put(card, heads[card.Product]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pg, raw, mart, sheet := Dataset{"postgres://db", "shop.lines"}, Dataset{"file", "raw.csv"}, Dataset{"pg://mart", "sums"}, Dataset{"weft", "far.report.report"}
+	orders := Dataset{"weft", "sales.orders.orders"}
+	orders2 := weft.Name{Domain: "sales", Product: "orders"}
+	o := outside{
+		jobs: []*OutsideJob{
+			{Name: Dataset{"airflow", "fill"}, Inputs: []Dataset{raw}, Outputs: []Dataset{pg}, Columns: []OutsideColumn{
+				{raw, "PRICE", pg, "price", weft.DeriveTransform}, {raw, "flag", pg, "", weft.DeriveFilter},
+			}},
+			{Name: Dataset{"airflow", "dashboard"}, Inputs: []Dataset{orders}},
+			{Name: Dataset{"dbt", "sums"}, Inputs: []Dataset{orders}, Outputs: []Dataset{mart, sheet}, Columns: []OutsideColumn{
+				{orders, "amount", mart, "sum", weft.DeriveAggregate}, {orders, "amount", sheet, "TOTAL", weft.DeriveAggregate}, {orders, "amount", mart, "", weft.DeriveGroup},
+			}},
+		},
+		sources: map[Dataset]OutsideReader{pg: {orders2, "shop", "lines"}},
+	}
+	for _, x := range []struct{ of, want string }{
+		{"sales.orders.amount", `column sales.orders.orders.amount, BIGINT, fresh
+source source sales.orders/shop.lines.price, postgres, fresh
+outside file/raw.csv#PRICE
+job job airflow/dashboard
+outside pg://mart/sums#sum
+column far.report.report.total, BIGINT, fresh
+outside pg://mart/sums
+source sales.orders/shop.lines.price → sales.orders.orders.amount [aggregate]
+file/raw.csv#PRICE → source sales.orders/shop.lines.price [transform]
+sales.orders.orders.amount → job airflow/dashboard []
+sales.orders.orders.amount → pg://mart/sums#sum [aggregate]
+sales.orders.orders.amount → far.report.report.total [aggregate]
+sales.orders.orders.amount → pg://mart/sums [group]
+`},
+		{"sales.orders", `product sales.orders, fresh
+source source sales.orders/shop, postgres, fresh
+job job airflow/dashboard
+job job dbt/sums
+outside pg://mart/sums
+product far.report, fresh
+source sales.orders/shop → sales.orders []
+sales.orders → job airflow/dashboard []
+sales.orders → job dbt/sums []
+job dbt/sums → pg://mart/sums []
+job dbt/sums → far.report []
+`},
+		{"sales.orders.orders", `table sales.orders.orders, fresh
+source source sales.orders/shop.lines, postgres, fresh
+job job airflow/fill
+outside file/raw.csv
+job job airflow/dashboard
+job job dbt/sums
+outside pg://mart/sums
+table far.report.report, fresh
+source sales.orders/shop.lines → sales.orders.orders [aggregate]
+job airflow/fill → source sales.orders/shop.lines []
+file/raw.csv → job airflow/fill []
+sales.orders.orders → job airflow/dashboard []
+sales.orders.orders → job dbt/sums []
+job dbt/sums → pg://mart/sums []
+job dbt/sums → far.report.report []
+`},
+	} {
+		of, err := c.FindOf(x.of, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lineageAnswer(c.Lineage(t.Context(), LineageQuery{Of: of, Outside: o})); got != x.want {
+			t.Errorf("%s gives\n%swant\n%s", x.of, got, x.want)
+		}
+	}
+}
+
+// BenchmarkLineage asks for the whole lineage of columns among 100,000 cards.
+func BenchmarkLineage(b *testing.B) {
+	m := catalogtest.NewMesh(1)
+	c := open(b, Config{})
+	const cards = 100_000
+	for i := range cards {
+		if err := c.Put(m.Card(i, 1), m.Head(i, 1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	nodes := 0
+	b.ResetTimer()
+	for b.Loop() {
+		card := m.Card(r.IntN(cards), 1)
+		t := card.Tables[0]
+		if _, err := c.Lineage(b.Context(), LineageQuery{Of: Of{card.Product, t.Name, t.Columns[r.IntN(len(t.Columns))].Name}}); err != nil {
+			b.Fatal(err)
+		}
+		l, err := c.Lineage(b.Context(), LineageQuery{Of: Of{Product: card.Product}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		nodes += len(l.Nodes)
+	}
+	b.ReportMetric(float64(nodes)/float64(b.N), "nodes/op")
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"weft"
@@ -15,7 +14,8 @@ type spot struct {
 	port    string // of a source
 	table   string
 	column  string
-	outside Dataset
+	outside Dataset // or a job, where job is set
+	job     bool
 	hidden  bool // downstream, and nobody may know what it is
 }
 
@@ -23,6 +23,9 @@ func (s spot) id() string {
 	switch {
 	case s.outside != (Dataset{}):
 		id := s.outside.String()
+		if s.job {
+			id = "job " + id
+		}
 		if s.column != "" {
 			id += "#" + s.column
 		}
@@ -53,6 +56,9 @@ func (g *graph) node(s spot) string {
 		n = weft.LineageNode{ID: fmt.Sprintf("unknown %d", g.hidden), Kind: weft.LineageUnknown}
 	case s.outside != (Dataset{}):
 		n.Kind, n.Namespace, n.Name = weft.LineageOutside, s.outside.Namespace, s.outside.Name
+		if s.job {
+			n.Kind = weft.LineageJob
+		}
 	case s.port != "":
 		n.Kind, n.Type = weft.LineageSource, g.sourceType(s)
 		if d, ok := g.datasetOf(s); ok {
@@ -129,12 +135,9 @@ func (g *graph) up(s spot) (links []link, upward bool) {
 	case s.hidden:
 		return nil, true
 	case s.outside != (Dataset{}):
-		return g.outsideLinks(s.outside, s, true), true
+		return g.outsideLinks(s, true), true
 	case s.port != "":
-		if d, ok := g.datasetOf(s); ok {
-			links = g.outsideLinks(d, s, true)
-		}
-		return links, true
+		return g.outsideLinks(s, true), true
 	}
 	e := g.entry(s.product)
 	if e == nil {
@@ -185,7 +188,10 @@ func (g *graph) down(s spot) (links []link, upward bool) {
 	case s.hidden:
 		return nil, false
 	case s.outside != (Dataset{}):
-		links = g.outsideLinks(s.outside, s, false)
+		links = g.outsideLinks(s, false)
+		if s.job {
+			return links, false
+		}
 		for _, r := range g.readersOf(s.outside) {
 			r.column = s.column
 			links = append(links, link{spot: r, how: weft.DeriveIdentity})
@@ -201,10 +207,7 @@ func (g *graph) down(s spot) (links []link, upward bool) {
 		}
 		links = append(links, g.downCard(g.entry(n), s)...)
 	}
-	if d, ok := g.datasetOf(s); ok {
-		links = append(links, g.outsideLinks(d, s, false)...)
-	}
-	return links, false
+	return append(links, g.outsideLinks(s, false)...), false
 }
 
 // downCard lists what of a product is made from a spot.
@@ -245,89 +248,4 @@ func (g *graph) means(reader weft.Name, from weft.Source, s spot) bool {
 		return false
 	}
 	return s.column == "" || f.column == s.column || from.Column == "*"
-}
-
-// Dataset is something that holds data, in OpenLineage's sense.
-type Dataset struct {
-	Namespace string
-	Name      string
-}
-
-func (d Dataset) String() string { return d.Namespace + "/" + d.Name }
-
-// Outside tells of datasets that are no products. Its methods are called from
-// many goroutines and must answer at once.
-type Outside interface {
-	// Next lists what was made from a dataset, or what it was made from.
-	Next(d Dataset, up bool) []OutsideLink
-	// Dataset is the dataset that a table of a product is to others, or that its
-	// input port reads where port is set.
-	Dataset(p weft.Name, port, table string) (Dataset, bool)
-	// Product is the table of a product that a dataset is, if it is one.
-	Product(d Dataset) (n weft.Name, table string, ok bool)
-	// Readers are the input ports of products that read a dataset.
-	Readers(d Dataset) []OutsideReader
-}
-
-// OutsideReader is a table of an input port.
-type OutsideReader struct {
-	Product weft.Name
-	Port    string
-	Table   string
-}
-
-// OutsideLink is a dataset beside another.
-type OutsideLink struct {
-	Dataset Dataset
-	// Columns pairs columns of the asked dataset with columns of this one; nothing where that
-	// is not known.
-	Columns []OutsideColumn
-}
-
-// OutsideColumn is a column beside another.
-type OutsideColumn struct {
-	Column string // of the dataset that was asked for
-	Other  string // of the link's
-	How    weft.Derivation
-}
-
-func (g *graph) datasetOf(s spot) (Dataset, bool) {
-	if g.q.Outside == nil || s.table == "" {
-		return Dataset{}, false
-	}
-	return g.q.Outside.Dataset(s.product, s.port, s.table)
-}
-
-func (g *graph) readersOf(d Dataset) (out []spot) {
-	for _, r := range g.q.Outside.Readers(d) {
-		if g.q.Known == nil || g.q.Known(r.Product) {
-			out = append(out, spot{product: r.Product, port: r.Port, table: r.Table})
-		}
-	}
-	return out
-}
-
-// outsideLinks lists what outside is beside a dataset that stands for s. Where it is not known
-// which columns belong together, a column leads to the whole dataset.
-func (g *graph) outsideLinks(d Dataset, s spot, up bool) (links []link) {
-	for _, o := range g.q.Outside.Next(d, up) {
-		to := spot{outside: o.Dataset}
-		if n, table, ok := g.q.Outside.Product(o.Dataset); ok {
-			to = spot{product: n, table: table}
-			if !up && g.q.Known != nil && !g.q.Known(n) {
-				to = spot{product: n, hidden: true}
-			}
-		}
-		if s.column == "" || len(o.Columns) == 0 || to.hidden {
-			links = append(links, link{spot: to})
-			continue
-		}
-		for _, c := range o.Columns {
-			if strings.EqualFold(c.Column, s.column) {
-				to.column = c.Other
-				links = append(links, link{spot: to, how: c.How})
-			}
-		}
-	}
-	return slices.Clip(links)
 }

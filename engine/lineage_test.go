@@ -300,3 +300,16 @@ func reaches(from []LineageSource, target Target, column string) bool {
 		return s.Table == target && (s.Column == AnyColumn || strings.EqualFold(s.Column, column))
 	})
 }
+
+// BenchmarkLineageOf traces a query of a usual length.
+func BenchmarkLineageOf(b *testing.B) {
+	p := newParser(b)
+	const sql = `SELECT o.id AS order_id, o.placed, CASE WHEN t.g = 'g1' THEN 'a' ELSE 'b' END AS kind, lower(t.g) AS g, sum(l.qty * l.price) AS amount,
+		count(*) AS n, (SELECT max(v) FROM u WHERE u.id = o.id) AS most
+		FROM shop.orders o JOIN shop.lines l ON l.id = o.id LEFT JOIN t ON t.id = o.id WHERE o.open GROUP BY ALL`
+	for b.Loop() {
+		if _, err := LineageOf(b.Context(), p, sql, lineageRules, lineageColumns); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

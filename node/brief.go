@@ -22,6 +22,7 @@ type brief struct {
 	Local    []string        `json:"local,omitempty"` // paths of sources that are read when they change
 	Ask      string          `json:"ask,omitempty"`   // where to ask its owner
 	Grants   []grant         `json:"grants,omitempty"`
+	Reads    []datasetRead   `json:"reads,omitempty"` // what its own sources are to others
 }
 
 // briefForm says what a brief holds: one of another form is made anew from the
@@ -42,7 +43,7 @@ type pace struct {
 }
 
 func briefOf(f *contract.Folder, env string) *brief {
-	b := &brief{Form: briefForm, Purpose: f.Description.Purpose, Owner: owner(f), Life: f.Life, Tags: f.Tags, Ask: askAt(f.Support), Grants: grants(f)}
+	b := &brief{Form: briefForm, Purpose: f.Description.Purpose, Owner: owner(f), Life: f.Life, Tags: f.Tags, Ask: askAt(f.Support), Grants: grants(f), Reads: reads(f, env)}
 	add := func(s contract.SLA) {
 		if s.Schedule != "" || s.Frequency > 0 {
 			b.Paces = append(b.Paces, pace{s.Schedule, s.Frequency})

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/openlineage"
 	"weft/run"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 
 	Advertise []string // host:port where other nodes reach it; none means where it listens, "none" alone that they cannot
 	Relay     bool     // other nodes may be reached through it
+
+	Lineage LineageConfig // whom it tells of its loads
 
 	TLSCert string // PEM files; needed to listen elsewhere than on loopback
 	TLSKey  string
@@ -104,6 +107,9 @@ func (c Config) WithDefaults() Config {
 	if c.Concurrency == 0 {
 		c.Concurrency = 2 * runtime.NumCPU()
 	}
+	if c.Lineage.Namespace == "" {
+		c.Lineage.Namespace = "weft"
+	}
 	if c.Queue == 0 {
 		c.Queue = 50 * c.Concurrency
 	}
@@ -143,6 +149,11 @@ func (c Config) Validate() error {
 	for _, a := range c.Advertise {
 		if _, _, err := net.SplitHostPort(a); err != nil && !c.hidden() {
 			bad("mesh.advertise", "%q is no address: write it like weft.example.com:7070", a)
+		}
+	}
+	if c.Lineage.Endpoint != "" {
+		if err := (openlineage.SenderConfig{URL: c.Lineage.Endpoint}).Validate(); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {

@@ -23,6 +23,7 @@ import (
 	"weft/engine"
 	"weft/federate"
 	"weft/ingest"
+	"weft/openlineage"
 	"weft/peer"
 	"weft/records"
 	"weft/run"
@@ -67,6 +68,8 @@ type Node struct {
 	far       elsewhere // the products of other nodes
 	pace      peerPace  // that other nodes have to keep
 	cards     cards
+	hearsay   hearsay             // what others told of lineage
+	sender    *openlineage.Sender // whom the node tells of its loads; nil: nobody
 
 	adopting sync.Mutex // held while a product of a new name is made
 
@@ -91,6 +94,10 @@ func New(cfg Config) (*Node, error) {
 	cfg.RunEnv.Metrics = n.registry // each node has its own
 	n.cfg, n.env = cfg, cfg.RunEnv.Named("node")
 	n.now.Store(&cfg)
+	var err error
+	if n.sender, err = cfg.newSender(); err != nil {
+		return nil, err
+	}
 	n.count, n.stored = newCounts(n.registry, cfg.Version), store.NewMetrics(n.registry)
 	return n, nil
 }
@@ -150,6 +157,9 @@ func (n *Node) OpenStopped(ctx context.Context) error {
 func (n *Node) openData(ctx context.Context) (err error) {
 	n.opens("the books are opened")
 	if n.books, err = records.Open(ctx, n.cfg.path("books.db")); err != nil {
+		return err
+	}
+	if err := n.hearsay.load(ctx, n.books); err != nil {
 		return err
 	}
 	if n.token, err = access.LocalToken(n.cfg.path("token")); err != nil {
@@ -328,6 +338,9 @@ func (n *Node) Run(ctx context.Context) error {
 		n.sched.at(p, n.firstRead(p))
 	}
 	g.Go("mesh", n.mesh.Run)
+	if n.sender != nil {
+		workers.Go("lineage", n.sender.Run) // the last loads are told of, too
+	}
 	g.Go("readers", n.tellReaders)
 	g.Go("shelf", n.tidyUp)
 	g.Go("cards", n.runCards)

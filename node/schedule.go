@@ -261,6 +261,7 @@ func (p *product) loadNow(ctx context.Context, r request) loaded {
 	if r.by != "" {
 		ctx = run.WithLog(ctx, slog.String(logRequest, r.by))
 	}
+	told := p.beginRun(a)
 	l := p.flow(ctx, r, &a)
 	a.Ended = p.node.env.Clock.Now()
 	a.Verdict, a.Notes = l.verdict, l.notes
@@ -278,6 +279,7 @@ func (p *product) loadNow(ctx context.Context, r request) loaded {
 		a.Error, a.Kind, a.Hint = l.err.Error(), weft.KindOf(l.err), weft.HintOf(l.err)
 	}
 	p.finish(ctx, a)
+	told.end(a, l, ctx.Err() != nil)
 	if l.commit != nil {
 		p.node.notify(p.name())
 	}

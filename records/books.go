@@ -83,8 +83,8 @@ CREATE TABLE deleted (
   time INTEGER NOT NULL
 ) STRICT;`
 
-// derived are tables that can be made again from the others; an older program
-// does without.
+// derived are tables that an older program does without: they can be made again from
+// the others, or from what others tell again.
 const derived = `
 CREATE TABLE IF NOT EXISTS brief (
   product TEXT PRIMARY KEY REFERENCES product(id) ON DELETE CASCADE,
@@ -95,7 +95,18 @@ CREATE TABLE IF NOT EXISTS card (
   product TEXT PRIMARY KEY REFERENCES product(id) ON DELETE CASCADE,
   body    BLOB NOT NULL,
   head    BLOB NOT NULL
-) STRICT;`
+) STRICT;
+CREATE TABLE IF NOT EXISTS told (
+  job_namespace TEXT NOT NULL,
+  job_name      TEXT NOT NULL,
+  namespace     TEXT NOT NULL,
+  name          TEXT NOT NULL,
+  output        INTEGER NOT NULL,
+  columns       BLOB,
+  time          INTEGER NOT NULL,
+  PRIMARY KEY (job_namespace, job_name, namespace, name, output)
+) STRICT;
+CREATE INDEX IF NOT EXISTS told_time ON told(time);`
 
 // Open opens the books at path, making them where there are none. Books of a
 // newer version are refused; the file is readable by its owner only.

@@ -143,6 +143,7 @@ const (
 	ScopeRead    Scope = "read"    // ask and look
 	ScopeApply   Scope = "apply"   // apply folders and see the status, nothing else: for CI
 	ScopeMetrics Scope = "metrics" // read /metrics, nothing else: for a watching service
+	ScopeLineage Scope = "lineage" // tell of lineage outside, nothing else: for other tools
 	ScopeAdmin   Scope = "admin"   // everything
 )
 
@@ -171,7 +172,7 @@ func (i *Identity) May(any ...Scope) bool {
 // TokenRequest asks for a token.
 type TokenRequest struct {
 	Name    string     `json:"name" minLength:"1" maxLength:"64" pattern:"^[a-z0-9][a-z0-9_.-]*$" doc:"how the token is called in lists and logs"`
-	Scopes  []Scope    `json:"scopes" minItems:"1" doc:"read, apply, metrics, admin"`
+	Scopes  []Scope    `json:"scopes" minItems:"1" doc:"read, apply, metrics, lineage, admin"`
 	Domains []string   `json:"domains,omitempty" maxItems:"16" doc:"the domains that it is for: it reads what they may read, and applies their folders only; those of the node where it is absent"`
 	Expires *time.Time `json:"expires,omitempty" doc:"never where it is absent"`
 }

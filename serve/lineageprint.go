@@ -139,6 +139,9 @@ func (t *lineageTree) line(lead string, n, parent *weft.LineageNode, words []str
 	if n.Kind == weft.LineageSource {
 		words = append(words, strings.TrimSpace(n.Type+" source"))
 	}
+	if n.Kind == weft.LineageJob {
+		words = append(words, "job")
+	}
 	if parent == nil && n.Type != "" {
 		words = append(words, n.Type)
 	}
@@ -169,7 +172,7 @@ func hows(how []weft.Derivation) (out []string) {
 func LineageLabel(n weft.LineageNode) string {
 	var w string
 	switch n.Kind {
-	case weft.LineageOutside:
+	case weft.LineageOutside, weft.LineageJob:
 		w = n.Namespace + " " + n.Name
 	case weft.LineageSource:
 		w = strings.Trim(n.Port+"."+n.Table, ".")
@@ -274,6 +277,8 @@ func mermaidNode(at int, n weft.LineageNode) string {
 	switch n.Kind {
 	case weft.LineageSource, weft.LineageOutside:
 		return fmt.Sprintf("n%d[(\"%s\")]", at, label)
+	case weft.LineageJob:
+		return fmt.Sprintf("n%d([\"%s\"])", at, label)
 	case weft.LineageUnknown:
 		return fmt.Sprintf("n%d{{\"%s\"}}", at, label)
 	}

@@ -39,6 +39,8 @@ type settings struct {
 
 	OpenMetrics bool
 
+	LineageEndpoint, LineageKey, LineageNamespace string
+
 	MeshAdvertise []string
 	MeshRelay     bool
 
@@ -233,6 +235,24 @@ var options = []option{
 		key:     "mesh.relay", kind: "true|false", value: "true",
 		text: "Whether nodes of the mesh that cannot be reached from outside may be reached through this one.",
 		set:  func(s *settings, v string) (err error) { s.MeshRelay, err = parseBool(v); return err },
+	},
+	{
+		restart: true,
+		key:     "lineage.endpoint", kind: "url",
+		text: "Where the node sends OpenLineage run events of its loads, such as `https://marquez.example.com/api/v1/lineage`. Without it, none are sent.",
+		set:  func(s *settings, v string) error { s.LineageEndpoint = v; return checkEndpoint(v) },
+	},
+	{
+		restart: true,
+		key:     "lineage.key", kind: "${VAR}",
+		text: "The key for lineage.endpoint, sent as a bearer token: the name of a variable as `${VAR}`, never the key itself.",
+		set:  func(s *settings, v string) error { s.LineageKey = v; return checkVariable(v) },
+	},
+	{
+		restart: true,
+		key:     "lineage.namespace", kind: "text", value: "weft",
+		text: "The namespace that OpenLineage events have for this mesh's jobs and datasets; the same at all of its nodes.",
+		set:  func(s *settings, v string) error { s.LineageNamespace = v; return maxLength(v, 200) },
 	},
 	{
 		key: "log.level", kind: "debug|info|warn|error", value: "info",

@@ -1,14 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"weft/openlineage"
 )
 
 // each returns what check says of the words, first fault first.
@@ -99,4 +103,25 @@ func parseInt(v string, least, most int) (int, error) {
 		return 0, fmt.Errorf("%d is out of range: from %d to %d", n, least, most)
 	}
 	return n, nil
+}
+
+// checkEndpoint holds that v is an address that events can be sent to.
+func checkEndpoint(v string) error {
+	if v == "" {
+		return nil
+	}
+	if err := (openlineage.SenderConfig{URL: v}).Validate(); err != nil {
+		return errors.New("it is no URL like https://lineage.example.com/api/v1/lineage, without a user")
+	}
+	return nil
+}
+
+var referenceRE = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
+
+// checkVariable holds that a secret is named and not written.
+func checkVariable(v string) error {
+	if v == "" || referenceRE.MatchString(v) {
+		return nil
+	}
+	return errors.New("a secret does not stand here: write the name of a variable, as ${LINEAGE_KEY}")
 }

@@ -25,6 +25,7 @@ clear. The scopes are:
   read     ask queries and look at products
   apply    apply folders and see the status, nothing else: for CI
   metrics  read /metrics, nothing else: for Prometheus
+  lineage  tell of the lineage of other tools (OpenLineage), nothing else
   admin    everything
 
 A token reads what the node's own domains may read. With --domain it is for that
@@ -38,13 +39,13 @@ Standard output has the token alone, so that it can be sent on to a vault.`,
 		Args: exactly("NAME"),
 	}
 	format := listFormat(c.Flags(), "text", "json")
-	scopes := c.Flags().StringSlice("scope", []string{"read"}, "what it may be used for: read, apply, metrics, admin")
+	scopes := c.Flags().StringSlice("scope", []string{"read"}, "what it may be used for: read, apply, metrics, lineage, admin")
 	domains := c.Flags().StringSlice("domain", nil, "the domain that it is for (default those of the node)")
 	expires := c.Flags().String("expires", "", "when it ends: a date, or a time from now like 12h or 90d (default never)")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		r := serve.TokenRequest{Name: args[0], Domains: *domains}
 		for _, s := range *scopes {
-			if err := oneOf(s, "read", "apply", "metrics", "admin"); err != nil {
+			if err := oneOf(s, "read", "apply", "metrics", "lineage", "admin"); err != nil {
 				return usage("make the token", args[0], "--scope %s", err)
 			}
 			r.Scopes = append(r.Scopes, serve.Scope(s))

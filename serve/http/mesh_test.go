@@ -240,3 +240,25 @@ func TestLineageRoute(t *testing.T) {
 		}
 	}
 }
+
+func (m *memoryMesh) Tell(_ context.Context, _ weft.Subject, message []byte) (int, error) {
+	if string(message) != "[{},{}]" {
+		return 0, weft.Errorf(weft.KindInvalid, "read the lineage event", "", "it is no event")
+	}
+	return 2, nil
+}
+
+func TestTellLineage(t *testing.T) {
+	d := open(t, http.Config{})
+	if r, got := d.do(t, "POST", "/api/v1/lineage/events", "admin", "[{},{}]", nil); r.StatusCode != 201 || strings.TrimSpace(got) != `{"events":2}` {
+		t.Errorf("%d %s", r.StatusCode, got)
+	}
+	for _, c := range []struct {
+		token, body string
+		want        int
+	}{{"admin", "x", 400}, {"read", "[{},{}]", 403}, {"", "[{},{}]", 401}, {"admin", strings.Repeat(" ", 1<<20+1), 413}} {
+		if r, got := d.do(t, "POST", "/api/v1/lineage/events", c.token, c.body, nil); r.StatusCode != c.want {
+			t.Errorf("%s gives %d %s, want %d", c.token, r.StatusCode, got, c.want)
+		}
+	}
+}

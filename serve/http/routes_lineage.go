@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
@@ -15,6 +16,10 @@ type lineageInput struct {
 	Direction string `query:"direction" enum:"both,upstream,downstream" default:"both"`
 	Depth     int    `query:"depth" minimum:"0" maximum:"100" doc:"how many steps; all where it is 0 or absent"`
 	Format    string `query:"format" enum:"json,text,mermaid" default:"json"`
+}
+
+type tellInput struct {
+	RawBody []byte `contentType:"application/json" doc:"an event, or a list of them; at most 1 MB"`
 }
 
 // lineageRoutes tell what is made from what.
@@ -41,5 +46,17 @@ func (s *Server) lineageRoutes() {
 			return sent(serve.WriteMermaid(w, l))
 		}
 		return sent(serve.WriteLineage(w, l, serve.LineagePrint{}))
+	})
+
+	tell := op("tellLineage", http.MethodPost, prefix+"/lineage/events", "Tell of a job outside",
+		"A run event of OpenLineage, or a list of up to 100. What the job reads and writes is in the lineage from then on; a dataset of this mesh "+
+			"is named by the node's namespace (weft, unless lineage.namespace says another) and domain.product.table. The newest 20,000 "+
+			"uses of datasets are kept.", serve.ScopeLineage)
+	tell.Tags = []string{"products"}
+	tell.DefaultStatus = http.StatusCreated
+	tell.SkipValidateBody = true // what it must be is OpenLineage's
+	register(s, tell, func(ctx context.Context, who *serve.Identity, in *tellInput) (serve.LineageTold, error) {
+		n, err := s.b.Lineage.Tell(ctx, who.Subject, in.RawBody)
+		return serve.LineageTold{Events: n}, err
 	})
 }

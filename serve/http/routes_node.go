@@ -56,7 +56,7 @@ func (s *Server) tokenRoutes() {
 	create.Tags, create.DefaultStatus = tags, http.StatusCreated
 	register(s, create, func(ctx context.Context, who *serve.Identity, in *createInput) (*serve.NewToken, error) {
 		for _, sc := range in.Body.Scopes {
-			if !slices.Contains([]serve.Scope{serve.ScopeRead, serve.ScopeApply, serve.ScopeMetrics, serve.ScopeAdmin}, sc) {
+			if !slices.Contains([]serve.Scope{serve.ScopeRead, serve.ScopeApply, serve.ScopeMetrics, serve.ScopeLineage, serve.ScopeAdmin}, sc) {
 				return nil, weft.Errorf(weft.KindInvalid, "make the token", in.Body.Name, "there is no scope %q", clip(string(sc), 40)).
 					WithHint("take read, apply, metrics or admin")
 			}
