@@ -44,7 +44,8 @@ type state struct {
 	Magic   string    `json:"magic"`
 	Version int       `json:"version"`
 	Mesh    weft.Hash `json:"mesh"`
-	Charter []byte    `json:"charter"` // the founding one, as it was signed
+	Charter []byte    `json:"charter"`          // the founding one, as it was signed
+	Series  []byte    `json:"series,omitempty"` // of the invitations that count
 	// Seeds are nodes that were known when this one came in: where the records are
 	// lost they are the way back.
 	Seeds []Seed `json:"seeds,omitempty"`

@@ -17,7 +17,14 @@ func (h meshHost) meshID() weft.Hash { return h.m.ID() }
 func (h meshHost) admitting() bool   { return h.m.admitting() }
 
 func (h meshHost) belongs(node weft.KeyID) belonging {
-	s := h.m.set
+	b := h.m.set.belongs(node)
+	if b == belongsNot && h.m.lost() && h.m.isSeed(node) {
+		return belongsYes // the way back to the records
+	}
+	return b
+}
+
+func (s *Set) belongs(node weft.KeyID) belonging {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	switch {
@@ -57,9 +64,14 @@ func (s *Set) nodeInfo(node weft.KeyID) *NodeInfo {
 
 func (h meshHost) members() []weft.KeyID {
 	s, self := h.m.set, h.m.Self()
+	var list []weft.KeyID
+	if h.m.lost() {
+		for _, seed := range h.m.Seeds() {
+			list = append(list, seed.Node)
+		}
+	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var list []weft.KeyID
 	for n := range s.auth.admissions {
 		for k := range s.auth.later(n) {
 			if k != self && s.auth.member(k) {

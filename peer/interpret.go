@@ -66,8 +66,8 @@ func (c *Charter) check() error {
 	switch {
 	case c.Name == "" || len(c.Name) > 100:
 		return weft.Errorf(weft.KindInvalid, op, "", "a mesh has a name of at most 100 bytes")
-	case len(c.Founders) == 0 || len(c.Founders) > 16:
-		return weft.Errorf(weft.KindInvalid, op, "", "a mesh has 1 to 16 founding keys, this has %d", len(c.Founders))
+	case len(c.Founders) == 0 || len(c.Founders) > maxFounders:
+		return weft.Errorf(weft.KindInvalid, op, "", "a mesh has 1 to %d founding keys, this has %d", maxFounders, len(c.Founders))
 	case c.Threshold < 1 || c.Threshold > len(c.Founders):
 		return weft.Errorf(weft.KindInvalid, op, "", "%d of %d founding keys cannot sign", c.Threshold, len(c.Founders))
 	case len(slices.Compact(slices.SortedFunc(slices.Values(c.Founders), compareKeys))) != len(c.Founders):

@@ -25,7 +25,8 @@ const (
 	maxAddresses = 16
 	tokenStart   = "weft-invite-"
 	tokenContext = "invitation 1"
-	nonceSize    = 16
+	nonceSize    = 20
+	seriesSize   = 4 // of the nonce: the series that the invitation is of
 )
 
 // Token is what an invitation says. It is a word that whoever has it can enter with,
@@ -62,6 +63,7 @@ func (m *Mesh) Invite(_ context.Context, in Invitation) (string, error) {
 	}
 	t.New = isNew
 	sign.Nonce(t.nonce)
+	copy(t.nonce, m.series())
 	m.folder.forgetSpent(m.now())
 	if err := m.invites(t.Until); err != nil {
 		return "", err
@@ -88,6 +90,23 @@ func (m *Mesh) mayAdmit(op, domain string) (isNew bool, err error) {
 	}
 	_, err = m.foundingKeys(op)
 	return true, err
+}
+
+// series is that of the invitations that count. It is another after a restore: which of
+// the older ones were used in the meantime nobody knows.
+func (m *Mesh) series() []byte {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.state == nil || len(m.state.Series) != seriesSize {
+		return make([]byte, seriesSize)
+	}
+	return m.state.Series
+}
+
+func newSeries() []byte {
+	b := make([]byte, seriesSize)
+	sign.Nonce(b)
+	return b
 }
 
 // seal writes the token as one word.

@@ -84,7 +84,7 @@ func TestInvitationsThatAreRefused(t *testing.T) {
 		wants(t, err, weft.KindDenied, "founding keys must sign")
 		_, err = b.Invite(t.Context(), Invitation{})
 		wants(t, err, weft.KindDenied, "founding keys must sign")
-		forged := Token{Mesh: a.ID(), Issuer: b.Self(), Addresses: []string{"x:1"}, Domain: "sales", Until: c.Now().Add(time.Hour), nonce: make([]byte, nonceSize)}
+		forged := Token{Mesh: a.ID(), Issuer: b.Self(), Addresses: []string{"x:1"}, Domain: "sales", Until: c.Now().Add(time.Hour), nonce: append(slices.Clone(b.series()), make([]byte, nonceSize-seriesSize)...)}
 		word, err := forged.seal(b.nodeKey())
 		ok(t, err)
 		wants(t, join(t.Context(), b, node(t, c, "d", ""), word), weft.KindDenied, "at another node")

@@ -3,7 +3,6 @@ package peer
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"slices"
 	"time"
 
@@ -169,6 +168,8 @@ func (m *Mesh) readRequest(request []byte) (node weft.KeyID, q *joinRequest, t *
 		return weft.KeyID{}, nil, nil, weft.Errorf(weft.KindDenied, tokenRefused, "", "another node made the invitation").WithHint("go to one of its addresses")
 	case m.now().After(t.Until):
 		return weft.KeyID{}, nil, nil, expiredToken(t)
+	case !bytes.Equal(t.nonce[:seriesSize], m.series()):
+		return weft.KeyID{}, nil, nil, weft.Errorf(weft.KindDenied, tokenRefused, "", "the invitation was made before this node was restored from a backup").WithHint("ask for a new one: weft invite")
 	case t.New && (len(r.Signers) != 2 || r.Signers[1] != q.DomainKey || q.DomainKey.IsZero() || q.DomainKey == r.Signers[0]):
 		return bad("the key of domain %s does not sign the request", t.Domain)
 	case !t.New && len(r.Signers) != 1:
@@ -234,7 +235,9 @@ func (m *Mesh) admit(node weft.KeyID, q *joinRequest, t *Token) error {
 }
 
 // welcome are all records that say who may sign what, each after what it needs.
-func (s *Set) welcome() []byte {
+func (s *Set) welcome() []byte { return s.appendFacts([]byte(replyStart)) }
+
+func (s *Set) appendFacts(out []byte) []byte {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	byKind := map[string][]*item{}
@@ -244,12 +247,10 @@ func (s *Set) welcome() []byte {
 		}
 		return true
 	})
-	out := []byte(replyStart)
 	for _, kind := range []string{KindCharter, KindDomain, KindAdmission, KindRotation, KindRevocation, KindNode, KindHandover} {
 		for _, it := range byKind[kind] {
 			if r := s.record(it); r != nil {
-				out = binary.BigEndian.AppendUint32(out, uint32(len(r.Raw())))
-				out = append(out, r.Raw()...)
+				out = appendRaw(out, r.Raw())
 			}
 		}
 	}
@@ -278,7 +279,7 @@ func (m *Mesh) Enter(ctx context.Context, word string, reply []byte) error {
 	}
 	for _, r := range records {
 		if r.Kind == KindCharter && r.Hash() == t.Mesh {
-			st := &state{Mesh: t.Mesh, Charter: r.Raw(), Seeds: []Seed{{Node: t.Issuer, Addresses: t.Addresses}}}
+			st := &state{Mesh: t.Mesh, Charter: r.Raw(), Series: newSeries(), Seeds: []Seed{{Node: t.Issuer, Addresses: t.Addresses}}}
 			return m.begin(ctx, st, self, records)
 		}
 	}
@@ -286,26 +287,10 @@ func (m *Mesh) Enter(ctx context.Context, word string, reply []byte) error {
 }
 
 // readReply splits a reply into its records. They have not been verified.
-func readReply(b []byte) (records []*sign.Record, err error) {
-	bad := weft.Errorf(weft.KindInvalid, tokenRefused, "", "the answer is not one that weft gives")
-	if len(b) > maxReply || !bytes.HasPrefix(b, []byte(replyStart)) {
-		return nil, bad
-	}
-	b = b[len(replyStart):]
-	for len(b) > 0 {
-		if len(b) < 4 {
-			return nil, bad
-		}
-		n := binary.BigEndian.Uint32(b)
-		if n > sign.MaxRecord || int(n) > len(b)-4 {
-			return nil, bad
-		}
-		r, err := sign.Peek(b[4 : 4+n : 4+n])
-		if err != nil {
-			return nil, bad
-		}
-		records = append(records, r)
-		b = b[4+n:]
+func readReply(b []byte) ([]*sign.Record, error) {
+	records, ok := splitRecords(b, replyStart, maxReply)
+	if !ok {
+		return nil, weft.Errorf(weft.KindInvalid, tokenRefused, "", "the answer is not one that weft gives")
 	}
 	return records, nil
 }

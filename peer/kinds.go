@@ -119,6 +119,7 @@ var limits = map[string]int{
 
 const (
 	limitOther  = 64 << 10
+	maxFounders = 16
 	maxPerNode  = 250_000 // records that one signer may have in the set
 	maxUnread   = 1_000   // of these of kinds and formats that are not interpreted
 	aheadOfTime = 2 * time.Hour

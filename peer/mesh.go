@@ -86,6 +86,9 @@ func (m *Mesh) Open(ctx context.Context) error {
 	if err := m.enter(st, key); err != nil {
 		return err
 	}
+	if err := m.takeCopy(); err != nil {
+		return err
+	}
 	m.folder.forgetSpent(m.now())
 	m.readInvited()
 	if err := m.finishRotation(ctx); err != nil {
@@ -138,14 +141,21 @@ func (m *Mesh) enter(st *state, key sign.Key) error {
 // Close cuts all links and closes the records. It may be called more than once.
 func (m *Mesh) Close() error {
 	m.net.close()
+	m.mu.RLock()
+	open := m.keep != nil
+	m.mu.RUnlock()
+	var err error
+	if open {
+		err = m.keepSeeds()
+	}
 	m.mu.Lock()
 	k := m.keep
 	m.keep, m.closed = nil, true
 	m.mu.Unlock()
 	if k == nil {
-		return nil
+		return err
 	}
-	return m.set.unbind(k)
+	return errors.Join(err, m.set.unbind(k))
 }
 
 // Set is the records that the node holds.
@@ -261,8 +271,8 @@ func inAMesh(op string) error {
 // newFounders makes the founding keys, or takes those that a founding that broke off
 // has left.
 func (m *Mesh) newFounders(n int) ([]sign.Key, error) {
-	if n > 16 {
-		return nil, weft.Errorf(weft.KindInvalid, "found a mesh", "", "%d founding keys are too many, 16 is the most", n)
+	if n > maxFounders {
+		return nil, weft.Errorf(weft.KindInvalid, "found a mesh", "", "%d founding keys are too many, %d is the most", n, maxFounders)
 	}
 	if err := m.folder.make(); err != nil {
 		return nil, err
@@ -307,7 +317,7 @@ func (m *Mesh) settle(ctx context.Context, f Founding, charter *sign.Record, fou
 	if err != nil {
 		return err
 	}
-	return m.begin(ctx, &state{Mesh: charter.Hash(), Charter: charter.Raw()}, self, records)
+	return m.begin(ctx, &state{Mesh: charter.Hash(), Charter: charter.Raw(), Series: newSeries()}, self, records)
 }
 
 // begin makes the mesh of st this node's, with its first records. What a try that
@@ -365,6 +375,9 @@ func (m *Mesh) Tend(ctx context.Context) error {
 			m.folder.forgetSpent(m.now())
 			if err := m.set.Expire(); err != nil {
 				m.cfg.Env.Log.Error("old tombstones cannot be let go", "error", err)
+			}
+			if err := m.keepSeeds(); err != nil {
+				m.cfg.Env.Log.Error("it cannot be noted where other nodes are", "error", err)
 			}
 		case <-m.says.wake():
 			m.sayAgain(ctx)

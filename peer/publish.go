@@ -236,6 +236,12 @@ func (m *Mesh) sayAgain(ctx context.Context) {
 		if err := m.confirmRotations(); err != nil {
 			m.cfg.Env.Log.Warn("a node's new key cannot be admitted in the place of its old one", "error", err)
 		}
+		if err := m.keepSeeds(); err != nil {
+			m.cfg.Env.Log.Error("it cannot be noted where other nodes are", "error", err)
+		}
+	}
+	if err := m.speaksUp(ctx); err != nil {
+		m.cfg.Env.Log.Warn("it cannot be said how this node is reached", "error", err)
 	}
 	for _, s := range list {
 		if _, err := m.Publish(ctx, s.kind, s.key, rawBody(s.body)); err != nil {
