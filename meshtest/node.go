@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -236,4 +237,16 @@ func (l *Log) Count(format string, args ...any) int {
 		}
 	}
 	return n
+}
+
+// Says reports whether one line has all the texts.
+func (l *Log) Says(texts ...string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range bytes.Lines(l.b.Bytes()) {
+		if !slices.ContainsFunc(texts, func(s string) bool { return !bytes.Contains(line, []byte(s)) }) {
+			return true
+		}
+	}
+	return false
 }

@@ -57,8 +57,11 @@ func (s *Store) Hold(name string, seq weft.Seq) error {
 	case len(s.holds) == maxHolds:
 		err = weft.Errorf(weft.KindLimit, "hold the commit", seq.String(), "there are %d holds already", maxHolds).
 			WithHint("release those that nobody needs")
-	case seq < max(s.man.Oldest, s.letting): // a fold is about to let go of it
+	case seq < s.man.Oldest:
 		err = s.gone(seq.String())
+	case seq < s.letting:
+		err = weft.Errorf(weft.KindGone, "hold the commit", seq.String(), "what is before %s is being let go", s.letting).
+			WithHint("hold %s or a later one", s.letting)
 	}
 	if err != nil {
 		s.mu.Unlock()

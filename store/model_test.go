@@ -410,12 +410,14 @@ func (w *world) hold() {
 		return
 	}
 	seq := weft.Seq(1 + w.rnd.IntN(len(w.cuts)))
+	// A fold that failed may have let go of what is before letting: the world is the
+	// only one that uses the store, and needs no lock to look.
 	err := w.s.Hold(name, seq)
 	w.say("hold %s by %s: %v", seq, name, err)
 	switch k := weft.KindOf(err); {
 	case err == nil:
 		w.holds[name] = seq
-	case k == weft.KindGone && seq < w.s.Oldest(), k == weft.KindNotFound && int(seq) >= len(w.cuts):
+	case k == weft.KindGone && seq < max(w.s.Oldest(), w.s.letting), k == weft.KindNotFound && int(seq) >= len(w.cuts):
 	case k == weft.KindConflict && w.holds[name] == 0: // it is there after all
 	case w.fs.hit || w.fs.left == 0:
 		w.holds[name] = 0
