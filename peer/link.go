@@ -24,7 +24,7 @@ const (
 
 const (
 	helloWait  = 10 * time.Second // for the other side's first words
-	writeWait  = 20 * time.Second // for a frame to go out
+	writeWait  = 20 * time.Second // for a frame to go out, or half of it
 	pingAfter  = 5 * time.Second  // of silence
 	silentMost = 15 * time.Second // of silence, then the link is cut
 	answerWait = 30 * time.Second // for an answer
@@ -102,7 +102,6 @@ type link struct {
 
 	out     *outbox
 	got     *recent // digests of records that came over this link
-	sent    *recent // and of those that went
 	heard   atomic.Int64
 	conduct *conduct
 	pulling sync.Mutex   // one pull at a time
@@ -122,7 +121,7 @@ type link struct {
 func newLink(n *network, peer weft.KeyID, conn net.Conn, r *bufio.Reader, dialed bool) *link {
 	l := &link{
 		n: n, peer: peer, conn: conn, r: r, dialed: dialed, since: time.Now(),
-		got: newRecent(linkRecent), sent: newRecent(linkRecent), conduct: newConduct(),
+		got: newRecent(linkRecent), conduct: newConduct(),
 		calls: map[uint32]chan []byte{}, ended: make(chan struct{}),
 	}
 	l.out = newOutbox()
@@ -311,12 +310,16 @@ func (l *link) handle(f frame) error {
 // write sends what is in the outbox until the link ends.
 func (l *link) write() error {
 	buf := make([]byte, 0, 8<<10)
+	var until time.Time
 	for {
 		page, sent, behind, err := l.out.next(buf[:0], l)
 		if err != nil {
 			return err
 		}
-		_ = l.conn.SetWriteDeadline(time.Now().Add(writeWait))
+		if now := time.Now(); until.Sub(now) < writeWait/2 {
+			until = now.Add(writeWait)
+			_ = l.conn.SetWriteDeadline(until)
+		}
 		if _, err := l.conn.Write(page); err != nil {
 			return err
 		}

@@ -146,7 +146,6 @@ func (o *outbox) take(l *link) (page []*sign.Record) {
 		if l.got.has(r.Hash()) {
 			continue
 		}
-		l.sent.add(r.Hash())
 		size += len(r.Raw()) + 4
 		page = append(page, r)
 	}

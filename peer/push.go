@@ -14,7 +14,7 @@ import (
 // have it. The set calls it for each, in order.
 func (n *network) spread(r *sign.Record) {
 	for _, l := range n.all() {
-		if !l.got.has(r.Hash()) && !l.sent.has(r.Hash()) {
+		if !l.got.has(r.Hash()) {
 			l.out.push(r)
 		}
 	}
