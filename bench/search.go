@@ -42,8 +42,13 @@ func benchSearch(ctx context.Context, o options, r *report) error {
 	}
 	s := &searching{o: o, r: r, m: m, dir: dir, mesh: there}
 	err = s.build(ctx)
-	if err == nil {
-		err = errors.Join(s.compare(ctx), s.changes(), s.c.Close())
+	for _, f := range []func(context.Context) error{s.compare, s.changes} {
+		if err == nil {
+			err = f(ctx)
+		}
+	}
+	if s.c != nil {
+		err = errors.Join(err, s.c.Close())
 	}
 	if err := errors.Join(err, there.Close()); err != nil {
 		return err
@@ -163,7 +168,7 @@ const fullCards = 100_000
 
 // changes measures how long a new edition of a card and a new head take until they
 // count.
-func (s *searching) changes() error {
+func (s *searching) changes(ctx context.Context) error {
 	var cards, heads sample
 	for i := range 20 {
 		card, head := s.m.Card(i, 2), s.m.Head(i, 2)
@@ -172,7 +177,7 @@ func (s *searching) changes() error {
 			return err
 		}
 		for {
-			res, err := s.c.Search(context.Background(), catalog.Query{Text: card.Product.String(), Limit: 1})
+			res, err := s.c.Search(ctx, catalog.Query{Text: card.Product.String(), Limit: 1})
 			if err != nil {
 				return err
 			}

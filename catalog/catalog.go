@@ -97,6 +97,9 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		return nil, err
 	}
 	c.done.Go(c.index)
+	if cfg.Dir != "" {
+		c.done.Go(c.saveNowAndThen)
+	}
 	return c, nil
 }
 

@@ -131,6 +131,23 @@ func worth(changes, all int, end bool) bool {
 // saveEvery is how often the catalogue looks whether there is enough to save.
 const saveEvery = 2 * time.Minute
 
+// saveNowAndThen writes the folder until the catalogue is closed. It is not the
+// index's to do: that would have to wait for it.
+func (c *Catalog) saveNowAndThen() {
+	t := time.NewTicker(saveEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.quit:
+			return
+		case <-t.C:
+			if err := c.save(false); err != nil {
+				c.log.Error("the catalogue cannot be written: a restart will take longer", "error", err)
+			}
+		}
+	}
+}
+
 // save writes the files of the folder for which it is worth it.
 func (c *Catalog) save(end bool) error {
 	if c.cfg.Dir == "" {

@@ -19,17 +19,10 @@ const (
 
 // index brings what is pending into the index until the catalogue is closed.
 func (c *Catalog) index() {
-	save := time.NewTicker(saveEvery)
-	defer save.Stop()
 	for {
 		select {
 		case <-c.quit:
 			return
-		case <-save.C:
-			if err := c.save(false); err != nil {
-				c.log.Error("the catalogue cannot be written: a restart will take longer", "error", err)
-			}
-			continue
 		case <-c.wake:
 		}
 		wait := time.NewTimer(settle)
