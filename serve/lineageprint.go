@@ -65,6 +65,7 @@ type lineageTree struct {
 	up    map[string][]lineageBranch
 	down  map[string][]lineageBranch
 	seen  map[string]bool
+	told  map[weft.Name]bool // products of which the state was said
 	text  strings.Builder
 }
 
@@ -74,7 +75,7 @@ type lineageBranch struct {
 }
 
 func newLineageTree(l *weft.Lineage, p LineagePrint) *lineageTree {
-	t := &lineageTree{p: p, nodes: map[string]*weft.LineageNode{}, up: map[string][]lineageBranch{}, down: map[string][]lineageBranch{}}
+	t := &lineageTree{p: p, nodes: map[string]*weft.LineageNode{}, up: map[string][]lineageBranch{}, down: map[string][]lineageBranch{}, told: map[weft.Name]bool{}}
 	for i := range l.Nodes {
 		t.nodes[l.Nodes[i].ID] = &l.Nodes[i]
 	}
@@ -132,8 +133,7 @@ func (t *lineageTree) branches(lead, id string, parent *weft.LineageNode, upward
 	}
 }
 
-// line writes one node; of a product's state something is said where the line above
-// is of another product.
+// line writes one node; of a product's state something is said where it comes first.
 func (t *lineageTree) line(lead string, n, parent *weft.LineageNode, words []string) {
 	t.text.WriteString(lead + LineageLabel(*n))
 	if n.Kind == weft.LineageSource {
@@ -151,7 +151,8 @@ func (t *lineageTree) line(lead string, n, parent *weft.LineageNode, words []str
 	if len(words) > 0 {
 		t.text.WriteString("  " + t.p.Faint(plainText(strings.Join(words, ", "))))
 	}
-	if n.Product != nil && (parent == nil || parent.Product == nil || *parent.Product != *n.Product) {
+	if n.Product != nil && !t.told[*n.Product] {
+		t.told[*n.Product] = true
 		for _, f := range t.p.Facts(*n) {
 			if f != "" {
 				t.text.WriteString(" · " + f)
