@@ -50,6 +50,9 @@ func FuzzTree(f *testing.F) {
 			return
 		}
 		w.bound("")
+		if _, err := (&tracer{}).run(tree.stmt); err != nil && weft.KindOf(err) != weft.KindLimit {
+			t.Errorf("a tree that was walked cannot be traced: %v", err)
+		}
 		if _, err := tree.encode(); err != nil {
 			t.Errorf("a tree that was walked cannot be written: %v", err)
 		}

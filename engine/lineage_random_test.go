@@ -208,3 +208,92 @@ func TestLineageRandom(t *testing.T) {
 	}
 	t.Logf("%d of %d queries were run %d times", ran, *lineageQueries, truth.runs)
 }
+
+// TestLineageAnswers holds the lineage of the queries of TestAnswers against what
+// changes when the values of one column go one row further, and that whatever passes the
+// gate can be traced.
+func TestLineageAnswers(t *testing.T) {
+	s := testSession(t, func(c *SessionConfig) { c.Threads = 1 })
+	all := testViews(t)
+	columns := map[Target][]string{}
+	for _, v := range all {
+		a := lineageRows(t, s, "SELECT * FROM ("+v.SQL+") LIMIT 0", nil)
+		columns[Target{v.Schema, v.Name}] = a.names
+	}
+	known := func(t Target) ([]string, bool) { return columns[t], columns[t] != nil }
+	step := 1
+	if testing.Short() {
+		step = 10
+	}
+	queries, runs := 0, 0
+	list := readBlocks(t, "testdata/gate/answers/answers.txt")
+	for i := 0; i < len(list); i += step {
+		q := list[i]
+		l, err := LineageOf(t.Context(), s, q, testRules, known)
+		if err != nil {
+			t.Errorf("%s\n%v", q, err)
+			continue
+		}
+		b, err := Bind(t.Context(), s, q, testRules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		views := viewsOf(q, all)
+		before := lineageRows(t, s, b.SQL, views)
+		if before == nil || lineageRows(t, s, b.SQL, views).projection(nil) != before.projection(nil) {
+			continue
+		}
+		if wrong := names(l, before.names); wrong != "" {
+			t.Errorf("%s\n%s\n%s", q, describeLineage(l, nil), wrong)
+		}
+		queries++
+		for target := range b.Columns {
+			for _, c := range columns[target] {
+				if reaches(l.Uses, target, c) {
+					continue
+				}
+				runs++
+				after := lineageRows(t, s, b.SQL, further(views, target, c))
+				same := untouched(l, before.names, target, c)
+				if after != nil && before.projection(same) != after.projection(same) {
+					t.Errorf("%s\n%s\n%s.%s changes what it should not: of\n%s\nthe columns %v became\n%s", q, describeLineage(l, nil), target.Table, c,
+						before.projection(same), same, after.projection(same))
+				}
+			}
+		}
+	}
+	t.Logf("%d queries were run %d times", queries, runs)
+}
+
+// further is the views with the values of one column in the next row each.
+func further(views []View, target Target, column string) []View {
+	out := append([]View{}, views...)
+	for i, v := range out {
+		if v.Schema == target.Schema && v.Name == target.Table {
+			c := QuoteIdent(column)
+			out[i].SQL = fmt.Sprintf(`WITH rows_ AS (SELECT *, row_number() OVER () AS row_, count(*) OVER () AS rows_n FROM (%s)),
+				from_ AS (SELECT row_ %% rows_n + 1 AS to_, %s AS value_ FROM rows_)
+				SELECT rows_.* EXCLUDE (row_, rows_n) REPLACE (value_ AS %s) FROM rows_ JOIN from_ ON to_ = row_ ORDER BY row_`, v.SQL, c, c)
+		}
+	}
+	return out
+}
+
+// TestLineageOfWhatPasses holds that whatever passes the gate can be traced, also
+// where nothing is known of the tables.
+func TestLineageOfWhatPasses(t *testing.T) {
+	s := newParser(t)
+	passed := 0
+	for _, q := range seeds(t) {
+		if _, err := Bind(t.Context(), s, q, testRules); err != nil {
+			continue
+		}
+		passed++
+		if _, err := LineageOf(t.Context(), s, q, testRules, nil); err != nil {
+			t.Errorf("%s: %v", q, err)
+		}
+	}
+	if passed < 200 {
+		t.Errorf("only %d queries pass the gate", passed)
+	}
+}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"weft"
 	"weft/run"
@@ -54,6 +56,7 @@ type Sender struct {
 	cfg    SenderConfig
 	client *retryablehttp.Client
 	wake   chan struct{}
+	events *prometheus.CounterVec // by outcome; nil counts for nobody
 
 	mu      sync.Mutex
 	waiting [][]byte
@@ -81,6 +84,11 @@ func NewSender(cfg SenderConfig) *Sender {
 	c.HTTPClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // the key is for this host
 	c.ErrorHandler = retryablehttp.PassthroughErrorHandler
 	s.client = c
+	if cfg.Env.Metrics != nil {
+		s.events = promauto.With(cfg.Env.Metrics).NewCounterVec(prometheus.CounterOpts{
+			Name: "weft_lineage_events_total", Help: "Lineage events for lineage.endpoint by outcome: sent, dropped.",
+		}, []string{"outcome"})
+	}
 	return s
 }
 
@@ -150,6 +158,7 @@ func (s *Sender) deliver(ctx context.Context, b []byte) {
 		s.drop(err)
 		return
 	}
+	s.count("sent")
 	s.mu.Lock()
 	dropped := s.dropped
 	s.dropped, s.said = 0, false
@@ -185,6 +194,7 @@ func (s *Sender) post(ctx context.Context, b []byte) error {
 
 // drop counts an event that is not sent, and says so for the first of a row.
 func (s *Sender) drop(err error) {
+	s.count("dropped")
 	s.mu.Lock()
 	s.dropped++
 	first := !s.said
@@ -192,5 +202,11 @@ func (s *Sender) drop(err error) {
 	s.mu.Unlock()
 	if first {
 		s.cfg.Env.Log.Warn("lineage events are dropped until the endpoint takes them again", "error", err)
+	}
+}
+
+func (s *Sender) count(outcome string) {
+	if s.events != nil {
+		s.events.WithLabelValues(outcome).Inc()
 	}
 }

@@ -10,6 +10,7 @@
 #   CRASHES   workers killed while they work, rest and start (1000)
 #   SUSTAINED length of the run at 50,000 changed rows a second (10m)
 #   TYPES     tables of drawn values through all formats (200)
+#   LINEAGES  made-up queries whose lineage is held against what changes (20000)
 #   FUZZTIME  of each fuzz target, on one core (2m)
 #   JOBS      parts at a time (the number of cores)
 #   PARTS     only those whose name this extended regular expression matches (all)
@@ -62,7 +63,7 @@ alone() {
   one "$@"
 }
 
-: "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${FUZZTIME:=2m}"
+: "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${LINEAGES:=20000}" "${FUZZTIME:=2m}"
 for shard in 0 1 2 3; do
   part "store under faults: $((SEEDS / 4)) seeds from $((shard * SEEDS / 4))" \
     go test -count=1 -timeout 10h -run '^TestModel$' ./store -seed "$((shard * SEEDS / 4))" -seeds "$((SEEDS / 4))"
@@ -87,6 +88,8 @@ part "kill -9: $KILLS times" \
   go test -count=1 -timeout 5h -run 'TestKill$' ./cmd/weft -kills "$KILLS"
 part "the walker under changed trees: $TREES" \
   go test -count=1 -timeout 3h -run 'TestOracle' ./engine -oracle "$TREES" -oracle.seed "$RANDOM" -rapid.checks 20000
+part "lineage against the truth: $LINEAGES made-up queries" \
+  go test -count=1 -timeout 5h -run '^TestLineage' ./engine -lineages "$LINEAGES"
 part "workers killed: $CRASHES" \
   go test -count=1 -timeout 1h -run 'TestCrashes' ./engine -crashes "$CRASHES"
 part "types: $TYPES tables, values of 64 MB" \
