@@ -115,12 +115,9 @@ func (t *lineageTree) branches(lead, id string, parent *weft.LineageNode, upward
 		}
 		n := t.nodes[b.id]
 		words := hows(b.how)
-		switch {
-		case t.seen[b.id] && len(next[b.id]) > 0:
+		if t.seen[b.id] && len(next[b.id]) > 0 {
 			t.line(lead+mark, n, n, append(words, "see above"))
 			continue
-		case n.More:
-			words = append(words, "…")
 		}
 		t.line(lead+mark, n, parent, words)
 		t.seen[b.id] = true
@@ -148,8 +145,12 @@ func (t *lineageTree) line(lead string, n, parent *weft.LineageNode, words []str
 	if n.Kind == weft.LineageUnknown && n.Product != nil {
 		words = append(words, "not known here")
 	}
-	if len(words) > 0 {
-		t.text.WriteString("  " + t.p.Faint(plainText(strings.Join(words, ", "))))
+	tail := plainText(strings.Join(words, ", "))
+	if parent != nil && parent != n && n.More {
+		tail = strings.TrimSpace(tail + " …")
+	}
+	if tail != "" {
+		t.text.WriteString("  " + t.p.Faint(tail))
 	}
 	if n.Product != nil && !t.told[*n.Product] {
 		t.told[*n.Product] = true
@@ -224,7 +225,7 @@ func WriteMermaid(w io.Writer, l *weft.Lineage) error {
 	for i, n := range l.Nodes {
 		place[n.ID] = i
 		box := ""
-		if n.Product != nil && n.Kind != weft.LineageProduct {
+		if n.Product != nil && n.Table != "" { // products stand by themselves
 			box = n.Product.String()
 		}
 		if boxes[box] == nil {

@@ -20,7 +20,8 @@ column of the main table.
 
 identity, transform and aggregate say that the value itself goes in. conditional, join,
 filter, group and sort say that it decides which value is taken, or which rows there are.
-What the node does not know of, or may not show, is there and has no more behind it.`,
+What the node does not know of, or may not show, is there and has no more behind it;
+… says that there is more, which is not shown: ask for that column.`,
 		Example: `  weft lineage sales.orders.amount
   weft lineage sales.orders.lines.price --downstream
   weft lineage sales.orders --format mermaid`,
