@@ -17,9 +17,9 @@ type Mesh interface {
 	Peers(ctx context.Context, s weft.Subject) ([]Peer, error)
 	// Found makes a mesh whose only node is this one; KindConflict where it is in one.
 	Found(ctx context.Context, s weft.Subject, f Founding) (*MeshInfo, error)
-	// Join enters a mesh by an invitation. KindConflict where the node is in a mesh,
-	// KindDenied where the invitation is used, expired, altered or withdrawn, and
-	// KindUnavailable where whoever invited cannot be reached.
+	// Join enters a mesh by an invitation. KindConflict where the node is in a mesh or
+	// the invitation was used, KindDenied where it has expired, KindInvalid where it was
+	// altered, and KindUnavailable where whoever invited cannot be reached.
 	Join(ctx context.Context, s weft.Subject, r JoinRequest) (*MeshInfo, error)
 }
 
