@@ -50,7 +50,7 @@ func measure() error {
 	flag.IntVar(&o.cards, "cards", fullCards, "cards of the catalogue that is searched")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
 	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, build, commits, many, tail, fold, mesh, sustained, search")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, demo, build, commits, many, tail, fold, mesh, sustained, search")
 	strict := flag.Bool("strict", false, "fail where a figure does not keep what is asked")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
@@ -75,6 +75,7 @@ func measure() error {
 		{"verify", benchVerify},
 		{"backup", benchBackup},
 		{"start", benchStart},
+		{"demo", benchDemo},
 		{"build", benchBuild},
 		{"commits", benchCommits},
 		{"many", benchMany},

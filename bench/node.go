@@ -104,24 +104,31 @@ func (p *process) weft(ctx context.Context, o options, args ...string) (string, 
 func (p *process) memory() (int64, error) {
 	var sum int64
 	for _, pid := range family(p.cmd.Process.Pid) {
-		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-			continue // a worker that has ended meanwhile
-		}
+		n, err := pss(pid)
 		if err != nil {
 			return 0, err
 		}
-		for l := range strings.SplitSeq(string(b), "\n") {
-			if v, ok := strings.CutPrefix(l, "Pss:"); ok {
-				kb, err := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
-				if err != nil {
-					return 0, err
-				}
-				sum += kb << 10
-			}
-		}
+		sum += n
 	}
 	return sum, nil
+}
+
+// pss is the proportional set size of one process, 0 of one that has ended meanwhile.
+func pss(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	for l := range strings.SplitSeq(string(b), "\n") {
+		if v, ok := strings.CutPrefix(l, "Pss:"); ok {
+			kb, err := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
+			return kb << 10, err
+		}
+	}
+	return 0, nil
 }
 
 // family is a process with all its descendants.

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +20,15 @@ type pair struct {
 	origin, asker *rig
 }
 
-func newPair(t *testing.T) *pair {
+func newPair(t *testing.T, tune func(*Config)) *pair {
 	t.Helper()
-	p := &pair{t: t, origin: newRig(t), asker: newRig(t)}
+	p := &pair{t: t, origin: newRigWith(t, tune), asker: newRig(t)}
+	listen := p.origin.node.server.Addr()
+	p.origin.tune = func(c *Config) { // it is where it was, when it comes back
+		if c.Listen = listen; tune != nil {
+			tune(c)
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := p.origin.node.mesh.Found(ctx, peer.Founding{Name: "test", Domains: []string{"sales"}}); err != nil {
@@ -59,7 +67,7 @@ func (p *pair) heard(name string) {
 // TestPullOverTheMesh makes a product from one of another node over a real link, and
 // holds that it follows, outlives the origin's end, and follows again.
 func TestPullOverTheMesh(t *testing.T) {
-	p := newPair(t)
+	p := newPair(t, nil)
 	p.origin.write(shop)
 	p.origin.apply("shop", serve.OutcomeCommitted)
 	p.heard("sales.shop")
@@ -73,7 +81,6 @@ func TestPullOverTheMesh(t *testing.T) {
 	p.asker.eventually("it follows", func() bool { return p.asker.ask("SELECT * FROM insights.sums") == "2,9.75" })
 
 	// The origin goes. What was published stays, and it is said what is the matter.
-	listen := p.origin.node.server.Addr()
 	p.origin.stop()
 	p.asker.eventually("the origin is missed", func() bool {
 		return p.asker.state("insights.sums").State == weft.StateUpstreamStopped
@@ -88,13 +95,57 @@ func TestPullOverTheMesh(t *testing.T) {
 	p.asker.want("SELECT * FROM insights.sums", "2,9.75")
 
 	// It comes back, with other rows.
-	p.origin.tune = func(c *Config) { c.Listen = listen }
 	p.origin.csv("9,mug,100")
 	p.origin.start()
 	p.origin.eventually("it has read them", func() bool { return p.origin.ask("SELECT count(*) FROM sales.shop") == "1" })
 	p.heard("sales.shop")
 	p.asker.eventually("it follows again", func() bool { return p.asker.ask("SELECT * FROM insights.sums") == "1,100.00" })
 	p.asker.eventually("it is fresh", func() bool { return p.asker.state("insights.sums").State == weft.StateFresh })
+}
+
+// TestOriginEndsInTheMiddle ends the origin while it sends: nothing of what came is
+// taken, and nothing is left of it.
+func TestOriginEndsInTheMiddle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("pulls millions of rows")
+	}
+	p := newPair(t, func(c *Config) { c.Drain = time.Millisecond })
+	b := newTypeBench(t)
+	p.origin.write(strings.Replace(typeProduct("shop", "parquet", []typeColumn{{name: "price", typ: "bigint"}}), `["*"]`, "[insights]", 1))
+	path := filepath.Join(p.origin.dir, "shop", "data", "shop.parquet")
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.exec("COPY (SELECT i AS id, i % 7 AS price FROM range(6000000) r(i)) TO '" + path + "' (FORMAT parquet)")
+	p.origin.apply("shop", serve.OutcomeCommitted)
+	p.heard("sales.shop")
+	p.asker.write(sums)
+	stage := p.asker.node.cfg.path("stage")
+	failed := make(chan error, 1)
+	go func() {
+		_, err := p.asker.node.Apply(context.Background(), tester, serve.ApplyRequest{Archive: p.asker.pack("sums")}, nil)
+		failed <- err
+	}()
+	p.asker.eventually("the first rows are staged", func() bool {
+		found, err := filepath.Glob(filepath.Join(stage, "*", "*.parquet"))
+		return err == nil && len(found) > 0
+	})
+	p.origin.stop()
+	if err := <-failed; weft.KindOf(err) != weft.KindUnavailable || weft.HintOf(err) == "" {
+		t.Errorf("%v, to do %q", err, weft.HintOf(err))
+	}
+	if left, err := os.ReadDir(stage); err != nil || len(left) > 0 {
+		t.Errorf("left in the staging folder: %v %v", left, err)
+	}
+	if s := p.asker.state("insights.sums"); s.State != weft.StateUpstreamStopped || s.Rows != 0 {
+		t.Errorf("%s, %d rows", s.State, s.Rows)
+	}
+	// The origin comes back, and the pull is made by itself.
+	p.origin.start()
+	p.asker.eventually("it is made", func() bool {
+		s := p.asker.state("insights.sums")
+		return s.State == weft.StateFresh && s.Rows == 1
+	})
 }
 
 // TestComesBack holds that a product which could not read another node is loaded when

@@ -191,6 +191,9 @@ func (p *product) wait(l loaded) time.Duration {
 	defer p.mu.Unlock()
 	if k := weft.KindOf(l.err); l.err != nil && !l.refused && (k == weft.KindUnavailable || k == weft.KindLimit) {
 		wait, p.retry = min(p.retry, wait), min(2*p.retry, defaultInterval)
+		if !p.lost.IsZero() {
+			wait /= 6 // another node is back sooner than a source, and asking it costs less
+		}
 	} else {
 		p.retry = firstRetry
 	}
