@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weft"
+	"weft/peer"
 	"weft/sign"
 	"weft/store"
 )
@@ -31,7 +32,10 @@ type Source struct {
 	// Known gives the ids of the products that the node's books know now; nil where
 	// none is ever deleted.
 	Known func(context.Context) (map[string]bool, error)
-	Now   func() time.Time
+	// Mesh gives the files by which the node is who it is in its mesh; nil where there
+	// is none. They are secrets, like the token.
+	Mesh func() ([]peer.File, error)
+	Now  func() time.Time
 }
 
 // ErrGone says that a product is no longer there.
@@ -354,6 +358,25 @@ func (s *saver) keys() error {
 			return err
 		}
 		s.state.Keys = append(s.state.Keys, Key{name, x})
+	}
+	return s.mesh()
+}
+
+// mesh keeps what makes the node the same one of its mesh.
+func (s *saver) mesh() error {
+	if s.src.Mesh == nil {
+		return nil
+	}
+	files, err := s.src.Mesh()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		x, err := s.blob(f.Bytes)
+		if err != nil {
+			return err
+		}
+		s.state.Keys = append(s.state.Keys, Key{meshFolder + f.Name, x})
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/peer"
 	"weft/sign"
 )
 
@@ -196,7 +197,7 @@ func (s *State) check() error {
 		}
 	}
 	for _, k := range s.Keys {
-		if !slices.Contains(keyFiles, k.Name) {
+		if !isKey(k.Name) {
 			return errors.New("a key has an unknown name")
 		}
 	}
@@ -213,6 +214,15 @@ func plainName(n string) bool {
 
 // keyFiles are the files of a data folder that are secret.
 var keyFiles = []string{"token"}
+
+// meshFolder is where a data folder has its part in a mesh.
+const meshFolder = "mesh/"
+
+// isKey reports whether a secret of that name is put back.
+func isKey(name string) bool {
+	in, ok := strings.CutPrefix(name, meshFolder)
+	return ok && peer.IsBackupName(in) || slices.Contains(keyFiles, name)
+}
 
 func corrupt(path, format string, args ...any) *weft.Error {
 	return weft.Errorf(weft.KindCorrupt, "read the backup", path, format, args...).

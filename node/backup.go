@@ -54,6 +54,9 @@ func (n *Node) backUp(ctx context.Context, r serve.BackupRequest, progress serve
 		Node: n.conf().Name, Version: n.cfg.Version, Data: n.cfg.Data, Whole: len(r.Products) == 0,
 		Books: n.books.CopyTo, Known: n.knownIDs, Now: n.env.Clock.Now,
 	}
+	if n.mesh != nil {
+		src.Mesh = n.mesh.Backup
+	}
 	products := n.all()
 	if !src.Whole {
 		products = nil

@@ -9,6 +9,7 @@ import (
 
 	"weft"
 	"weft/backup"
+	"weft/peer"
 	"weft/run"
 	"weft/serve"
 )
@@ -76,5 +77,47 @@ func TestDeletedWhileBackedUp(t *testing.T) {
 	}
 	if v, err := VerifyFolder(t.Context(), to, nil); err != nil || len(v.Faults) > 0 || len(v.Notes) > 0 {
 		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// A backup has what makes the node the same one in its mesh, and a clone and a backup
+// without keys do not.
+func TestBackupHasTheMesh(t *testing.T) {
+	r := newRig(t)
+	r.write(shop)
+	r.apply("shop", serve.OutcomeCommitted)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(r.node.mesh.Found(t.Context(), peer.Founding{Name: "acme", Domains: []string{"sales"}}))
+	self := r.node.mesh.Self()
+	dir, bare := filepath.Join(t.TempDir(), "kept"), filepath.Join(t.TempDir(), "bare")
+	_, err := r.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: dir}, nil)
+	must(err)
+	_, err = r.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: bare, NoKeys: true}, nil)
+	must(err)
+	for _, c := range []struct {
+		name, from string
+		clone      bool
+		want       weft.KeyID
+	}{
+		{"the node", dir, false, self}, {"a clone", dir, true, weft.KeyID{}}, {"without keys", bare, false, weft.KeyID{}},
+	} {
+		to := filepath.Join(t.TempDir(), "data")
+		_, err := backup.Restore(t.Context(), c.from, to, backup.RestoreOptions{Clone: c.clone, Env: run.Quiet()})
+		must(err)
+		if v := verified(t, to); len(v.Faults) > 0 {
+			t.Errorf("%s: %+v", c.name, v.Faults)
+		}
+		m, err := peer.New(peer.Config{Dir: filepath.Join(to, "mesh"), Name: "again", Env: run.Quiet()})
+		must(err)
+		must(m.Open(t.Context()))
+		if m.Self() != c.want || m.Joined() == c.want.IsZero() {
+			t.Errorf("%s is node %s", c.name, m.Self())
+		}
+		must(m.Close())
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"weft"
 	"weft/access"
 	"weft/backup"
+	"weft/peer"
 	"weft/records"
 	"weft/serve"
 	"weft/store"
@@ -93,6 +94,7 @@ func VerifyFolder(ctx context.Context, dir string, tell serve.Progress) (*Verifi
 	r.token(dir)
 	r.modes(dir)
 	r.others(dir)
+	r.mesh(ctx, filepath.Join(dir, "mesh"))
 	r.products(ctx, dir, products, len(faults) == 0)
 	return r, ctx.Err()
 }
@@ -134,6 +136,21 @@ func (r *Verification) token(dir string) {
 	}
 }
 
+// mesh checks the node's part in a mesh: its keys and its records.
+func (r *Verification) mesh(ctx context.Context, dir string) {
+	for _, f := range peer.VerifyFolder(ctx, dir) {
+		r.add(dir, store.Finding{File: f.File, Message: f.Message, Consequence: f.Consequence, Note: f.Note})
+	}
+	_ = filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error { // what cannot be read was told
+		if err == nil && !e.IsDir() {
+			if st, err := e.Info(); err == nil {
+				r.Files, r.Bytes = r.Files+1, r.Bytes+st.Size()
+			}
+		}
+		return nil
+	})
+}
+
 // modes finds what other users of the machine could read.
 func (r *Verification) modes(dir string) {
 	if st, err := os.Stat(dir); err == nil && st.Mode().Perm()&0o077 == 0 {
@@ -165,7 +182,7 @@ func (r *Verification) others(dir string) {
 			r.add(dir, store.Finding{File: name, Message: message, Consequence: consequence, Note: true})
 		}
 		switch {
-		case e.IsDir() && name == "products":
+		case e.IsDir() && (name == "products" || name == "mesh"):
 		case e.IsDir() && slices.Contains(leftOver, name):
 			if in, err := os.ReadDir(filepath.Join(dir, name)); err == nil && len(in) > 0 {
 				note(fmt.Sprintf("something is left over from an interrupted run (entries: %d)", len(in)), "it takes space until the node starts next; nothing reads it")

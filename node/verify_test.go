@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"weft"
+	"weft/peer"
 	"weft/run"
 	"weft/serve"
 	"weft/store/goldentest"
@@ -163,6 +164,9 @@ func TestVerifySaysWhatIsMissingAndWhatIsTooMuch(t *testing.T) {
 	r.apply("sums", serve.OutcomeCommitted)
 	shopDir := filepath.Dir(r.fileOf("sales.shop", "manifest"))
 	data := filepath.Join(r.dir, ".weft")
+	if err := r.node.mesh.Found(t.Context(), peer.Founding{Name: "acme", Domains: []string{"sales"}}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := VerifyFolder(context.Background(), data, nil); weft.KindOf(err) != weft.KindConflict {
 		t.Error("a running node is verified:", err)
 	}
@@ -184,6 +188,9 @@ func TestVerifySaysWhatIsMissingAndWhatIsTooMuch(t *testing.T) {
 		{"mv token ../away", "mv ../away token", "token", "missing", true},
 		{"chmod 755 . && chmod 644 books.db", "chmod 600 books.db && chmod 700 .", "books.db", "others can read", false},
 		{"mv books.db ../away", "mv ../away books.db", "books.db", "missing", false},
+		{"mv mesh/node.key ../away", "mv ../away mesh/node.key", "node.key", "missing", false},
+		{"chmod 644 mesh/charter.key", "chmod 600 mesh/charter.key", "charter.key", "others on this machine", false},
+		{"cp mesh/mesh.json ../away; echo x > mesh/mesh.json", "mv ../away mesh/mesh.json", "mesh.json", "not what was written", false},
 		{"mkdir stage/left", "rmdir stage/left", "stage", "left over", true},
 	} {
 		shell(t, data, strings.ReplaceAll(c.do, "ID", id))
