@@ -79,7 +79,7 @@ func (m *Mesh) Revoke(_ context.Context, node weft.KeyID, domain, reason string)
 	if !m.set.everMember(node) {
 		return weft.Errorf(weft.KindNotFound, op, node.Short(), "no such node was ever admitted").WithHint("weft peers lists them")
 	}
-	body := Revocation{Node: node, Domain: domain, Reason: reason}
+	body := Revocation{Node: node, Domain: domain, Reason: reason, Name: m.set.nameOfNode(node)}
 	key := NodeKey(node, domain)
 	if domain != "" {
 		k, err := m.domainKey(domain)

@@ -127,6 +127,10 @@ func TestANodeTakesANewKey(t *testing.T) {
 	if a.DomainsOf(old.ID()) != nil {
 		t.Error("the old key still belongs")
 	}
+	list := a.Members()
+	if i := slices.IndexFunc(list, func(m Member) bool { return m.ID == old.ID() }); i < 0 || list[i].Name != "b" || list[i].Rotated != b.Self() {
+		t.Errorf("of the old key it is said: %+v", list)
+	}
 	ok(t, b.Close())
 	again := node(t, c, "b", filepath.Join(dir, "b"))
 	if again.Self() != b.Self() || !slices.Equal(again.Domains(), []string{"stock"}) {
@@ -271,6 +275,10 @@ func TestFoundersDecide(t *testing.T) {
 	meet(t, a, b)
 	if a.DomainsOf(b.Self()) != nil || b.Domains() != nil {
 		t.Error("the revoked node still belongs")
+	}
+	list := a.Members()
+	if i := slices.IndexFunc(list, func(m Member) bool { return m.Revoked }); i < 0 || list[i].Name != "b" || list[i].Reason != "gone" {
+		t.Errorf("of the revoked node it is said: %+v", list)
 	}
 }
 

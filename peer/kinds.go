@@ -86,6 +86,7 @@ type Revocation struct {
 	Node   weft.KeyID `json:"node"`
 	Domain string     `json:"domain"`
 	Reason string     `json:"reason,omitempty"`
+	Name   string     `json:"name,omitempty"` // of the node: its own record goes with it
 }
 
 // Rotation is the body of the record by which a node takes a new key. What the old

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -80,23 +81,41 @@ func (s *Set) memberOf(n weft.KeyID) Member {
 	switch to := s.auth.rotations[n]; {
 	case len(to) == 1:
 		m.Rotated = to[0].fact.(*Rotation).New
+		for k := range s.auth.later(n) { // its record went with the key, the next one has the name
+			if it := s.tree.get(placeOf(KindNode, k.String(), k.String())); m.Name == "" && it != nil {
+				m.Name = it.fact.(*NodeInfo).Name
+			}
+		}
 	case !s.auth.member(n):
-		m.Revoked, m.Reason = true, s.auth.reason(n)
+		m.Revoked = true
+		name := m.Name
+		if m.Name, m.Reason = s.auth.epitaph(n); name != "" {
+			m.Name = name
+		}
 	}
 	return m
 }
 
-// reason is why a node was revoked: what the founders said of all goes before what was
-// said of one domain.
-func (a *authority) reason(node weft.KeyID) string {
+// epitaph is what was said of a node that was revoked: its name, and why. What the
+// founders said of all goes before what was said of one domain.
+func (a *authority) epitaph(node weft.KeyID) (name, reason string) {
 	for _, d := range slices.Sorted(maps.Keys(a.revocations[node])) {
 		var last *item
 		for _, it := range a.revocations[node][d] {
 			last = newest(last, it)
 		}
-		if r := last.fact.(*Revocation).Reason; r != "" {
-			return r
-		}
+		f := last.fact.(*Revocation)
+		name, reason = cmp.Or(name, f.Name), cmp.Or(reason, f.Reason)
+	}
+	return name, reason
+}
+
+// nameOfNode is what a node calls itself.
+func (s *Set) nameOfNode(node weft.KeyID) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if it := s.tree.get(placeOf(KindNode, node.String(), node.String())); it != nil {
+		return it.fact.(*NodeInfo).Name
 	}
 	return ""
 }
