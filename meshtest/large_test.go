@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	largeNodes    = flag.Int("nodes", 40, "nodes of the large mesh")
+	largeNodes    = flag.Int("nodes", 25, "nodes of the large mesh")
 	largeProducts = flag.Int("products", 5, "products of each of them")
 )
 

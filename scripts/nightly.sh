@@ -11,6 +11,8 @@
 #   SUSTAINED length of the run at 50,000 changed rows a second (10m)
 #   TYPES     tables of drawn values through all formats (200)
 #   LINEAGES  made-up queries whose lineage is held against what changes (20000)
+#   NODES     of the large mesh (1000), PRODUCTS of each (100)
+#   LATE      records that a late node catches up with (200000)
 #   FUZZTIME  of each fuzz target, on one core (2m)
 #   JOBS      parts at a time (the number of cores)
 #   PARTS     only those whose name this extended regular expression matches (all)
@@ -63,7 +65,7 @@ alone() {
   one "$@"
 }
 
-: "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${LINEAGES:=20000}" "${FUZZTIME:=2m}"
+: "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${LINEAGES:=20000}" "${NODES:=1000}" "${PRODUCTS:=100}" "${LATE:=200000}" "${FUZZTIME:=2m}"
 for shard in 0 1 2 3; do
   part "store under faults: $((SEEDS / 4)) seeds from $((shard * SEEDS / 4))" \
     go test -count=1 -timeout 10h -run '^TestModel$' ./store -seed "$((shard * SEEDS / 4))" -seeds "$((SEEDS / 4))"
@@ -98,6 +100,12 @@ part "too long rows" \
   env WEFT_LARGE=1 go test -count=1 -timeout 1h -run 'TestTooLongRows' ./ingest/files
 part "columns that change" \
   go test -count=1 -timeout 1h -run 'TestColumnsChangeAtRandom' ./store -columns 2000
+part "a mesh of $NODES nodes with $PRODUCTS products each" \
+  go test -count=1 -timeout 10h -run '^TestLargeMesh$' ./meshtest -nodes "$NODES" -products "$PRODUCTS"
+part "a late node and $LATE records" \
+  go test -count=1 -timeout 1h -run '^TestCatchUp$' ./meshtest -catchup "$LATE"
+part "meshes that fail, many times" \
+  go test -count=20 -timeout 3h -run 'Ten|Cut|Weather|Late|Revoked|Hidden|Hostile|Processes' ./meshtest
 # One test bounds memory, which the detector multiplies.
 part "the race detector" \
   go test -p 1 -count=1 -race -timeout 3h -skip '^TestHostileIsCheap$' ./...
