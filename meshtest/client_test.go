@@ -171,6 +171,11 @@ func TestHidden(t *testing.T) {
 					if got, err := ask(t.Context(), x, h.Self(), "hello"); err != nil || got != x.Self().String()+" hello" {
 						t.Errorf("node %d asks hidden node %d: %q, %v", i, j, got, err)
 					}
+					for _, m := range x.Members() {
+						if m.ID == h.Self() && m.Link != peer.LinkRelay && m.Link != peer.LinkDirect {
+							t.Errorf("node %d reaches hidden node %d by %s", i, j, m.Link)
+						}
+					}
 				}
 			}
 		}

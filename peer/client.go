@@ -97,7 +97,15 @@ func (n *network) newTransport() *http.Transport {
 			if err := id.UnmarshalText([]byte(host)); err != nil {
 				return nil, err
 			}
-			return n.dial.connect(ctx, id)
+			c, err := n.dial.connect(ctx, id)
+			switch {
+			case err == nil:
+				n.dial.saw(id)
+				return c, nil
+			case ctx.Err() == nil:
+				n.dial.lost(id, err)
+			}
+			return nil, err
 		},
 		MaxIdleConnsPerHost: 4, MaxIdleConns: 64, IdleConnTimeout: 90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10, DisableCompression: true,

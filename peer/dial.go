@@ -30,6 +30,7 @@ const (
 	// that no group of nodes keeps to itself.
 	probeEvery   = time.Second
 	refusedFirst = 5 * time.Second
+	relayedFor   = 2 * time.Minute // about as long as connections are kept
 	mixEvery     = time.Minute
 )
 
@@ -41,7 +42,8 @@ type contact struct {
 	next    time.Time // not to be tried before
 	backoff *backoff.ExponentialBackOff
 	err     error
-	busy    bool // being dialed
+	relayed time.Time // when it was reached through a relay last
+	busy    bool      // being dialed
 	// refusals are how often it wanted no link while this node had some.
 	refusals int
 }
@@ -137,8 +139,11 @@ func (d *dialer) state(id weft.KeyID, now time.Time) (LinkState, time.Time) {
 	if !c.seen.IsZero() {
 		seen = now.Add(-time.Since(c.seen))
 	}
-	if c.away {
+	switch {
+	case c.away:
 		return LinkAway, seen
+	case !c.relayed.IsZero() && time.Since(c.relayed) < relayedFor:
+		return LinkRelay, seen
 	}
 	return LinkNone, seen
 }
@@ -313,6 +318,9 @@ func (d *dialer) connect(ctx context.Context, id weft.KeyID) (*peerConn, error) 
 	for _, via := range info.Relays[:min(len(info.Relays), maxRelaysTried)] {
 		var e error
 		if c, e = d.n.relays.call(ctx, via, id); e == nil {
+			d.mu.Lock()
+			d.of(id).relayed = time.Now()
+			d.mu.Unlock()
 			return c, nil
 		}
 		err = errors.Join(err, e)
