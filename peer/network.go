@@ -122,6 +122,7 @@ func newNetwork(h host, cfg netConfig) *network {
 	n.relays = newRelays(n)
 	n.client = n.newTransport()
 	n.set.OnNew(n.spread)
+	n.measure(cfg.Env.Metrics)
 	n.mux.HandleFunc("POST "+linkPath, n.serveLink)
 	n.mux.HandleFunc("POST "+joinPath, n.serveJoin)
 	n.mux.HandleFunc("POST "+callPath, n.relays.serveCall)
