@@ -185,3 +185,30 @@ func TestRevoked(t *testing.T) {
 		}
 	})
 }
+
+// A node takes a new key without leaving the mesh: what it says is heard, and it hears.
+func TestRotate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := mesh(t, meshtest.NewNetwork(), 5, plain)
+		old := nodes[3].Self()
+		if err := nodes[3].Rotate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * period)
+		if nodes[3].Self() == old {
+			t.Fatal("the key is the old one")
+		}
+		nodes[3].Card(t, product(3), "by the new key")
+		nodes[0].Card(t, product(0), "for the new key")
+		meshtest.Within(t, time.Second, time.Millisecond, "all hold the same", func() bool { return meshtest.Same(nodes...) })
+		knows(t, nodes, 0, "for the new key")
+		knows(t, nodes, 3, "by the new key")
+		for i, x := range nodes {
+			for _, m := range x.Members() {
+				if m.ID == old && m.Link == peer.LinkDirect {
+					t.Errorf("node %d has a link to the old key", i)
+				}
+			}
+		}
+	})
+}
