@@ -212,7 +212,7 @@ func (n *Node) adoptName(ctx context.Context, rec records.Product, archive []byt
 	if p := n.known(rec.Name); p != nil {
 		return p, nil
 	}
-	rec.ID = newID()
+	rec.ID = n.newIdentity(rec.Name)
 	if err := n.books.PutProduct(ctx, rec, archive); err != nil {
 		return nil, err
 	}

@@ -51,6 +51,9 @@ func (s *meshSink) Put(ctx context.Context, name weft.Name, card *weft.Card, hea
 		c := *card
 		c.Origin, card = self, &c
 	}
+	if joined && handedAway(s.mesh, name) != nil {
+		return nil // another node says what it is
+	}
 	if joined && outside && s.speaksFor(name) {
 		return s.publish(ctx, name, card, head)
 	}

@@ -196,6 +196,14 @@ func (d memberDoor) Revoke(ctx context.Context, _ weft.Subject, node weft.KeyID,
 // Rotate gives this node a new key.
 func (d memberDoor) Rotate(ctx context.Context, s weft.Subject) (*serve.MeshInfo, error) {
 	n := d.n
+	for _, p := range n.all() {
+		// The handover goes with the key that signed it: under the new one the product
+		// would be claimed anew.
+		if handedAway(n.mesh, p.name()) != nil {
+			return nil, weft.Errorf(weft.KindConflict, "rotate the key", "", "%s was handed to another node and is still here", p.name()).
+				WithHint("weft delete %s, and then rotate", p.name())
+		}
+	}
 	old := n.mesh.Self()
 	if err := n.mesh.Rotate(ctx); err != nil {
 		return nil, err
@@ -211,29 +219,4 @@ func (d memberDoor) Decide(ctx context.Context, s weft.Subject, domain string, r
 	}
 	d.n.env.Log.InfoContext(ctx, "a domain is decided", "domain", domain, "key", r.Key.Short())
 	return meshDoor(d).entered(ctx, s)
-}
-
-// handoverDoor moves products between nodes.
-type handoverDoor struct{ n *Node }
-
-// Offer hands a product to another node of its domain.
-func (d handoverDoor) Offer(ctx context.Context, _ weft.Subject, p weft.Name, r serve.OfferRequest) (*serve.HandoverOffer, error) {
-	if _, err := d.n.find(p); err != nil {
-		return nil, err
-	}
-	word, err := d.n.mesh.OfferHandover(ctx, p, r.To)
-	if err != nil {
-		return nil, err
-	}
-	return &serve.HandoverOffer{Product: p, To: r.To, Offer: word}, nil
-}
-
-// Take takes a product that was offered to this node.
-func (d handoverDoor) Take(ctx context.Context, _ weft.Subject, r serve.TakeRequest) (*serve.Handover, error) {
-	h, err := d.n.mesh.TakeHandover(ctx, r.Offer)
-	if err != nil {
-		return nil, err
-	}
-	d.n.env.Log.InfoContext(ctx, "a product is handed to this node", "product", h.Product.String(), "from", h.From.Short())
-	return &serve.Handover{Product: h.Product, ID: h.ID, From: h.From, To: h.To}, nil
 }

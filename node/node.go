@@ -429,7 +429,7 @@ func (n *Node) all() []*product {
 
 func (n *Node) storeConfig(rec records.Product) store.Config {
 	return store.Config{
-		Dir: n.cfg.productDir(rec.ID), ID: rec.ID, Product: rec.Name,
+		Dir: n.cfg.productDir(rec.ID), ID: rec.ID, Product: rec.Name, Incarnation: n.incarnation(rec.Name, rec.ID),
 		TailRows: n.cfg.TailRows, KeepFor: n.cfg.KeepFor, KeepBytes: n.cfg.KeepBytes,
 		Sessions: n.pool, Temp: n.cfg.path("tmp"), Background: n.holding, Metrics: n.stored, Env: n.cfg.RunEnv,
 	}

@@ -146,6 +146,9 @@ func (p *product) lineOf(g store.Glance, failed error) *serve.ProductSummary {
 		s.LastError, s.ErrorKind = last.Error, last.Kind
 	}
 	s.State, s.Todo = p.state(s)
+	if todo := p.node.movedTodo(rec.Name); todo != "" {
+		s.Todo = todo
+	}
 	if g.Damage != "" {
 		s.State, s.ErrorKind, s.LastError = weft.StateDamaged, weft.KindCorrupt, g.Damage
 		s.Todo = "restore the product from a backup; stop the node and weft verify lists all faults"
