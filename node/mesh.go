@@ -66,7 +66,9 @@ func (n *Node) closeMesh() (errs []error) {
 		errs = append(errs, n.mesh.Close())
 	}
 	if n.cat != nil {
-		errs = append(errs, n.cat.Close())
+		if err := n.cat.Close(); err != nil { // it is made again at the next start
+			n.env.Log.Warn("write the catalogue; the next start makes it again", "error", err)
+		}
 	}
 	return errs
 }
