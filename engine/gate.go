@@ -100,19 +100,8 @@ type Parser interface {
 // and must give the tree that was checked, so what runs is what was walked.
 // A refusal is of KindInvalid, of KindLimit, or the resolver's.
 func Bind(ctx context.Context, s Parser, text string, r Rules) (*Bound, error) {
-	if err := checkText(text); err != nil {
-		return nil, err
-	}
-	b, err := s.Parse(ctx, text)
+	w, tree, err := walked(ctx, s, text, r)
 	if err != nil {
-		return nil, err
-	}
-	tree, err := readTree(b, text)
-	if err != nil {
-		return nil, err
-	}
-	w := newWalker(text, r)
-	if err := w.walk(tree); err != nil {
 		return nil, err
 	}
 	sql, err := writeBack(ctx, s, tree)
@@ -120,6 +109,23 @@ func Bind(ctx context.Context, s Parser, text string, r Rules) (*Bound, error) {
 		return nil, err
 	}
 	return w.bound(sql), nil
+}
+
+// walked parses a query and has the walker go through its tree.
+func walked(ctx context.Context, s Parser, text string, r Rules) (*walker, *syntax, error) {
+	if err := checkText(text); err != nil {
+		return nil, nil, err
+	}
+	b, err := s.Parse(ctx, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	tree, err := readTree(b, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	w := newWalker(text, r)
+	return w, tree, w.walk(tree)
 }
 
 // writeBack turns the walked tree into SQL and holds the SQL against it: the

@@ -77,19 +77,8 @@ type ColumnsOf func(Target) (names []string, whole bool)
 // what this cannot read is refused as Bind refuses it; tables are named by what
 // the rules resolve them to.
 func LineageOf(ctx context.Context, s Parser, text string, r Rules, columns ColumnsOf) (*Lineage, error) {
-	if err := checkText(text); err != nil {
-		return nil, err
-	}
-	b, err := s.Parse(ctx, text)
+	w, tree, err := walked(ctx, s, text, r)
 	if err != nil {
-		return nil, err
-	}
-	tree, err := readTree(b, text)
-	if err != nil {
-		return nil, err
-	}
-	w := newWalker(text, r)
-	if err := w.walk(tree); err != nil {
 		return nil, err
 	}
 	t := &tracer{columns: columns}
