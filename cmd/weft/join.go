@@ -19,7 +19,7 @@ func (a *app) joinCommand() *cobra.Command {
 		Long: `Enter a mesh by an invitation that weft invite printed at a node of it. The node
 brings it to the one that gave it, which must be reachable now, and takes the
 mesh's records. TOKEN may be "-" for standard input.`,
-		Example: `  weft join weft1.…
+		Example: `  weft join weft-invite-…
   ssh shop weft invite --domain places | weft join -`,
 		Args: exactly("TOKEN"),
 	}

@@ -64,8 +64,14 @@ Of one filter any value may hold; all filters must. Nothing found is no error.`,
 	return c
 }
 
+// mostWords is how many characters may be searched for, as the API has it.
+const mostWords = 500
+
 func checkSearch(r *serve.SearchRequest) error {
 	const op = "search"
+	if n := utf8.RuneCountInString(r.Text); n > mostWords {
+		return usage(op, "", "the words have %d characters, and %d is the most", n, mostWords).WithHint("a few words that describe the product are enough")
+	}
 	if r.Limit < 1 || r.Limit > 100 {
 		return usage(op, "", "--limit is a number from 1 to 100, not %d", r.Limit)
 	}
