@@ -230,7 +230,7 @@ func (p *product) applied(ctx context.Context, f *contract.Folder, rec records.P
 		return err
 	}
 	p.take(ctx, f, rec)
-	p.noteHead()
+	p.noteCommit()
 	return nil
 }
 

@@ -103,7 +103,7 @@ func (p *product) retire(ctx context.Context) error {
 	p.mu.Lock()
 	p.rec.Retired = true
 	p.mu.Unlock()
-	p.noteHead()
+	p.noteCommit()
 	p.node.touchDependents(p.name())
 	return nil
 }

@@ -103,7 +103,7 @@ func (p *product) rollback(ctx context.Context, to weft.Seq) (*weft.Commit, erro
 	p.ran = rec.Folder
 	p.mu.Unlock()
 	p.take(ctx, f, rec)
-	p.noteHead()
+	p.noteCommit()
 	return &commit, nil
 }
 

@@ -313,7 +313,7 @@ func (p *product) finish(ctx context.Context, a records.Attempt) {
 			p.node.env.Log.Error("record the attempt", "product", p.name().String(), "error", err)
 		}
 	}
-	p.noteHead()
+	p.noteCommit()
 }
 
 // interval is how long to wait before the sources are read again: the shortest

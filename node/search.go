@@ -163,3 +163,10 @@ func (n *Node) noSuchProduct(s weft.Subject, name weft.Name) error {
 	}
 	return e.WithHint("weft search lists what there is")
 }
+
+// mayFind says whether the subject may find a product by search or by name: one of
+// another node is in the mesh for all to find.
+func (n *Node) mayFind(s weft.Subject, name weft.Name) bool {
+	p := n.known(name)
+	return p == nil || p.knownTo(s)
+}
