@@ -117,7 +117,7 @@ func TestPlainOnTLS(t *testing.T) {
 // Who says nothing, half a hello, or no hello after its first byte is cut off and
 // keeps nobody else waiting.
 func TestHellosThatDoNotCome(t *testing.T) {
-	d := nodeDoor(t, http.Config{HeaderTimeout: 200 * time.Millisecond})
+	d := nodeDoor(t, http.Config{HeaderTimeout: 2 * time.Second})
 	var slow []net.Conn
 	for _, first := range []string{"", "\x16", "\x16\x03\x01\x02\x00\x01\x00\x01", "\x16 this is no hello at all, but long enough to be one", "\x16\x03\x01\xff\xff" + strings.Repeat("x", 70_000)} {
 		c, err := net.Dial("tcp", d.srv.Addr())
