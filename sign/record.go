@@ -60,16 +60,6 @@ func (r *Record) Decode(v any) error {
 	return nil
 }
 
-// SignedBy reports whether id is among the signers.
-func (r *Record) SignedBy(id weft.KeyID) bool {
-	for _, s := range r.Signers {
-		if s == id {
-			return true
-		}
-	}
-	return false
-}
-
 // recordContext is what a record's signature is for.
 const recordContext = "record 1"
 
