@@ -2,6 +2,7 @@ package federate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -269,5 +270,25 @@ func TestRefusals(t *testing.T) {
 	}
 	if got, err := r.ask(t.Context(), "ann", fmt.Sprintf("SELECT max(n) FROM %s AT (VERSION => 1)", numbersName)); err != nil || got != "4999" {
 		t.Error(got, err)
+	}
+}
+
+// TestEndedWhereItNeedsNoWorker holds that a question whose asker is gone, or whose
+// time is up, is said to be so wherever it stands, also before it has a worker: its
+// text was read before.
+func TestEndedWhereItNeedsNoWorker(t *testing.T) {
+	r := newRig(t, nil)
+	if _, err := r.ask(t.Context(), "bob", lightSQL); err != nil {
+		t.Fatal(err)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.ask(gone, "bob", lightSQL); weft.KindOf(err) != weft.KindCancelled || !errors.Is(err, context.Canceled) {
+		t.Errorf("whose asker is gone gives %v", err)
+	}
+	late, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer stop()
+	if _, err := r.ask(late, "bob", lightSQL); weft.KindOf(err) != weft.KindLimit {
+		t.Errorf("whose time is up gives %v", err)
 	}
 }

@@ -310,7 +310,7 @@ func (s *Store) checkpointHeader(seg *segment) error {
 func (s *Store) replaySegment(ctx context.Context, seg *segment, from int64, last bool, markSegment uint32, markLength int64) (fault, err error) {
 	schemas := map[weft.Hash][]byte{} // the checkpoint starts them anew
 	end, err := seg.scan(from, seg.end, true, func(c scanned) error {
-		if err := ctx.Err(); err != nil {
+		if err := s.ended(ctx, "open"); err != nil {
 			return err
 		}
 		if c.header.Seq != s.head.Seq+1 || c.header.Previous != s.head.Hash {

@@ -46,7 +46,7 @@ type levelView struct {
 // until then its files stay. Before the first commit, seq 0 is a state without
 // tables.
 func (s *Store) Snapshot(ctx context.Context, seq weft.Seq) (*Snapshot, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.ended(ctx, "read"); err != nil {
 		return nil, err
 	}
 	if seq == 0 {
