@@ -2,6 +2,7 @@ package weft
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"time"
 
@@ -15,6 +16,12 @@ type Question struct {
 	Subject Subject
 	At      At
 	Limits  Limits
+	// MaxStaleness lets a copy that this node keeps of another node's product answer,
+	// where it was known to be current at most this long ago. Zero asks the origin.
+	MaxStaleness time.Duration
+	// AllowPartial lets an answer do without the parts that could not be read; each
+	// is a warning.
+	AllowPartial bool
 }
 
 // At fixes the state that is read: a time, a cut, or neither for now.
@@ -45,6 +52,40 @@ type Answer struct {
 	// by the reader. An error is the last thing Err gives.
 	Rows  array.RecordReader
 	Close func() error
+	// Warnings are what the reader should know of the answer; Parts are what each
+	// node gave to it. Both may be nil for none, and are whole after the last row.
+	Warnings func() []Warning
+	Parts    func() []PartUse
+}
+
+// WarningKind says what a warning is about.
+type WarningKind string
+
+// The kinds of warnings.
+const (
+	WarnPartial WarningKind = "partial" // a part of the answer is missing
+	WarnStale   WarningKind = "stale"   // a copy answered that may be behind its origin
+	WarnSkew    WarningKind = "skew"    // two products were made from different states of a third
+)
+
+// Warning is something that the reader of an answer should know.
+type Warning struct {
+	Kind    WarningKind `json:"kind"`
+	Product Name        `json:"product"`
+	Message string      `json:"message"`
+	Hint    string      `json:"hint,omitempty"`
+}
+
+// PartUse is what one node gave to an answer.
+type PartUse struct {
+	Node  KeyID `json:"node"`
+	Cut   Cut   `json:"cut"`
+	Rows  int64 `json:"rows"`
+	Bytes int64 `json:"bytes"` // on the wire
+	// Text is the digest of the SQL that the node was asked.
+	Text Hash `json:"text"`
+	// Receipt is what the node signed of it, as it wrote it; absent where it did not.
+	Receipt json.RawMessage `json:"receipt,omitempty"`
 }
 
 // Querier answers questions; it is the only way to read. Safe for concurrent use.
