@@ -71,6 +71,9 @@ func Share(schema *arrow.Schema, batches []arrow.RecordBatch) (*Shared, error) {
 // Rows is the number of rows.
 func (s *Shared) Rows() int64 { return s.rows }
 
+// Bytes is how much memory they take.
+func (s *Shared) Bytes() int64 { return s.size }
+
 // mappings is memory of the process that statements read through. A file stays
 // mapped for some statements more, or until the worker rests: to find its pages anew
 // costs a small question more than to read them.

@@ -22,6 +22,7 @@ type cutter struct {
 	snaps map[string]*store.Snapshot // by product and state
 	cut   weft.Cut
 	views map[engine.Target]view
+	read  map[view]work         // what there is to read of each
 	found map[weft.Name]Product // what is released in the end
 }
 
@@ -31,7 +32,7 @@ type view struct {
 }
 
 func newCutter(f *Federation, q weft.Question) *cutter {
-	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}, found: map[weft.Name]Product{}}
+	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}, read: map[view]work{}, found: map[weft.Name]Product{}}
 }
 
 // resolve finds the product and table that a name in SQL means, and fixes its
@@ -196,7 +197,11 @@ func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq, inCut bo
 }
 
 // work is about how much there is to read for a question.
-type work struct{ rows, bytes int64 }
+type work struct {
+	rows  int64
+	bytes int64 // of files
+	tail  int64 // bytes of rows that are in no file yet
+}
 
 // relations adds what each named table is to the statement, and says how much
 // that is.
@@ -209,12 +214,15 @@ func (c *cutter) relations(st *engine.Statement) (w work, err error) {
 		st.Views = append(st.Views, engine.View{Schema: t.Schema, Name: t.Table, SQL: r.SQL})
 		st.Sources = append(st.Sources, r.Sources...)
 		st.Files = append(st.Files, r.Files...)
-		w.rows += r.Rows
+		one := work{rows: r.Rows, tail: tailBytes(r)}
 		for _, f := range r.Files {
 			if fi, err := os.Stat(f); err == nil {
-				w.bytes += fi.Size()
+				one.bytes += fi.Size()
 			}
 		}
+		c.read[v] = one
+		w.rows += one.rows
+		w.bytes += one.bytes
 	}
 	// In one order, so that a worker knows views that it has made before.
 	slices.SortFunc(st.Views, func(x, y engine.View) int {

@@ -52,6 +52,7 @@ type Config struct {
 	TempBytes int64         // bytes that one question may spill
 	Threads   int           // 0 is all cores
 	Deadline  time.Duration // longest run of one question, the wait for its turn included
+	Admit     Admit         // says whether a question may run; nil lets all run
 	Slice     time.Duration // how long a question may run as a light one; 0 is a fifth of a second
 }
 

@@ -16,6 +16,19 @@ import (
 // turn, and streams the rows from a worker. The deadline runs from now to the last
 // row.
 func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
+	a, ctx := f.asks(ctx, q)
+	ans, err := a.run(ctx)
+	if err != nil {
+		err = a.failed(ctx, err)
+		a.used.Err = err
+		a.end()
+		return nil, err
+	}
+	return ans, nil
+}
+
+// asks begins a question. What it takes is given back by end.
+func (f *Federation) asks(ctx context.Context, q weft.Question) (*asking, context.Context) {
 	deadline := f.cfg.Load().Deadline
 	if d := q.Limits.Deadline; d > 0 && (deadline == 0 || d < deadline) {
 		deadline = d
@@ -28,17 +41,18 @@ func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 	f.running.Add(1)
 	a.atEnd(func() { f.running.Add(-1) })
 	a.atEnd(stop)
+	a.atEnd(a.settle)
 	a.atEnd(a.leave)
 	a.atEnd(a.cut.close)
-	ans, err := a.run(ctx)
-	if err != nil {
-		a.end()
-		if ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled {
-			return nil, cancelled(ctx)
-		}
-		return nil, err
+	return a, ctx
+}
+
+// failed gives an error the words that a deadline has.
+func (a *asking) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled {
+		return cancelled(ctx)
 	}
-	return ans, nil
+	return err
 }
 
 // asking is one question on its way.
@@ -48,6 +62,9 @@ type asking struct {
 	cut     *cutter
 	session engine.Session // of the lane it is in; nil before it needs one
 	lane    engine.Lane
+	since   time.Time  // that it has had its session
+	used    Used       // up to now
+	done    func(Used) // told of what was used, where that is wanted
 	once    sync.Once
 	ends    []func() // what to give back, last first
 }
@@ -74,7 +91,7 @@ func (a *asking) enter(ctx context.Context, lane engine.Lane) (engine.Session, e
 	if err != nil {
 		return nil, err
 	}
-	a.session, a.lane = s, lane
+	a.session, a.lane, a.since = s, lane, time.Now()
 	return s, nil
 }
 
@@ -82,27 +99,53 @@ func (a *asking) leave() {
 	if a.session != nil {
 		_ = a.session.Close()
 		a.session = nil
+		a.used.Time += time.Since(a.since)
 	}
 }
 
-func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
+// settle tells what was used.
+func (a *asking) settle() {
+	if a.done != nil {
+		a.done(a.used)
+	}
+}
+
+// bound is a question that is ready to run.
+type bound struct {
+	*engine.Bound
+	st   engine.Statement
+	work work
+}
+
+// bind reads the text, fixes the cut, and says what is to be run and read.
+func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	// Reading a text is light, and needs no worker where it was read before.
 	parser := a.f.memo.Parser(func(ctx context.Context) (engine.Session, error) { return a.enter(ctx, engine.LaneLight) })
-	bound, err := engine.Bind(ctx, parser, a.q.SQL, engine.Rules{
+	b.Bound, err = engine.Bind(ctx, parser, a.q.SQL, engine.Rules{
 		Resolve: func(r engine.TableRef) (engine.Target, error) { return a.cut.resolve(ctx, r) },
 		Now:     a.cut.now,
 	})
 	if err != nil {
+		return b, err
+	}
+	b.st.SQL = b.SQL
+	if n, ok := a.cut.count(b.Count); ok {
+		b.st.SQL = b.Count.SQL(n)
+	} else if b.work, err = a.cut.relations(&b.st); err != nil {
+		return b, err
+	}
+	return b, nil
+}
+
+func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
+	b, err := a.bind(ctx)
+	if err == nil {
+		err = a.admit(ctx)
+	}
+	if err != nil {
 		return nil, err
 	}
-	st := engine.Statement{SQL: bound.SQL}
-	var work work
-	if n, ok := a.cut.count(bound.Count); ok {
-		st.SQL = bound.Count.SQL(n)
-	} else if work, err = a.cut.relations(&st); err != nil {
-		return nil, err
-	}
-	rows, err := a.start(ctx, st, a.laneOf(bound, work))
+	rows, err := a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +186,7 @@ func (a *asking) start(ctx context.Context, st engine.Statement, lane engine.Lan
 	if err != nil {
 		return nil, err
 	}
+	a.used.Began = true
 	if lane == engine.LaneHeavy {
 		began := time.Now()
 		rows, err := s.Query(ctx, st)
