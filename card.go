@@ -53,6 +53,14 @@ type CardPort struct {
 	Product *Name  `json:"product,omitempty"` // an input that is another product
 	// Readers, of an output, are the domains that may read its tables besides its own.
 	Readers []string `json:"readers,omitempty"`
+	// Replicas, of an output, is the consent to copies at other nodes; absent for none.
+	Replicas *CardReplicas `json:"replicas,omitempty"`
+}
+
+// CardReplicas is an owner's consent to copies of a product.
+type CardReplicas struct {
+	Domains []string `json:"domains"` // whose nodes may keep one, "*" for all
+	Seconds int64    `json:"seconds"` // for how long one may be used while the origin cannot be reached
 }
 
 // CardTable is one output table.

@@ -32,7 +32,7 @@ const customPrefix = "weft"
 type customProperty struct {
 	name    string
 	on      place
-	form    string // text, secret, boolean, share, address, list, or the closed list of its values: "a | b"
+	form    string // text, secret, boolean, share, address, list, consent, or the closed list of its values: "a | b"
 	initial string // what holds where it is absent
 	doc     string
 }
@@ -40,6 +40,7 @@ type customProperty struct {
 var customProperties = []customProperty{
 	{"weftProduct", onInput, "address", "", "The product that the port reads, `domain.product`, instead of a source with servers."},
 	{"weftReaders", onOutput, "list", "the own domain", "The domains that may read the port besides the own one, `*` for all; nobody else may."},
+	{"weftReplicas", onOutput, "consent", "none", "The domains whose nodes may keep a copy of the product, `*` for all, and `for` how long the copy may be used while this node cannot be reached: `{domains: [finance], for: 24h}`. Every output port has to say so; who reads is `weftReaders` here as there."},
 	{"weftMode", onServer, "snapshot | append | upsert | cdc | push", "snapshot", "What a read of the source means: `snapshot`: a row gone is a delete; `append`: new files or rows only; `upsert`: rows by key, never a delete; `cdc` and `push`: changes as they happen."},
 	{"weftUser", onServer, "text", "", "The user to sign in with."},
 	{"weftPassword", onServer, "secret", "", "The password or token to sign in with."},
@@ -155,6 +156,8 @@ func (p customProperty) wants() string {
 		return "write an address like sales.orders"
 	case "list":
 		return "write a list of domains, or *"
+	case "consent":
+		return "write {domains: [finance], for: 24h}: a list of domains, or *, and a time up to 90d"
 	case "text":
 		return "write text"
 	}
@@ -173,6 +176,9 @@ func (p customProperty) holds(v *yaml.Node) bool {
 		return v.Kind == yaml.ScalarNode || v.Kind == yaml.SequenceNode && len(v.Content) > 0
 	case "text", "secret", "address":
 		return v.Kind == yaml.ScalarNode
+	case "consent":
+		_, ok := consent(v)
+		return ok
 	}
 	return v.Kind == yaml.ScalarNode && slices.Contains(p.choices(), v.Value)
 }

@@ -70,6 +70,9 @@ func (d *differ) product(old, new *Folder) {
 	}
 	for _, o := range old.Outputs {
 		for _, n := range new.Outputs {
+			if o.Name == n.Name && orNoCopies(o.Replicas) != orNoCopies(n.Replicas) {
+				d.add("port "+n.Name, "replicas changed", orNoCopies(o.Replicas), orNoCopies(n.Replicas), false, "other nodes may keep copies")
+			}
 			if o.Name != n.Name || slices.Equal(o.Readers, n.Readers) {
 				continue
 			}
@@ -81,6 +84,13 @@ func (d *differ) product(old, new *Folder) {
 }
 
 func orNone(s string) string { return cmp.Or(s, "none") }
+
+func orNoCopies(r *Replicas) string {
+	if r == nil {
+		return "none"
+	}
+	return strings.Join(r.Domains, ", ") + " for " + r.For.String()
+}
 
 func orOwn(readers []string) string {
 	if len(readers) == 0 {

@@ -64,7 +64,15 @@ type Output struct {
 	Description string
 	Version     string
 	Readers     []string // domains that may read, "*" for all; empty is the own domain only
-	Contract    *Contract
+	// Replicas is the consent to copies at other nodes, nil where there is none.
+	Replicas *Replicas
+	Contract *Contract
+}
+
+// Replicas is an owner's consent to copies of a product at the nodes of other domains.
+type Replicas struct {
+	Domains []string      // whose nodes may keep one, "*" for all
+	For     time.Duration // how long one may be used while the origin cannot be reached; 0 is not at all
 }
 
 // Contract is an ODCS document.

@@ -117,6 +117,9 @@ func (r *reader) readOutput(n *yaml.Node, seen map[string]*yaml.Node, tables map
 	if p, ok := props["weftReaders"]; ok {
 		out.Readers = r.readReaders(p.value)
 	}
+	if p, ok := props["weftReplicas"]; ok {
+		out.Replicas = r.readReplicas(p.value)
+	}
 	c := r.contractOf(n, "output", name)
 	if c == nil {
 		r.folder.Outputs = append(r.folder.Outputs, out)
@@ -134,7 +137,13 @@ func (r *reader) readOutput(n *yaml.Node, seen map[string]*yaml.Node, tables map
 
 func (r *reader) readReaders(n *yaml.Node) []string {
 	readers := textsOf(n)
-	for _, w := range readers {
+	r.checkDomains(n, readers)
+	return readers
+}
+
+// checkDomains says which of the words are neither a domain nor "*".
+func (r *reader) checkDomains(n *yaml.Node, words []string) {
+	for _, w := range words {
 		if w == "*" {
 			continue
 		}
@@ -142,7 +151,6 @@ func (r *reader) readReaders(n *yaml.Node) []string {
 			r.nameFault(r.where(n), "domain", w, err)
 		}
 	}
-	return readers
 }
 
 // Source returns the input port and the table of it that output table t is made

@@ -27,13 +27,15 @@ type brief struct {
 
 // briefForm says what a brief holds: one of another form is made anew from the
 // folder.
-const briefForm = 1
+const briefForm = 2
 
 // grant is who may read the tables of one output port, besides the own domain.
 type grant struct {
 	Port    string   `json:"port"`
 	Tables  []string `json:"tables,omitempty"`
 	Readers []string `json:"readers,omitempty"`
+	// Copies is the consent to copies at other nodes, nil for none.
+	Copies *weft.CardReplicas `json:"copies,omitempty"`
 }
 
 // pace is how often something is to be read.
@@ -75,7 +77,7 @@ func briefOf(f *contract.Folder, env string) *brief {
 func grants(f *contract.Folder) []grant {
 	var out []grant
 	for _, o := range f.Outputs {
-		g := grant{Port: o.Name, Readers: o.Readers}
+		g := grant{Port: o.Name, Readers: o.Readers, Copies: cardReplicas(o.Replicas)}
 		for _, t := range o.Contract.Tables {
 			g.Tables = append(g.Tables, t.Name)
 		}

@@ -66,9 +66,19 @@ func cardPorts(f *contract.Folder, env string) []weft.CardPort {
 		out = append(out, p)
 	}
 	for _, o := range f.Outputs {
-		out = append(out, weft.CardPort{Kind: string(serve.PortOutput), Name: o.Name, Version: o.Version, Type: "tables", Readers: o.Readers})
+		out = append(out, weft.CardPort{
+			Kind: string(serve.PortOutput), Name: o.Name, Version: o.Version, Type: "tables", Readers: o.Readers, Replicas: cardReplicas(o.Replicas),
+		})
 	}
 	return out
+}
+
+// cardReplicas is a consent to copies as a card says it, nil for none.
+func cardReplicas(r *contract.Replicas) *weft.CardReplicas {
+	if r == nil {
+		return nil
+	}
+	return &weft.CardReplicas{Domains: r.Domains, Seconds: int64(r.For.Seconds())}
 }
 
 func cardTableOf(f *contract.Folder, o *contract.Output, t *contract.Table, from transform.TableLineage) weft.CardTable {

@@ -56,22 +56,7 @@ func cardDetail(c *weft.Card, head *weft.CardHead) *serve.ProductDetail {
 // closeTables says of each table of a card that subjects of these domains may not read
 // why that is, and whom to ask; it reports whether they may read any.
 func closeTables(d *serve.ProductDetail, c *weft.Card, domains []string) (open bool) {
-	b := &brief{Form: briefForm, Owner: c.Owner}
-	for _, s := range c.Support {
-		b.Ask = or(b.Ask, or(s.URL, s.Channel))
-	}
-	for _, p := range c.Ports {
-		if p.Kind != string(serve.PortOutput) {
-			continue
-		}
-		g := grant{Port: p.Name, Readers: p.Readers}
-		for _, t := range c.Tables {
-			if t.Port == p.Name {
-				g.Tables = append(g.Tables, t.Name)
-			}
-		}
-		b.Grants = append(b.Grants, g)
-	}
+	b := cardBrief(c)
 	s := weft.Subject{Domains: domains}
 	for i, t := range c.Tables {
 		if why := b.deny(c.Product, s, t.Name); why != nil {
@@ -81,6 +66,27 @@ func closeTables(d *serve.ProductDetail, c *weft.Card, domains []string) (open b
 		open = true
 	}
 	return open
+}
+
+// cardBrief is what a card says of who may read.
+func cardBrief(c *weft.Card) *brief {
+	b := &brief{Form: briefForm, Owner: c.Owner, Life: c.Life}
+	for _, s := range c.Support {
+		b.Ask = or(b.Ask, or(s.URL, s.Channel))
+	}
+	for _, p := range c.Ports {
+		if p.Kind != string(serve.PortOutput) {
+			continue
+		}
+		g := grant{Port: p.Name, Readers: p.Readers, Copies: p.Replicas}
+		for _, t := range c.Tables {
+			if t.Port == p.Name {
+				g.Tables = append(g.Tables, t.Name)
+			}
+		}
+		b.Grants = append(b.Grants, g)
+	}
+	return b
 }
 
 // sourceWord is the kind of an input's source; a card does not say where it is.
