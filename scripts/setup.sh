@@ -43,3 +43,10 @@ if ! "$venv/bin/python" -c 'import pandas, pyarrow' 2>/dev/null; then
   "$venv/bin/pip" install -q --disable-pip-version-check 'pandas>=2' 'pyarrow>=15' \
     || die "could not install pandas and pyarrow. Type: $venv/bin/pip install pandas pyarrow"
 fi
+# What makes the tables of TPC-H; meshtest/fedtest names the same version.
+tpchgen=4.0.0
+if [ "$("$venv/bin/tpchgen-cli" --version 2>/dev/null | awk '{print $NF}')" != "$tpchgen" ]; then
+  printf 'setup: installing tpchgen-cli for the tests\n' >&2
+  "$venv/bin/pip" install -q --disable-pip-version-check "tpchgen-cli==$tpchgen" \
+    || die "could not install tpchgen-cli. Type: $venv/bin/pip install tpchgen-cli==$tpchgen"
+fi
