@@ -28,3 +28,8 @@ func (k *KeyID) UnmarshalText(b []byte) error {
 	}
 	return nil
 }
+
+// ParseKeyID reads what String writes.
+func ParseKeyID(s string) (k KeyID, err error) {
+	return k, k.UnmarshalText([]byte(s))
+}

@@ -151,3 +151,7 @@ func (m *mappings) open(path string) ([]byte, error) {
 	runtime.KeepAlive(f)
 	return b, err
 }
+
+// Close gives the memory up before nothing refers to it any more. Nothing may be
+// reading it. Idempotent.
+func (s *Shared) Close() { _ = s.file.Close() }

@@ -24,6 +24,12 @@ type cutter struct {
 	views map[engine.Target]view
 	read  map[view]work         // what there is to read of each
 	found map[weft.Name]Product // what is released in the end
+
+	elsewhere Elsewhere // nil where only what is here counts
+	given     *given
+	fars      map[engine.Target]farTable
+	fixed     map[weft.Name]weft.Point // of products of other nodes, where that is known already
+	failed    error                    // why that could not be found out
 }
 
 type view struct {
@@ -32,18 +38,24 @@ type view struct {
 }
 
 func newCutter(f *Federation, q weft.Question) *cutter {
-	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}, read: map[view]work{}, found: map[weft.Name]Product{}}
+	return &cutter{f: f, q: q, snaps: map[string]*store.Snapshot{}, views: map[engine.Target]view{}, read: map[view]work{}, found: map[weft.Name]Product{}, fars: map[engine.Target]farTable{}, fixed: map[weft.Name]weft.Point{}}
 }
 
 // resolve finds the product and table that a name in SQL means, and fixes its
 // state. What the subject may not know of looks the same as what is not there.
 func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Target, error) {
+	if t, ok := c.given.keyView(ref.Parts); ok {
+		return t, nil
+	}
 	tn, err := c.table(ref.Parts)
 	if err != nil {
 		return engine.Target{}, err
 	}
 	p, ok := c.product(tn.Name)
 	if !ok {
+		if t, found, err := c.far(tn, ref.At); found || err != nil {
+			return t, err
+		}
 		return engine.Target{}, c.unknown(tn.Name)
 	}
 	if err := p.denied(""); err != nil {
@@ -156,8 +168,7 @@ func (c *cutter) state(p Product, at *engine.AtClause) (weft.Seq, string, error)
 	case len(c.q.At.Cut) > 0:
 		i := slices.IndexFunc(c.q.At.Cut, func(r weft.CutRef) bool { return r.Product == p.Name })
 		if i < 0 {
-			return 0, "", weft.Errorf(weft.KindInvalid, "read at the cut", p.Name.String(), "the cut does not name this product").
-				WithHint("use the cut of an answer to the same question")
+			return 0, "", notInCut(p.Name)
 		}
 		return c.q.At.Cut[i].Seq, "", c.same(p, c.q.At.Cut[i])
 	case !c.q.At.Time.IsZero():
@@ -166,6 +177,11 @@ func (c *cutter) state(p Product, at *engine.AtClause) (weft.Seq, string, error)
 	default:
 		return 0, "", nil
 	}
+}
+
+func notInCut(n weft.Name) error {
+	return weft.Errorf(weft.KindInvalid, "read at the cut", n.String(), "the cut does not name this product").
+		WithHint("use the cut of an answer to the same question")
 }
 
 // same holds a cut's proof against the product's chain.
@@ -251,7 +267,19 @@ func (c *cutter) count(q *engine.CountOf) (int64, bool) {
 
 func (c *cutter) points() weft.Cut { return c.cut.Sorted() }
 
-func (c *cutter) now() time.Time { return moment(c.cut, c.f.env.Clock.Now()) }
+// now is the time of the cut. Where that is for other nodes to say, they are asked.
+func (c *cutter) now(ctx context.Context) time.Time {
+	cut := c.cut
+	if len(c.fars) > 0 && c.failed == nil {
+		if c.failed = c.fix(ctx, c.farProducts()); c.failed == nil {
+			cut = slices.Clone(cut)
+			for _, p := range c.fixed {
+				cut = append(cut, p)
+			}
+		}
+	}
+	return moment(cut, c.f.env.Clock.Now())
+}
 
 // held counts the rows that the named products hold back at the cut.
 func (c *cutter) held() int64 {

@@ -236,8 +236,8 @@ func TestStates(t *testing.T) {
 	if _, err := k.resolve(t.Context(), ref("sales.orders")); err != nil || k.points().String() != "sales.orders#3" {
 		t.Errorf("%s %v", k.points(), err)
 	}
-	if want := commit(3).Time; !k.now().Equal(want) {
-		t.Errorf("now() is %s, and the cut's youngest commit of %s", k.now(), want)
+	if want := commit(3).Time; !k.now(t.Context()).Equal(want) {
+		t.Errorf("now() is %s, and the cut's youngest commit of %s", k.now(t.Context()), want)
 	}
 }
 
@@ -308,7 +308,7 @@ func TestHeldAndRelations(t *testing.T) {
 	if got := k.points().String(); got != "sales.orders#3 sales.returns#1" {
 		t.Errorf("the cut is %s", got)
 	}
-	if none := s.cutter("ann", weft.At{}); none.held() != 0 || none.now().IsZero() {
+	if none := s.cutter("ann", weft.At{}); none.held() != 0 || none.now(t.Context()).IsZero() {
 		t.Error("a question without products has no state and asks the clock")
 	}
 }

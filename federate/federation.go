@@ -53,6 +53,7 @@ type Config struct {
 	Threads   int           // 0 is all cores
 	Deadline  time.Duration // longest run of one question, the wait for its turn included
 	Admit     Admit         // says whether a question may run; nil lets all run
+	Elsewhere Elsewhere     // how other nodes are asked; nil where only what is here counts
 	Slice     time.Duration // how long a question may run as a light one; 0 is a fifth of a second
 }
 

@@ -17,6 +17,44 @@ import (
 // row.
 func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
 	a, ctx := f.asks(ctx, q)
+	return a.answer(ctx)
+}
+
+// Answer answers what another node asks: over this node's own products, and the keys
+// that came with it, which stay the caller's.
+func (f *Federation) Answer(ctx context.Context, q FarQuestion) (*weft.Answer, error) {
+	if err := CheckKeys(q.Keys); err != nil {
+		return nil, err
+	}
+	a, ctx := f.asks(ctx, q.Question)
+	a.cut.elsewhere, a.cut.given = nil, &given{q.Keys}
+	return a.answer(ctx)
+}
+
+// Points are the states at which products that are here would be read.
+func (f *Federation) Points(ctx context.Context, s weft.Subject, products []weft.Name, at weft.At) (weft.Cut, error) {
+	c := newCutter(f, weft.Question{Subject: s, At: at})
+	defer c.close()
+	for _, n := range products {
+		p, ok := c.product(n)
+		if !ok {
+			return nil, c.unknown(n)
+		}
+		if err := p.denied(""); err != nil {
+			return nil, err
+		}
+		seq, mark, err := c.state(p, nil)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := c.snapshot(ctx, p, seq, mark == ""); err != nil {
+			return nil, err
+		}
+	}
+	return c.points(), nil
+}
+
+func (a *asking) answer(ctx context.Context) (*weft.Answer, error) {
 	ans, err := a.run(ctx)
 	if err != nil {
 		err = a.failed(ctx, err)
@@ -29,7 +67,8 @@ func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 
 // asks begins a question. What it takes is given back by end.
 func (f *Federation) asks(ctx context.Context, q weft.Question) (*asking, context.Context) {
-	deadline := f.cfg.Load().Deadline
+	cfg := f.cfg.Load()
+	deadline := cfg.Deadline
 	if d := q.Limits.Deadline; d > 0 && (deadline == 0 || d < deadline) {
 		deadline = d
 	}
@@ -38,6 +77,7 @@ func (f *Federation) asks(ctx context.Context, q weft.Question) (*asking, contex
 		ctx, stop = context.WithTimeout(ctx, deadline)
 	}
 	a := &asking{f: f, q: q, cut: newCutter(f, q)}
+	a.cut.elsewhere = cfg.Elsewhere
 	f.running.Add(1)
 	a.atEnd(func() { f.running.Add(-1) })
 	a.atEnd(stop)
@@ -113,22 +153,41 @@ func (a *asking) settle() {
 // bound is a question that is ready to run.
 type bound struct {
 	*engine.Bound
-	st   engine.Statement
-	work work
+	st     engine.Statement
+	work   work
+	split  *engine.Split // nil where all is here
+	parser engine.Parser
 }
 
 // bind reads the text, fixes the cut, and says what is to be run and read.
 func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	// Reading a text is light, and needs no worker where it was read before.
 	parser := a.f.memo.Parser(func(ctx context.Context) (engine.Session, error) { return a.enter(ctx, engine.LaneLight) })
-	b.Bound, err = engine.Bind(ctx, parser, a.q.SQL, engine.Rules{
+	rules := engine.Rules{
 		Resolve: func(r engine.TableRef) (engine.Target, error) { return a.cut.resolve(ctx, r) },
-		Now:     a.cut.now,
-	})
+		Now:     func() time.Time { return a.cut.now(ctx) },
+	}
+	if a.cut.elsewhere == nil {
+		b.Bound, err = engine.Bind(ctx, parser, a.q.SQL, rules)
+	} else {
+		b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, engine.SplitRules{Rules: rules, Place: a.cut.place, Travels: a.cut.travels})
+	}
+	if err == nil {
+		err = a.cut.failed
+	}
 	if err != nil {
 		return b, err
 	}
+	if b.split != nil {
+		b.Bound, b.parser = b.split.Bound, parser
+		if b.split.Site != "" {
+			return b, nil
+		}
+	}
 	b.st.SQL = b.SQL
+	for _, k := range a.cut.keys() {
+		b.st.Views, b.st.Sources = append(b.st.Views, k.view()), append(b.st.Sources, k.source())
+	}
 	if n, ok := a.cut.count(b.Count); ok {
 		b.st.SQL = b.Count.SQL(n)
 	} else if b.work, err = a.cut.relations(&b.st); err != nil {
@@ -145,22 +204,79 @@ func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	ans := &weft.Answer{Cut: a.cut.points(), Held: a.cut.held()}
+	if b.split != nil && b.split.Site != "" {
+		return a.whole(ctx, b.split)
+	}
+	if b.split != nil && len(b.split.Parts) > 0 {
+		if err := a.gather(ctx, &b, ans); err != nil {
+			return nil, err
+		}
+	}
 	rows, err := a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
 	if err != nil {
 		return nil, err
 	}
 	r := &reader{RecordReader: rows, ctx: ctx}
-	return &weft.Answer{
-		Schema: rows.Schema(),
-		Cut:    a.cut.points(),
-		Held:   a.cut.held(),
-		Rows:   r,
-		Close: func() error {
-			r.RecordReader.Release()
-			a.end()
-			return nil
-		},
-	}, nil
+	ans.Schema, ans.Rows = rows.Schema(), r
+	ans.Close = func() error {
+		r.RecordReader.Release()
+		a.end()
+		return nil
+	}
+	return ans, nil
+}
+
+// whole has another node answer the question, all of whose tables are there.
+func (a *asking) whole(ctx context.Context, split *engine.Split) (*weft.Answer, error) {
+	a.leave()
+	node, err := weft.ParseKeyID(split.Site)
+	if err != nil {
+		return nil, err
+	}
+	products := a.cut.farProducts()[node]
+	q := FarQuestion{Question: a.q}
+	if at := a.cut.fixedAt(products); !at.IsZero() && q.At.IsZero() {
+		q.At = at
+	}
+	ans, err := a.cut.elsewhere.Ask(ctx, node, q)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, a.cut.farFault(node, products, err)
+	}
+	r := &reader{RecordReader: ans.Rows, ctx: ctx, fault: func(err error) error { return a.cut.farFault(node, products, err) }}
+	out := *ans
+	out.Rows = r
+	out.Close = func() error {
+		err := ans.Close()
+		a.end()
+		return err
+	}
+	return &out, nil
+}
+
+// gather has other nodes answer their parts of the question, and puts these in the
+// place of their tables.
+func (a *asking) gather(ctx context.Context, b *bound, ans *weft.Answer) error {
+	a.leave()
+	p, err := a.parts(ctx, b.split, b.parser)
+	if err != nil {
+		return err
+	}
+	a.atEnd(p.drop)
+	if err := p.statement(ctx, &b.st, &b.work); err != nil {
+		return err
+	}
+	cut, held, err := p.cutOf(ans.Cut)
+	if err != nil {
+		return err
+	}
+	ans.Cut, ans.Held = cut, ans.Held+held
+	ans.Warnings = func() []weft.Warning { return p.warnings }
+	ans.Parts = func() []weft.PartUse { return p.uses }
+	return nil
 }
 
 // A question over at most this much is taken to be light until it has used up its
@@ -258,7 +374,8 @@ func (t *slice) stop() {
 // broken connection.
 type reader struct {
 	array.RecordReader
-	ctx context.Context
+	ctx   context.Context
+	fault func(error) error // what an error of the stream is for the asker; nil is itself
 }
 
 // Err returns what ended the stream early.
@@ -266,6 +383,9 @@ func (r *reader) Err() error {
 	err := r.RecordReader.Err()
 	if err != nil && r.ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled {
 		return cancelled(r.ctx)
+	}
+	if err != nil && r.fault != nil {
+		return r.fault(err)
 	}
 	return err
 }

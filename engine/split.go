@@ -1,0 +1,393 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"weft"
+)
+
+// Place says where a table of a question is, and what is known of it.
+type Place struct {
+	// Site names the node that reads the table; "" is here.
+	Site string
+	// Name is what the site calls the table.
+	Name Target
+	// At is the state that the question asks for of this table, nil for the cut's.
+	At *AtClause
+	// Columns are all of its columns, in order.
+	Columns []string
+	// Unique are sets of columns in which no two of its rows are equal.
+	Unique [][]string
+	// Rows is about how many it has.
+	Rows int64
+}
+
+// SplitRules say what a question may name, and where that is.
+type SplitRules struct {
+	Rules
+	// Place is asked for every view that Resolve gave. A table that is not here must
+	// have a view of its own for every mention.
+	Place func(Target) Place
+	// Travels says whether values of a table may go to a site to narrow down what it
+	// sends; nil lets none go.
+	Travels func(table Target, site string) bool
+}
+
+// KeysSchema is the schema under which a part names the keys that came with it.
+const KeysSchema = "weft_keys"
+
+// Split is a question cut into parts that are asked where their tables are.
+type Split struct {
+	*Bound
+	// Site is where the whole question belongs, because all of its tables are there:
+	// it is asked there as it was asked here. Then there are no Parts.
+	Site string
+	// Parts are what is asked of the sites. Bound.SQL is the question over their
+	// views, and over those of the tables that are here.
+	Parts []*Part
+}
+
+// Part is a SELECT over tables of one site.
+type Part struct {
+	View    Target // what stands for its rows in the question
+	Site    string // "" for a table that is here: it is only asked for keys
+	Columns []string
+	Rows    int64 // about how many rows it gives where no keys narrow it down
+	Base    int64 // about how many rows its largest table has
+	Tables  []Target
+	// Narrowed says that conditions of the question are part of it.
+	Narrowed bool
+	// Keys are what could narrow it down further.
+	Keys []KeyUse
+
+	leaf *leaf
+}
+
+// KeyUse is a condition that a part may be asked with: a column of it has one of the
+// values that columns of other parts have.
+type KeyUse struct {
+	Name   string // the table in KeysSchema that the part's text has for it
+	Column string // for people
+	From   []KeySource
+	pred   object
+}
+
+// KeySource is a column of another part, all of whose values count.
+type KeySource struct {
+	Part   int
+	Column string
+}
+
+// SplitQuery takes a question through the gate, as Bind does, and cuts it by where
+// its tables are. What a part leaves out never changes the answer: the question's
+// own conditions are all still in what runs over the parts, but for those that are
+// wholly inside one.
+func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Split, error) {
+	w, tree, err := walked(ctx, s, text, r.Rules)
+	if err != nil {
+		return nil, err
+	}
+	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, volatile: w.unrepeatable}
+	out := &Split{}
+	for t := range w.use {
+		sp.places[t] = r.Place(t)
+	}
+	if site, ok := sp.oneSite(); ok {
+		out.Bound, out.Site = w.bound(text), site
+		return out, nil
+	}
+	if sp.anyRemote() {
+		if err := sp.run(tree.stmt); err != nil {
+			return nil, err
+		}
+		out.Parts = sp.parts
+	}
+	sql, err := writeBack(ctx, s, tree)
+	if err != nil {
+		return nil, err
+	}
+	out.Bound = w.bound(sql)
+	return out, nil
+}
+
+// Text is the part as its site is asked: with the conditions of the named uses.
+func (p *Part) Text(ctx context.Context, s Parser, uses []int) (string, error) {
+	var extra []object
+	for _, i := range uses {
+		extra = append(extra, p.Keys[i].pred)
+	}
+	return p.leaf.text(ctx, s, p.Columns, extra)
+}
+
+// StatelessText is the part over its tables as they are called at the site, whatever
+// states of them the question asks for.
+func (p *Part) StatelessText(ctx context.Context, s Parser) (string, error) {
+	l := *p.leaf
+	if l.table != nil {
+		t := *l.table
+		t.At, l.table = nil, &t
+	} else {
+		l.block = copyTree(l.block).(object)
+		each(l.block, func(o object) {
+			if o["type"] == "BASE_TABLE" {
+				o["at_clause"] = nil
+			}
+		})
+	}
+	return l.text(ctx, s, p.Columns, nil)
+}
+
+// KeysText asks for the values of the columns alone, each row once: what a part that
+// is here has for others.
+func (p *Part) KeysText(ctx context.Context, s Parser, column string) (string, error) {
+	return p.leaf.distinct(ctx, s, column)
+}
+
+// Plain says that the part's columns are those of one table as they are.
+func (p *Part) Plain() bool { return p.leaf.table != nil }
+
+// splitter cuts one question. It is used once, by one goroutine.
+type splitter struct {
+	ctx      context.Context
+	parser   Parser
+	rules    SplitRules
+	places   map[Target]Place
+	volatile bool
+
+	leaves  []*leaf
+	parts   []*Part
+	fresh   int
+	uses    int
+	at      map[*srel]*leaf
+	pushing *leafKey
+}
+
+func (s *splitter) oneSite() (string, bool) {
+	site, first := "", true
+	for _, p := range s.places {
+		if p.Site == "" || !first && p.Site != site {
+			return "", false
+		}
+		site, first = p.Site, false
+	}
+	return site, !first
+}
+
+func (s *splitter) anyRemote() bool {
+	for _, p := range s.places {
+		if p.Site != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// run rewrites the statement in place, in steps that each look at it anew.
+func (s *splitter) run(stmt object) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			f, ok := r.(refusal)
+			if !ok {
+				panic(r)
+			}
+			err = f.err
+		}
+	}()
+	node := asObject(stmt["node"])
+	if !s.volatile {
+		s.inlineParts(node)
+		s.prune(node)
+		s.blocks(node)
+	}
+	m := s.model(node)
+	s.collect(m)
+	if !s.volatile {
+		s.conditions(m)
+	}
+	s.finish()
+	return nil
+}
+
+// name gives the splitter's own relations names that no question has.
+func (s *splitter) name(prefix string) string {
+	s.fresh++
+	return "~" + prefix + digits(s.fresh)
+}
+
+// finish makes the parts of the leaves.
+func (s *splitter) finish() {
+	number := map[*leaf]int{}
+	for _, l := range s.leaves {
+		number[l] = len(s.parts)
+		s.parts = append(s.parts, l.part())
+	}
+	for _, l := range s.leaves {
+		p := s.parts[number[l]]
+		for _, k := range l.keys {
+			use := KeyUse{Name: k.name, Column: k.column, pred: k.pred}
+			for _, o := range k.from {
+				src := s.parts[number[o.leaf]]
+				if !slices.Contains(src.Columns, o.column) && src.Site != "" {
+					src.Columns = o.leaf.ordered(append(src.Columns, o.column))
+				}
+				use.From = append(use.From, KeySource{Part: number[o.leaf], Column: o.column})
+			}
+			p.Keys = append(p.Keys, use)
+		}
+	}
+}
+
+// leaf is a relation that is read in one piece: a table, or a query over tables of
+// one site.
+type leaf struct {
+	view  Target
+	site  string
+	table *Place // nil for a query
+	block object // the query's node
+	cols  []string
+	need  map[string]bool // by small letters
+	rows  int64
+	base  int64
+	of    []Target
+	preds []object // over its own columns, by bare names
+	keys  []leafKey
+}
+
+type leafKey struct {
+	name   string
+	column string
+	from   []leafColumn
+	pred   object
+}
+
+type leafColumn struct {
+	leaf   *leaf
+	column string
+}
+
+// ordered are the named columns in the leaf's own order, each once.
+func (l *leaf) ordered(names []string) []string {
+	var out []string
+	for _, c := range l.cols {
+		if slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, c) }) {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func (l *leaf) part() *Part {
+	var cols []string
+	for _, c := range l.cols {
+		if l.need[strings.ToLower(c)] {
+			cols = append(cols, c)
+		}
+	}
+	if len(cols) == 0 && len(l.cols) > 0 { // the number of rows counts
+		cols = l.cols[:1]
+	}
+	rows := float64(l.rows)
+	for _, p := range l.preds {
+		rows *= selectivity(p)
+	}
+	return &Part{
+		View: l.view, Site: l.site, Columns: cols, Rows: int64(rows), Base: l.base, Tables: l.of, Narrowed: len(l.preds) > 0, leaf: l,
+	}
+}
+
+// selectivity guesses the share of rows for which a condition holds.
+func selectivity(p object) float64 {
+	switch p["type"] {
+	case "COMPARE_EQUAL":
+		return 0.05
+	case "COMPARE_IN", "FUNCTION", "SUBQUERY":
+		return 0.1
+	case "COMPARE_BETWEEN":
+		return 0.2
+	case "COMPARE_LESSTHAN", "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO", "COMPARE_GREATERTHANOREQUALTO":
+		return 0.4
+	case "CONJUNCTION_AND":
+		f := 1.0
+		for _, c := range listOf(p, "children") {
+			f *= selectivity(asObject(c))
+		}
+		return f
+	case "CONJUNCTION_OR":
+		f := 0.0
+		for _, c := range listOf(p, "children") {
+			f += selectivity(asObject(c))
+		}
+		return min(f, 1)
+	}
+	return 0.7
+}
+
+// text writes the SELECT of some columns of the leaf.
+func (l *leaf) text(ctx context.Context, s Parser, cols []string, extra []object) (string, error) {
+	var items []any
+	for _, c := range cols {
+		items = append(items, columnRef(c))
+	}
+	return l.write(ctx, s, items, nil, extra)
+}
+
+func (l *leaf) distinct(ctx context.Context, s Parser, column string) (string, error) {
+	return l.write(ctx, s, []any{columnRef(column)}, []any{object{"type": "DISTINCT_MODIFIER", "distinct_on_targets": []any{}}}, nil)
+}
+
+func (l *leaf) write(ctx context.Context, s Parser, items, modifiers []any, extra []object) (string, error) {
+	var from object
+	if l.site == "" {
+		from = baseTable(l.view, "")
+	} else if l.table != nil {
+		from = baseTable(l.table.Name, "")
+		from["at_clause"] = l.table.At.tree()
+	} else {
+		from = subqueryRef(copyTree(l.block).(object), "b")
+	}
+	node := selectNode(items, from, and(slices.Concat(l.preds, extra)))
+	node["modifiers"] = append([]any{}, modifiers...)
+	return writeNode(ctx, s, node)
+}
+
+// writeNode writes a query that was made of walked pieces.
+func writeNode(ctx context.Context, s Parser, node object) (string, error) {
+	stmt := object{"node": node, "named_param_map": []any{}}
+	t := &syntax{root: object{"error": false, "statements": []any{stmt}}, stmt: stmt}
+	canonical(stmt)
+	return writeBack(ctx, s, t)
+}
+
+// asSites gives the tables of a query their names at their site.
+func (s *splitter) atSite(v any) {
+	each(v, func(o object) {
+		if o["type"] != "BASE_TABLE" {
+			return
+		}
+		t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
+		if p, ok := s.places[t]; ok {
+			if textOf(o, "alias") == "" {
+				o["alias"] = t.Table
+			}
+			o["schema_name"], o["table_name"], o["at_clause"] = p.Name.Schema, p.Name.Table, p.At.tree()
+		}
+	})
+}
+
+// tree is the clause as the engine's tree has it, nil for none.
+func (a *AtClause) tree() any {
+	switch {
+	case a == nil:
+		return nil
+	case a.Seq != nil:
+		return object{"unit": "VERSION", "expr": constantInt(int64(*a.Seq))}
+	}
+	return object{"unit": "TIMESTAMP", "expr": castOf(a.Time.UTC().Format("2006-01-02 15:04:05.999999"), object{"id": "TIMESTAMP", "type_info": nil})}
+}
+
+// errSplit is a fault of the splitter itself: the question is not to blame.
+func errSplit(what string) error {
+	return weft.Errorf(weft.KindInternal, "plan the query", "", "%s", what)
+}

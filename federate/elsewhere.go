@@ -1,0 +1,78 @@
+package federate
+
+import (
+	"context"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+)
+
+// Elsewhere is how the reader asks other nodes. Safe for concurrent use.
+type Elsewhere interface {
+	// Far gives what is known here of a product of another node, nil where nothing is,
+	// or nothing that the subject may know of. An error says why a name that is known
+	// resolves to nothing.
+	Far(s weft.Subject, n weft.Name) (*Far, error)
+	// Names lists what the subject may know of, for suggestions.
+	Names(s weft.Subject) []weft.Name
+	// Ask has a node answer a question over its own products. The rows were checked
+	// for being what they say; that they are what was asked for is the caller's to see.
+	Ask(ctx context.Context, node weft.KeyID, q FarQuestion) (*weft.Answer, error)
+	// Points are the states at which a node's products are now, or are where At says.
+	Points(ctx context.Context, node weft.KeyID, s weft.Subject, products []weft.Name, at weft.At) (weft.Cut, error)
+	// MayRead says whether a node could read a table of a product itself: only then do
+	// values of it go there.
+	MayRead(node weft.KeyID, f *Far, table string) bool
+	// Called is what people call a node.
+	Called(node weft.KeyID) string
+}
+
+// Far is a product of another node, as its signed card and head say.
+type Far struct {
+	Name   weft.Name
+	Node   weft.KeyID
+	Head   *weft.CardHead // nil where none is known
+	Tables []FarTable
+}
+
+// FarTable is a table of a Far.
+type FarTable struct {
+	Name    string
+	Columns []FarColumn
+	Key     []string
+	Rows    int64 // at the head that is known, 0 where none is
+}
+
+// FarColumn is a column of a FarTable. An unknown type is not held against what comes.
+type FarColumn struct {
+	Name   string
+	Type   contract.Type
+	Unique bool
+}
+
+// FarQuestion is what one node is asked.
+type FarQuestion struct {
+	weft.Question
+	// Keys are tables of values that the SQL names, under engine.KeysSchema.
+	Keys []Keys
+}
+
+// Keys are values that come with a question, as a table of one column, k.
+type Keys struct {
+	Name    string
+	Schema  *arrow.Schema
+	Batches []arrow.RecordBatch
+}
+
+// source is how a worker sees them.
+func (k Keys) source() engine.Source {
+	return engine.Source{Name: engine.KeysSchema + "." + k.Name, Schema: k.Schema, Batches: k.Batches}
+}
+
+// view is what the SQL names.
+func (k Keys) view() engine.View {
+	return engine.View{Schema: engine.KeysSchema, Name: k.Name, SQL: typedColumns(k.Schema, k.source().Name)}
+}

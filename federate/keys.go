@@ -1,0 +1,200 @@
+package federate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+
+	"weft"
+	"weft/engine"
+)
+
+// planned is what a part waits for before it is asked.
+type planned struct {
+	waits []int // parts that come first
+	uses  []int // of its keys, those that are worth it
+}
+
+// A part of fewer rows than this is asked at once: to wait for keys would cost more
+// than they save.
+const fewRows = 5_000
+
+// most keys that go to another node.
+const maxKeys = 1_000_000
+
+// planParts orders parts from small to large: a large one waits for the values that
+// small ones have, where conditions have made these few.
+func planParts(parts []*engine.Part) []planned {
+	plan := make([]planned, len(parts))
+	size := make([]float64, len(parts))
+	chosen := make([]bool, len(parts)) // by conditions, of its own or of others
+	done := make([]bool, len(parts))
+	for i, p := range parts {
+		size[i], chosen[i] = float64(p.Rows), p.Narrowed || p.Site == "" || p.Rows*10 < p.Base
+	}
+	for range parts {
+		next := -1
+		for i := range parts {
+			if !done[i] && (next < 0 || size[i] < size[next]) {
+				next = i
+			}
+		}
+		done[next] = true
+		for i, p := range parts {
+			if done[i] || p.Rows < fewRows {
+				continue
+			}
+			for u, k := range p.Keys {
+				if slices.Contains(plan[i].uses, u) || !slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return s.Part == next }) {
+					continue
+				}
+				ready := !slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return !done[s.Part] || !chosen[s.Part] })
+				if !ready {
+					continue
+				}
+				plan[i].uses = append(plan[i].uses, u)
+				for _, s := range k.From {
+					if parts[s.Part].Site != "" && !slices.Contains(plan[i].waits, s.Part) {
+						plan[i].waits = append(plan[i].waits, s.Part)
+					}
+				}
+				size[i] *= 0.3
+				chosen[i] = true
+			}
+		}
+	}
+	return plan
+}
+
+// keys gathers the values that narrow a part down, and says which of its uses they
+// are for.
+func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Keys, err error) {
+	part := p.split.Parts[i]
+	for _, u := range p.plan[i].uses {
+		k := part.Keys[u]
+		if p.lost(k) {
+			continue
+		}
+		most := min(maxKeys, max(part.Rows/2, fewRows))
+		got, n, err := p.distinct(ctx, k, most+1)
+		if err != nil {
+			return nil, nil, err
+		}
+		if n > most {
+			got.drop()
+			continue
+		}
+		uses, keys = append(uses, u), append(keys, got)
+	}
+	return uses, keys, nil
+}
+
+// lost says that a part is missing that has keys: then they are not all there are.
+func (p *parting) lost(k engine.KeyUse) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return p.split.Parts[s.Part].Site != "" && p.got[s.Part] == nil })
+}
+
+func (k Keys) drop() {
+	for _, b := range k.Batches {
+		b.Release()
+	}
+}
+
+// distinct reads the different values that a use names, at most so many.
+func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
+	out := Keys{Name: k.Name}
+	p.mu.Lock() // one statement at a time
+	defer p.mu.Unlock()
+	st := engine.Statement{}
+	var from []string
+	for _, s := range k.From {
+		part := p.split.Parts[s.Part]
+		column := engine.QuoteIdent(s.Column)
+		if part.Site != "" {
+			l := p.got[s.Part]
+			src := fmt.Sprintf("part%d", s.Part)
+			from = append(from, fmt.Sprintf("SELECT %s AS k FROM (%s)", column, typedColumns(l.schema, src)))
+			if !slices.ContainsFunc(st.Sources, func(x engine.Source) bool { return x.Name == src }) {
+				st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
+			}
+			continue
+		}
+		text, err := part.KeysText(ctx, p.parser, s.Column)
+		if err != nil {
+			return out, 0, err
+		}
+		from = append(from, fmt.Sprintf("SELECT %s AS k FROM (%s)", column, text))
+		if len(st.Views) == 0 {
+			if _, err := p.a.cut.relations(&st); err != nil {
+				return out, 0, err
+			}
+		}
+	}
+	st.SQL = fmt.Sprintf("SELECT DISTINCT k FROM (%s) WHERE k IS NOT NULL LIMIT %d", strings.Join(from, " UNION ALL "), most)
+	s, err := p.a.enter(ctx, engine.LaneLight)
+	if err != nil {
+		return out, 0, err
+	}
+	rows, err := s.Query(ctx, st)
+	if err != nil {
+		return out, 0, err
+	}
+	defer rows.Release()
+	out.Schema = rows.Schema()
+	var n int64
+	for rows.Next() {
+		b := rows.RecordBatch()
+		b.Retain()
+		out.Batches = append(out.Batches, b)
+		n += b.NumRows()
+	}
+	if err := rows.Err(); err != nil {
+		out.drop()
+		return out, 0, err
+	}
+	return out, n, nil
+}
+
+// given is what comes with a question of another node.
+type given struct {
+	keys []Keys
+}
+
+// keyView finds a table of keys that came with the question.
+func (g *given) keyView(parts []string) (engine.Target, bool) {
+	if g == nil || len(parts) != 2 || !strings.EqualFold(parts[0], engine.KeysSchema) {
+		return engine.Target{}, false
+	}
+	for _, k := range g.keys {
+		if strings.EqualFold(k.Name, parts[1]) {
+			return engine.Target{Schema: engine.KeysSchema, Table: k.Name}, true
+		}
+	}
+	return engine.Target{}, false
+}
+
+// CheckKeys holds keys that came from another node against what they may be.
+func CheckKeys(keys []Keys) error {
+	bad := func(why string, args ...any) error {
+		return weft.Errorf(weft.KindInvalid, "read the keys", "", why, args...)
+	}
+	if len(keys) > 64 {
+		return bad("there are %d tables of keys", len(keys))
+	}
+	seen := map[string]bool{}
+	for _, k := range keys {
+		if weft.CheckName(k.Name) != nil || seen[k.Name] {
+			return bad("a table of keys has no name of its own")
+		}
+		seen[k.Name] = true
+		if k.Schema.NumFields() != 1 || k.Schema.Field(0).Name != "k" {
+			return bad("keys are one column, k")
+		}
+	}
+	return nil
+}
+

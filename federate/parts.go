@@ -1,0 +1,385 @@
+package federate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+)
+
+// landed is a part whose rows are here.
+type landed struct {
+	schema *arrow.Schema
+	shared *engine.Shared
+	rows   int64
+	bytes  int64
+	cut    weft.Cut
+	held   int64
+}
+
+// parting runs the parts of one question.
+type parting struct {
+	a      *asking
+	split  *engine.Split
+	parser engine.Parser
+	plan   []planned
+
+	mu       sync.Mutex // guards the session, and what follows
+	got      []*landed  // by part; nil where it failed and may be missing
+	uses     []weft.PartUse
+	warnings []weft.Warning
+	memory   atomic.Int64 // what landings may still hold in memory
+}
+
+// parts asks the other nodes for the question's parts, and returns when all are here.
+func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.Parser) (*parting, error) {
+	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), plan: planParts(split.Parts)}
+	cfg := a.f.cfg.Load()
+	p.memory.Store(lowered(cfg.Memory, a.q.Limits.Memory) / 2)
+	if err := a.cut.fix(ctx, p.several()); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	done := make([]chan struct{}, len(split.Parts))
+	for i := range done {
+		done[i] = make(chan struct{})
+	}
+	var wg sync.WaitGroup
+	for i, part := range split.Parts {
+		if part.Site == "" {
+			close(done[i])
+			continue
+		}
+		wg.Go(func() {
+			defer close(done[i])
+			for _, w := range p.plan[i].waits {
+				select {
+				case <-done[w]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if err := p.land(ctx, i); err != nil {
+				stop(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil {
+		p.drop()
+		return nil, err
+	}
+	return p, nil
+}
+
+// several are the products that more than one part reads at the question's cut: their
+// state is fixed before.
+func (p *parting) several() map[weft.KeyID][]weft.Name {
+	parts := map[weft.Name]map[int]bool{}
+	for i, part := range p.split.Parts {
+		for _, ft := range p.tables(part) {
+			if ft.at == nil {
+				if parts[ft.far.Name] == nil {
+					parts[ft.far.Name] = map[int]bool{}
+				}
+				parts[ft.far.Name][i] = true
+			}
+		}
+	}
+	out := map[weft.KeyID][]weft.Name{}
+	for node, names := range p.a.cut.farProducts() {
+		for _, n := range names {
+			if len(parts[n]) > 1 {
+				out[node] = append(out[node], n)
+			}
+		}
+	}
+	return out
+}
+
+// tables are the tables of other nodes that a part reads.
+func (p *parting) tables(part *engine.Part) (out []farTable) {
+	for _, t := range part.Tables {
+		if ft, ok := p.a.cut.fars[t]; ok {
+			out = append(out, ft)
+		}
+	}
+	return out
+}
+
+func (p *parting) products(part *engine.Part) (out []weft.Name) {
+	for _, ft := range p.tables(part) {
+		if !slices.Contains(out, ft.far.Name) {
+			out = append(out, ft.far.Name)
+		}
+	}
+	return out
+}
+
+// land asks for one part and takes its rows in.
+func (p *parting) land(ctx context.Context, i int) error {
+	part := p.split.Parts[i]
+	node, err := weft.ParseKeyID(part.Site)
+	if err != nil {
+		return err
+	}
+	l, use, err := p.take(ctx, i, node)
+	if err != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if k := weft.KindOf(err); p.a.q.AllowPartial && k != weft.KindInvalid && !errors.As(err, new(*ownError)) {
+			p.missing(part, node, err)
+			return nil
+		}
+		if o := (*ownError)(nil); errors.As(err, &o) {
+			return o.error
+		}
+		return p.a.cut.farFault(node, p.products(part), err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.got[i] = l
+	p.uses = append(p.uses, use)
+	return nil
+}
+
+// ownError is a fault of this node, not of the one that was asked.
+type ownError struct{ error }
+
+func (e *ownError) Unwrap() error { return e.error }
+
+func (p *parting) missing(part *engine.Part, node weft.KeyID, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, n := range p.products(part) {
+		p.warnings = append(p.warnings, weft.Warning{
+			Kind: weft.WarnPartial, Product: n, Message: fmt.Sprintf("rows of %s are missing: node %s: %v", n, p.a.cut.elsewhere.Called(node), err), Hint: weft.HintOf(err),
+		})
+	}
+}
+
+func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, use weft.PartUse, err error) {
+	part := p.split.Parts[i]
+	uses, keys, err := p.keys(ctx, i)
+	if err != nil {
+		return nil, use, &ownError{err}
+	}
+	p.mu.Lock()
+	text, err := part.Text(ctx, p.parser, uses)
+	p.mu.Unlock()
+	if err != nil {
+		return nil, use, &ownError{err}
+	}
+	q := FarQuestion{Question: p.a.q, Keys: keys}
+	q.SQL, q.At = text, p.at(part)
+	ans, err := p.a.cut.elsewhere.Ask(ctx, node, q)
+	for _, k := range keys {
+		for _, b := range k.Batches {
+			b.Release()
+		}
+	}
+	if err != nil {
+		return nil, use, err
+	}
+	defer func() { _ = ans.Close() }()
+	if err := p.fits(part, ans.Schema); err != nil {
+		return nil, use, err
+	}
+	for _, n := range p.products(part) {
+		if _, ok := ans.Cut.Find(n); !ok {
+			return nil, use, fmt.Errorf("it does not say at which state of %s its rows are", n)
+		}
+	}
+	l, err := p.rows(ctx, ans)
+	if err != nil {
+		return nil, use, err
+	}
+	for _, u := range ans.Parts() {
+		use = u
+	}
+	return l, use, nil
+}
+
+// at is the state that a part is read at: what the question says, or what was fixed.
+func (p *parting) at(part *engine.Part) weft.At {
+	names := p.products(part)
+	if at := p.a.q.At; !at.IsZero() {
+		return weft.At{Time: at.Time, Cut: slices.DeleteFunc(slices.Clone(at.Cut), func(r weft.CutRef) bool { return !slices.Contains(names, r.Product) })}
+	}
+	return p.a.cut.fixedAt(names)
+}
+
+// fits holds the columns that come against those that were asked for, and their types
+// against the product's card.
+func (p *parting) fits(part *engine.Part, sc *arrow.Schema) error {
+	if sc.NumFields() != len(part.Columns) {
+		return fmt.Errorf("%d columns come where %d were asked for", sc.NumFields(), len(part.Columns))
+	}
+	tables := p.tables(part)
+	for i, f := range sc.Fields() {
+		if f.Name != part.Columns[i] {
+			return fmt.Errorf("column %d is another than was asked for", i+1)
+		}
+		if !part.Plain() || len(tables) != 1 {
+			continue
+		}
+		want := tables[0].table.column(f.Name)
+		got, err := contract.FromField(f)
+		if err != nil {
+			return err
+		}
+		if want.Type.Kind != contract.KindUnknown && !want.Type.Equal(got) {
+			return fmt.Errorf("column %q comes as %s, and the product's card says %s", f.Name, got, want.Type)
+		}
+	}
+	return nil
+}
+
+func (t *FarTable) column(name string) FarColumn {
+	for _, c := range t.Columns {
+		if c.Name == name {
+			return c
+		}
+	}
+	return FarColumn{}
+}
+
+// rows takes in what comes.
+func (p *parting) rows(ctx context.Context, ans *weft.Answer) (*landed, error) {
+	cfg := p.a.f.cfg.Load()
+	in, err := engine.NewLanding(ans.Schema, engine.LandingConfig{Dir: cfg.Temp, Memory: max(p.memory.Load(), 1<<20), Most: cfg.TempBytes})
+	if err != nil {
+		return nil, &ownError{err}
+	}
+	for ans.Rows.Next() {
+		before := in.Held()
+		if err := in.Add(ans.Rows.RecordBatch()); err != nil {
+			in.Drop()
+			return nil, &ownError{err}
+		}
+		p.memory.Add(before - in.Held())
+	}
+	if err := ans.Rows.Err(); err != nil {
+		in.Drop()
+		return nil, err
+	}
+	sh, err := in.Done()
+	if err != nil {
+		return nil, &ownError{err}
+	}
+	return &landed{schema: ans.Schema, shared: sh, rows: in.Rows(), bytes: in.Bytes(), cut: ans.Cut, held: ans.Held}, nil
+}
+
+// statement adds what has landed to what runs over it.
+func (p *parting) statement(ctx context.Context, st *engine.Statement, w *work) error {
+	empty := false
+	for i, part := range p.split.Parts {
+		l := p.got[i]
+		switch {
+		case part.Site == "":
+		case l == nil:
+			empty = true
+			text, err := part.StatelessText(ctx, p.parser)
+			if err != nil {
+				return err
+			}
+			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: text})
+		default:
+			src := fmt.Sprintf("part%d", i)
+			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: typedColumns(l.schema, src)})
+			st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
+			w.rows += l.rows
+			w.bytes += l.bytes
+		}
+	}
+	if empty {
+		st.Views = append(p.emptyTables(), st.Views...)
+	}
+	return nil
+}
+
+// emptyTables are the tables of parts that are missing, without rows.
+func (p *parting) emptyTables() (views []engine.View) {
+	seen := map[engine.Target]bool{}
+	for i, part := range p.split.Parts {
+		if part.Site == "" || p.got[i] != nil {
+			continue
+		}
+		for _, t := range part.Tables {
+			name, ft := p.a.cut.place(t).Name, p.a.cut.fars[t]
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			views = append(views, engine.View{Schema: name.Schema, Name: name.Table, SQL: ft.table.empty()})
+		}
+	}
+	return views
+}
+
+// empty is the table without rows.
+func (t *FarTable) empty() string {
+	sql := "SELECT "
+	for i, c := range t.Columns {
+		if i > 0 {
+			sql += ", "
+		}
+		sql += fmt.Sprintf("CAST(NULL AS %s) AS %s", c.Type.SQL(), engine.QuoteIdent(c.Name))
+	}
+	return sql + " WHERE false"
+}
+
+// cutOf adds the states that the parts were read at, which must be one for each product.
+func (p *parting) cutOf(cut weft.Cut) (weft.Cut, int64, error) {
+	var held int64
+	counted := map[weft.Name]bool{}
+	for _, l := range p.got {
+		if l == nil {
+			continue
+		}
+		fresh := false
+		for _, x := range l.cut {
+			if was, ok := cut.Find(x.Product); !ok {
+				cut = append(cut, x)
+			} else if was.Hash != x.Hash && !p.pinned(x.Product) {
+				return nil, 0, weft.Errorf(weft.KindConflict, "fix the cut", x.Product.String(), "its rows come of two states").WithHint("ask again")
+			}
+			if !counted[x.Product] {
+				counted[x.Product], fresh = true, true
+			}
+		}
+		if fresh {
+			held += l.held
+		}
+	}
+	return cut.Sorted(), held, nil
+}
+
+// pinned says that the question itself asks for states of a product.
+func (p *parting) pinned(n weft.Name) bool {
+	for _, ft := range p.a.cut.fars {
+		if ft.far.Name == n && ft.at != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// drop gives up what has landed.
+func (p *parting) drop() {
+	for _, l := range p.got {
+		if l != nil {
+			l.shared.Close()
+		}
+	}
+}
