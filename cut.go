@@ -2,10 +2,7 @@ package weft
 
 import (
 	"cmp"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +54,9 @@ type Point struct {
 	Seq         Seq       `json:"seq"`
 	Hash        Hash      `json:"hash"`
 	Time        time.Time `json:"time"` // the commit's time
+	// AsOf is the time that was asked for, where the product's origin chose the commit
+	// by its own clock; zero where the commit itself was asked for, or the newest.
+	AsOf time.Time `json:"asOf,omitzero"`
 }
 
 // Cut is one state of many products, ordered by address. The same cut gives
@@ -76,8 +76,31 @@ func (c Cut) Find(n Name) (Point, bool) {
 // Sorted returns a copy of c ordered by address.
 func (c Cut) Sorted() Cut {
 	d := slices.Clone(c)
-	slices.SortFunc(d, func(a, b Point) int { return cmp.Compare(a.Product.String(), b.Product.String()) })
+	slices.SortStableFunc(d, func(a, b Point) int { return cmp.Compare(a.Product.String(), b.Product.String()) })
 	return d
+}
+
+// AsOf is the time that the origins were asked for, each of which chose its commit by
+// its own clock; zero where no time was asked for, or several were.
+func (c Cut) AsOf() (t time.Time) {
+	for _, p := range c {
+		if !p.AsOf.IsZero() && !t.IsZero() && !p.AsOf.Equal(t) {
+			return time.Time{}
+		}
+		if !p.AsOf.IsZero() {
+			t = p.AsOf
+		}
+	}
+	return t
+}
+
+// Refs are what names the points of the cut, with whole hashes.
+func (c Cut) Refs() []CutRef {
+	refs := make([]CutRef, len(c))
+	for i, p := range c {
+		refs[i] = CutRef{Product: p.Product, Incarnation: p.Incarnation, Seq: p.Seq, HashPrefix: slices.Clone(p.Hash[:])}
+	}
+	return refs
 }
 
 // String prints the cut for people: "sales.orders#12 places.stores#3".
@@ -87,87 +110,4 @@ func (c Cut) String() string {
 		w = append(w, p.Product.String()+p.Seq.String())
 	}
 	return strings.Join(w, " ")
-}
-
-// cutPrefix starts every token, with the token's format version.
-const cutPrefix = "cut1_"
-
-// Token returns the cut as one self-contained word that can be mailed with the
-// question. ParseCut reads it.
-func (c Cut) Token() string {
-	type short struct {
-		P string `json:"p"`
-		I uint32 `json:"i,omitempty"`
-		S Seq    `json:"s"`
-		H string `json:"h"`
-	}
-	ps := make([]short, 0, len(c))
-	for _, p := range c.Sorted() {
-		ps = append(ps, short{p.Product.String(), p.Incarnation, p.Seq, hex.EncodeToString(p.Hash[:8])})
-	}
-	b, _ := json.Marshal(ps) // a slice of strings and numbers always encodes
-	return cutPrefix + base64.RawURLEncoding.EncodeToString(b)
-}
-
-// CutRef is what a cut's token or text says of one product: enough to find the
-// point and to notice when it is no longer the same one.
-type CutRef struct {
-	Product     Name
-	Incarnation uint32
-	Seq         Seq
-	HashPrefix  []byte // empty where the text gave none
-}
-
-// ParseCut reads a token, or text such as "sales.orders#12,places.stores#3".
-func ParseCut(s string) ([]CutRef, error) {
-	bad := func(why string) ([]CutRef, error) {
-		return nil, Errorf(KindInvalid, "read the cut", "", "%s", why).
-			WithHint("a cut is a token (cut1_…) as an answer prints it, or text like sales.orders#12")
-	}
-	if len(s) > 64<<10 {
-		return bad("it is longer than 64 KB")
-	}
-	var refs []CutRef
-	if rest, ok := strings.CutPrefix(s, cutPrefix); ok {
-		b, err := base64.RawURLEncoding.DecodeString(rest)
-		if err != nil {
-			return bad("the token is not whole")
-		}
-		var ps []struct {
-			P Name   `json:"p"`
-			I uint32 `json:"i"`
-			S Seq    `json:"s"`
-			H string `json:"h"`
-		}
-		if err := json.Unmarshal(b, &ps); err != nil {
-			return bad("the token is not whole")
-		}
-		for _, p := range ps {
-			h, err := hex.DecodeString(p.H)
-			if err != nil || p.P.IsZero() {
-				return bad("the token is not whole")
-			}
-			refs = append(refs, CutRef{p.P, p.I, p.S, h})
-		}
-		return refs, nil
-	}
-	for _, w := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' }) {
-		n, q, ok := strings.Cut(w, "#")
-		if !ok {
-			return bad(fmt.Sprintf("%q names no commit", w))
-		}
-		name, err := ParseName(n)
-		if err != nil {
-			return nil, err
-		}
-		seq, err := ParseSeq(q)
-		if err != nil {
-			return nil, err
-		}
-		refs = append(refs, CutRef{Product: name, Seq: seq})
-	}
-	if len(refs) == 0 {
-		return bad("it is empty")
-	}
-	return refs, nil
 }

@@ -28,10 +28,18 @@ type Question struct {
 type At struct {
 	Time time.Time
 	Cut  []CutRef
+	// Ref and Saved stand for a cut that a node has: one without a token, by its
+	// hash, and one that was saved, by its name. The node puts the cut in their place
+	// before anything is read.
+	Ref   Hash
+	Saved string
 }
 
 // IsZero reports whether At means now.
-func (a At) IsZero() bool { return a.Time.IsZero() && len(a.Cut) == 0 }
+func (a At) IsZero() bool { return a.Time.IsZero() && len(a.Cut) == 0 && !a.Named() }
+
+// Named reports whether At stands for a cut that a node has to look up.
+func (a At) Named() bool { return a.Ref != Hash{} || a.Saved != "" }
 
 // Limits bounds one question. Zero fields take the node's defaults; a question
 // can only lower them.

@@ -65,10 +65,13 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 	if err != nil {
 		return engine.Target{}, err
 	}
-	snap, err := c.snapshot(ctx, p, seq, mark == "")
+	snap, err := c.snapshot(ctx, p, seq)
 	if err != nil {
 		return engine.Target{}, err
 	}
+	point := snap.Point()
+	point.AsOf = c.asOf(ref.At)
+	c.add(point, mark == "")
 	if tn.Table, err = visible(p, snap, tn.Table); err != nil {
 		return engine.Target{}, err
 	}
@@ -184,6 +187,18 @@ func notInCut(n weft.Name) error {
 		WithHint("use the cut of an answer to the same question")
 }
 
+// asOf is the time by which a state is chosen: by this node's clock, which made the
+// times of the commits.
+func (c *cutter) asOf(at *engine.AtClause) time.Time {
+	switch {
+	case at != nil && at.Seq == nil && at.Time != nil:
+		return *at.Time
+	case at == nil && len(c.q.At.Cut) == 0:
+		return c.q.At.Time
+	}
+	return time.Time{}
+}
+
 // same holds a cut's proof against the product's chain.
 func (c *cutter) same(p Product, ref weft.CutRef) error {
 	if len(ref.HashPrefix) == 0 {
@@ -192,7 +207,7 @@ func (c *cutter) same(p Product, ref weft.CutRef) error {
 	return p.Store.Same(ref.Incarnation, ref.Seq, ref.HashPrefix)
 }
 
-func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq, inCut bool) (*store.Snapshot, error) {
+func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq) (*store.Snapshot, error) {
 	key := p.ID + seq.String()
 	if s, ok := c.snaps[key]; ok {
 		return s, nil
@@ -206,10 +221,19 @@ func (c *cutter) snapshot(ctx context.Context, p Product, seq weft.Seq, inCut bo
 		return nil, err
 	}
 	c.snaps[key] = s
-	if inCut || !slices.ContainsFunc(c.cut, func(x weft.Point) bool { return x.Product == p.Name }) {
-		c.cut = append(c.cut, s.Point())
-	}
 	return s, nil
+}
+
+// add puts a state into the answer's cut, which has one of each product: the one that
+// the product is read at where its table says nothing of its own.
+func (c *cutter) add(at weft.Point, inCut bool) {
+	i := slices.IndexFunc(c.cut, func(x weft.Point) bool { return x.Product == at.Product })
+	switch {
+	case i < 0:
+		c.cut = append(c.cut, at)
+	case inCut:
+		c.cut[i] = at
+	}
 }
 
 // work is about how much there is to read for a question.

@@ -241,6 +241,42 @@ func TestStates(t *testing.T) {
 	}
 }
 
+// TestOnePointEach: the answer's cut names a product once, at what its table is read at
+// that says nothing of its own; and says where a clock has chosen the commit.
+func TestOnePointEach(t *testing.T) {
+	s := newShelf(t)
+	p := s.list[weft.Name{Domain: "sales", Product: "orders"}]
+	two, err := p.Store.Commit(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := weft.Seq(1)
+	number, clock := &engine.AtClause{Seq: &one}, &engine.AtClause{Time: &two.Time}
+	for name, x := range map[string]struct {
+		at   weft.At
+		refs []*engine.AtClause
+		want string
+		asOf time.Time
+	}{
+		"a table's own state first": {refs: []*engine.AtClause{number, nil}, want: "sales.orders#3"},
+		"and last":                  {refs: []*engine.AtClause{nil, number}, want: "sales.orders#3"},
+		"only own":                  {refs: []*engine.AtClause{number}, want: "sales.orders#1"},
+		"a table's own time":        {refs: []*engine.AtClause{clock}, want: "sales.orders#2", asOf: two.Time},
+		"the question's time":       {at: weft.At{Time: two.Time}, refs: []*engine.AtClause{number, nil}, want: "sales.orders#2", asOf: two.Time},
+		"a cut":                     {at: weft.At{Cut: []weft.CutRef{{Product: p.Name, Seq: 1}}}, refs: []*engine.AtClause{clock, nil}, want: "sales.orders#1"},
+	} {
+		k := s.cutter("ann", x.at)
+		for _, at := range x.refs {
+			if _, err := k.resolve(t.Context(), engine.TableRef{Parts: []string{"sales", "orders"}, At: at}); err != nil {
+				t.Fatal(name, err)
+			}
+		}
+		if got := k.points(); got.String() != x.want || !got.AsOf().Equal(x.asOf) {
+			t.Errorf("%s: %s as of %s", name, got, got.AsOf())
+		}
+	}
+}
+
 // TestCutProof: a cut is read only where the chain is the one it was taken from.
 func TestCutProof(t *testing.T) {
 	s := newShelf(t)

@@ -43,13 +43,15 @@ func (f *Federation) Points(ctx context.Context, s weft.Subject, products []weft
 		if err := p.denied(""); err != nil {
 			return nil, err
 		}
-		seq, mark, err := c.state(p, nil)
+		seq, _, err := c.state(p, nil)
 		if err != nil {
 			return nil, err
 		}
-		if _, err := c.snapshot(ctx, p, seq, mark == ""); err != nil {
+		snap, err := c.snapshot(ctx, p, seq)
+		if err != nil {
 			return nil, err
 		}
+		c.add(snap.Point(), true)
 	}
 	return c.points(), nil
 }
@@ -197,6 +199,9 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 }
 
 func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
+	if a.q.At.Named() { // else it would be read now
+		return nil, weft.Errorf(weft.KindInvalid, "read at the cut", a.q.At.Saved, "there is no saved cut of that name")
+	}
 	b, err := a.bind(ctx)
 	if err == nil {
 		err = a.admit(ctx)

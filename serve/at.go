@@ -9,7 +9,7 @@ import (
 
 // atHint says how a state is named.
 const atHint = "write a time (2026-03-01T12:00:00Z), a date (its first instant in UTC), " +
-	"a commit (sales.orders#12) or a cut as an answer prints it (cut1_…)"
+	"a commit (sales.orders#12), a cut as an answer prints it (cut2_…), or the name of a saved one"
 
 // atLayouts are the times people write besides RFC 3339; without a zone they
 // are UTC.
@@ -21,8 +21,8 @@ var atLayouts = []string{
 // ParseAt reads the state that a question is asked at: an RFC 3339 time (also
 // with a blank for the T, without seconds, or without a zone, which is UTC), a
 // date, which is its first instant in UTC, commits (sales.orders#12, several
-// with a comma), or a cut's token. Empty text and "now" are now. The error is
-// of KindInvalid.
+// with a comma), a cut's token, or the name of a saved cut. Empty text and "now"
+// are now. The error is of KindInvalid.
 func ParseAt(s string) (weft.At, error) { return ParseProductAt(weft.Name{}, s) }
 
 // ParseProductAt is ParseAt where the product is known: "#12" and "12" are
@@ -35,7 +35,10 @@ func ParseProductAt(p weft.Name, s string) (weft.At, error) {
 	switch {
 	case s == "" || s == "now":
 		return weft.At{}, nil
-	case strings.HasPrefix(s, "cut1_"), strings.Contains(strings.TrimPrefix(s, "#"), "#"):
+	case weft.IsCut(s), strings.Contains(strings.TrimPrefix(s, "#"), "#"):
+		if h, ok := weft.ParseRef(s); ok {
+			return weft.At{Ref: h}, nil
+		}
 		refs, err := weft.ParseCut(s)
 		if err != nil {
 			return weft.At{}, hinted(err)
@@ -56,6 +59,9 @@ func ParseProductAt(p weft.Name, s string) (weft.At, error) {
 			return bad("commits are counted from #1")
 		}
 		return weft.At{Cut: []weft.CutRef{{Product: p, Seq: seq}}}, nil
+	}
+	if weft.CheckCutName(s) == nil {
+		return weft.At{Saved: s}, nil
 	}
 	// RFC 3339 comes first: it is what programs write.
 	t, err := time.Parse(time.RFC3339Nano, s)

@@ -2,6 +2,7 @@ package serve
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,8 @@ func TestParseAt(t *testing.T) {
 		in      string
 		time    time.Time
 		cut     string // as CutRefs print: product#seq, …
+		saved   string
+		ref     weft.Hash
 		bad     bool
 	}{
 		{in: ""},
@@ -43,7 +46,12 @@ func TestParseAt(t *testing.T) {
 		{product: orders, in: "#0", bad: true},
 		{product: orders, in: "#-1", bad: true},
 		{product: orders, in: "#99999999999999999999", bad: true},
-		{in: "soon", bad: true},
+		{in: "month-end_3", saved: "month-end_3"},
+		{in: "soon", saved: "soon"},
+		{in: weft.RefToken(weft.Hash{1}), ref: weft.Hash{1}},
+		{in: "cutref1_12", bad: true},
+		{in: "Soon", bad: true},
+		{in: "so on", bad: true},
 		{in: "2026-02-30", bad: true},
 		{in: "2026-13-01T00:00:00Z", bad: true},
 		{in: "0001-01-01", bad: true},
@@ -66,14 +74,14 @@ func TestParseAt(t *testing.T) {
 		for _, r := range at.Cut {
 			refs = append(refs, r.Product.String()+r.Seq.String())
 		}
-		if err != nil || !at.Time.Equal(c.time) || strings.Join(refs, " ") != c.cut {
+		if err != nil || !at.Time.Equal(c.time) || strings.Join(refs, " ") != c.cut || at.Saved != c.saved || at.Ref != c.ref {
 			t.Errorf("%q: %+v, %v", c.in, at, err)
 		}
 	}
 }
 
 func FuzzParseAt(f *testing.F) {
-	for _, s := range []string{"", "now", "2026-03-01", "#12", "sales.orders#12,a.b#1", testCut().Token(), "cut1_W10", "12:00", "2026-03-01T12:00:00+25:00"} {
+	for _, s := range []string{"", "now", "2026-03-01", "#12", "sales.orders#12,a.b#1", testCut().Token(), "cut1_W10", "12:00", "2026-03-01T12:00:00+25:00", "month-end", weft.RefToken(weft.Hash{1})} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -84,8 +92,8 @@ func FuzzParseAt(f *testing.F) {
 			}
 			return
 		}
-		if !at.Time.IsZero() && len(at.Cut) > 0 {
-			t.Fatalf("%q is both a time and a cut", s)
+		if ways := fmt.Sprint(!at.Time.IsZero(), len(at.Cut) > 0, at.Saved != "", at.Ref != weft.Hash{}); strings.Count(ways, "true") > 1 {
+			t.Fatalf("%q is several things at once: %s", s, ways)
 		}
 		for _, r := range at.Cut {
 			if r.Product.IsZero() {

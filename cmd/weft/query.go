@@ -57,7 +57,7 @@ only when it is complete.`,
 	f := &queryFlags{format: &choice{words: []string{"table", "json", "ndjson", "csv", "arrow", "parquet"}}}
 	set := c.Flags()
 	set.Var(f.format, "format", "how the answer is written (default table on a terminal, else csv)")
-	set.StringVar(&f.at, "at", "", "read as of a time, a commit or a cut: 2025-01-31T08:00Z, sales.orders#12, cut1_…")
+	set.StringVar(&f.at, "at", "", "read as of a time, a commit or a cut: 2025-01-31T08:00Z, sales.orders#12, cut2_…, or the name of a saved cut")
 	set.StringVarP(&f.file, "file", "f", "", "read the SQL from a file")
 	set.StringVarP(&f.output, "output", "o", "", "write the answer to a file; the format is taken from its name")
 	set.StringVar(&f.purpose, "purpose", "", "what the answer is for; kept with the question")
@@ -206,12 +206,20 @@ func writeFile(path string, write func(io.Writer) error) error {
 	return nil
 }
 
+// cutWords are a cut for people, who should know where clocks have chosen it.
+func cutWords(c weft.Cut) string {
+	if t := c.AsOf(); !t.IsZero() {
+		return c.String() + ", as of " + stamp(t) + " by each owner's clock"
+	}
+	return c.String()
+}
+
 // printFooter says how many rows there were and at which cut, on the stream that
 // is not the data.
 func printFooter(p *printer, ans *weft.Answer, rows int64, took time.Duration) {
 	w := []string{plural(rows, "row")}
 	if len(ans.Cut) > 0 {
-		w = append(w, "cut "+ans.Cut.String())
+		w = append(w, "cut "+cutWords(ans.Cut))
 	}
 	if ans.Held > 0 {
 		w = append(w, plural(ans.Held, "row")+" held back in quarantine")

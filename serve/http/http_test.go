@@ -239,7 +239,7 @@ func TestAdmission(t *testing.T) {
 		{"too large a body", "POST", "/api/v1/query", "read", `{"sql":"` + strings.Repeat("x", 2<<20) + `"}`, nil, 413, weft.KindLimit},
 		{"too large a folder", "POST", "/api/v1/apply", "apply", strings.Repeat("x", serve.MaxArchive+1), header("Content-Type", "application/gzip"), 413, weft.KindLimit},
 		{"no folder", "POST", "/api/v1/apply", "apply", "", nil, 400, weft.KindInvalid},
-		{"a bad time", "POST", "/api/v1/query", "read", `{"sql":"SELECT 1","at":"soon"}`, nil, 400, weft.KindInvalid},
+		{"a bad time", "POST", "/api/v1/query", "read", `{"sql":"SELECT 1","at":"2026-02-30"}`, nil, 400, weft.KindInvalid},
 		{"a bad format", "POST", "/api/v1/query?format=xml", "read", ask, nil, 400, weft.KindInvalid},
 		{"a table is no format", "POST", "/api/v1/query?format=table", "read", ask, nil, 400, weft.KindInvalid},
 		{"nothing acceptable", "POST", "/api/v1/query", "read", ask, header("Accept", "image/png"), 406, weft.KindInvalid},
