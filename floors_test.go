@@ -30,6 +30,7 @@ var floors = map[string]struct {
 	"records":     {2, "the node's own books in SQLite"},
 	"backup":      {3, "states of a node's data in one folder: it knows stores and books, and no verb"},
 	"catalog":     {3, "the cards of the whole mesh, found by words: a fold over records, no network of its own"},
+	"receipt":     {3, "the signed proof of an answer: it judges keys by the records of a mesh, and asks nobody"},
 	"ingest":      {4, "sources in"},
 	"transform":   {4, "a product's SQL"},
 	"verify":      {4, "the contract's checks on a candidate"},

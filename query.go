@@ -22,6 +22,9 @@ type Question struct {
 	// AllowPartial lets an answer do without the parts that could not be read; each
 	// is a warning.
 	AllowPartial bool
+	// Nonce is a random word that each part of the answer is signed with; zero where
+	// nobody wants a receipt.
+	Nonce Hash
 }
 
 // At fixes the state that is read: a time, a cut, or neither for now.

@@ -51,20 +51,26 @@ func founderNames() (names []string) {
 
 // Backup gives what makes a node the same node again when its mesh folder is made of
 // it: its keys, the mesh, who may say what in it, and what the node said itself. What
-// other nodes say of their products comes again from them. It is empty for a node that
-// is in no mesh. Whoever has the files can act as the node.
+// other nodes say of their products comes again from them. Of a node that is in no mesh
+// it is the key, if there is one. Whoever has the files can act as the node.
 func (m *Mesh) Backup() ([]File, error) {
 	m.change.Lock() // keys and records go together
 	defer m.change.Unlock()
-	if !m.Joined() || m.cfg.Dir == "" {
+	if m.cfg.Dir == "" {
 		return nil, nil
 	}
 	names, err := m.folder.keyNames()
 	if err != nil {
 		return nil, err
 	}
-	files := []File{{Name: copyFile, Bytes: m.set.copyOf(m.Self())}}
-	for _, n := range append(names, stateFile) {
+	var files []File
+	if m.Joined() {
+		names = append(names, stateFile)
+		files = []File{{Name: copyFile, Bytes: m.set.copyOf(m.Self())}}
+	} else {
+		names = slices.DeleteFunc(names, func(n string) bool { return n != nodeKey }) // it may have signed
+	}
+	for _, n := range names {
 		if !IsBackupName(n) {
 			continue
 		}
