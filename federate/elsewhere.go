@@ -16,8 +16,6 @@ type Elsewhere interface {
 	// or nothing that the subject may know of. An error says why a name that is known
 	// resolves to nothing.
 	Far(s weft.Subject, n weft.Name) (*Far, error)
-	// Names lists what the subject may know of, for suggestions.
-	Names(s weft.Subject) []weft.Name
 	// Ask has a node answer a question over its own products. The rows were checked
 	// for being what they say; that they are what was asked for is the caller's to see.
 	Ask(ctx context.Context, node weft.KeyID, q FarQuestion) (*weft.Answer, error)

@@ -12,6 +12,7 @@ type foreign struct {
 	origin weft.KeyID // the node that holds it
 	id     string     // the product's identity, which the card gives
 	head   *weft.CardHead
+	card   *weft.Card
 }
 
 // stopped says that its node reads it no more, as far as is known here.

@@ -27,7 +27,7 @@ func (f faraway) find(name weft.Name) (*foreign, error) {
 	if err := n.mesh.Resolve(name); err != nil {
 		return nil, err
 	}
-	return &foreign{name: name, origin: e.Card.Origin, id: e.Card.ID, head: e.Head}, nil
+	return &foreign{name: name, origin: e.Card.Origin, id: e.Card.ID, head: e.Head, card: e.Card}, nil
 }
 
 func (f faraway) client(node weft.KeyID) *http.Client { return f.n.mesh.Client(node) }

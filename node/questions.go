@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"weft"
+	"weft/federate"
 	"weft/run"
 )
 
@@ -27,6 +28,15 @@ type questions struct{ n *Node }
 
 // Query answers q through the gate.
 func (s questions) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
+	return s.ask(ctx, q, func(ctx context.Context) (*weft.Answer, error) { return s.n.reader.Query(ctx, q) })
+}
+
+// Part answers what another node asks through the gate.
+func (s questions) Part(ctx context.Context, q federate.FarQuestion) (*weft.Answer, error) {
+	return s.ask(ctx, q.Question, func(ctx context.Context) (*weft.Answer, error) { return s.n.reader.Answer(ctx, q) })
+}
+
+func (s questions) ask(ctx context.Context, q weft.Question, reader func(context.Context) (*weft.Answer, error)) (*weft.Answer, error) {
 	if run.LogValue(ctx, logRequest) == "" {
 		ctx = run.WithLog(ctx, slog.String(logRequest, run.NewID()))
 	}
@@ -36,7 +46,7 @@ func (s questions) Query(ctx context.Context, q weft.Question) (*weft.Answer, er
 		a.finish(err)
 		return nil, err
 	}
-	ans, err := s.n.reader.Query(ctx, q)
+	ans, err := reader(ctx)
 	if err != nil {
 		a.finish(err)
 		end()

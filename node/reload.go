@@ -101,7 +101,7 @@ func (c Config) live(other Config) Config {
 func (n *Node) limits(c Config) federate.Config {
 	return federate.Config{
 		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: c.Memory, TempBytes: c.TempBytes,
-		Threads: c.Threads, Deadline: c.Deadline,
+		Threads: c.Threads, Deadline: c.Deadline, Elsewhere: partner{n},
 	}
 }
 

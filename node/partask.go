@@ -1,0 +1,273 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"weft"
+	"weft/contract"
+	"weft/engine"
+	"weft/federate"
+	"weft/policy"
+	"weft/receipt"
+	"weft/serve"
+)
+
+// partsPath is where a node asks another for its part of a question.
+const partsPath = peerPrefix + "/questions"
+
+// partner is the other nodes as the reader asks them.
+type partner struct{ n *Node }
+
+// Far gives a product of another node, as its card and head say.
+func (p partner) Far(_ weft.Subject, name weft.Name) (*federate.Far, error) {
+	if p.n.far == nil || p.n.known(name) != nil {
+		return nil, nil
+	}
+	f, err := p.n.far.find(name)
+	if f == nil || err != nil {
+		return nil, err
+	}
+	out := &federate.Far{Name: name, Node: f.origin, Head: f.head}
+	if f.card == nil {
+		return nil, nil
+	}
+	for _, t := range f.card.Tables {
+		ft := federate.FarTable{Name: t.Name, Key: t.Key}
+		for _, c := range t.Columns {
+			typ, err := contract.FromDuckDB(c.Type)
+			if err != nil {
+				typ = contract.Type{}
+			}
+			ft.Columns = append(ft.Columns, federate.FarColumn{Name: c.Name, Type: typ, Unique: c.Unique && c.Required})
+		}
+		if f.head != nil {
+			for _, h := range f.head.Tables {
+				if h.Name == t.Name {
+					ft.Rows = h.Rows
+				}
+			}
+		}
+		out.Tables = append(out.Tables, ft)
+	}
+	return out, nil
+}
+
+// MayRead says whether a node could read a table itself.
+func (p partner) MayRead(node weft.KeyID, f *federate.Far, table string) bool {
+	domains := p.n.far.domainsOf(node)
+	if own := p.n.known(f.Name); own != nil {
+		return own.deny(weft.Subject{Kind: weft.SubjectService, ID: node.String(), Domains: domains}, table) == nil
+	}
+	x, err := p.n.far.find(f.Name)
+	if err != nil || x == nil || x.card == nil {
+		return false
+	}
+	for _, t := range x.card.Tables {
+		if t.Name != table {
+			continue
+		}
+		for _, port := range x.card.Ports {
+			if port.Name == t.Port && port.Kind == string(serve.PortOutput) && policy.MayRead(port.Readers, f.Name.Domain, domains).Visibility == policy.Readable {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Called is what people call a node.
+func (p partner) Called(node weft.KeyID) string {
+	if p.n.mesh != nil {
+		if _, nodes := p.n.members(); nodes[node].Name != "" {
+			return nodes[node].Name
+		}
+	}
+	return node.Short()
+}
+
+// Points asks a node for the states of its products.
+func (p partner) Points(ctx context.Context, node weft.KeyID, s weft.Subject, products []weft.Name, at weft.At) (weft.Cut, error) {
+	r := p.request(ctx, weft.Question{Subject: s, At: at})
+	r.Points = products
+	body, watch, err := p.post(ctx, node, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer watch.end()
+	defer func() { _ = body.Close() }()
+	head, err := readHead(body)
+	if err != nil {
+		return nil, watch.why(ctx, err)
+	}
+	return head.Cut, p.honest(node, head.Cut)
+}
+
+// Ask has a node answer a part.
+func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestion) (*weft.Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	raw, watch, err := p.post(ctx, node, p.request(ctx, q.Question), q.Keys)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	body := &countedBody{ReadCloser: raw}
+	end := sync.OnceValue(func() error {
+		cancel()
+		watch.end()
+		_ = body.Close()
+		return nil
+	})
+	head, err := readHead(body)
+	var rows *engine.RowReader
+	if err == nil {
+		err = p.honest(node, head.Cut)
+	}
+	if err == nil {
+		rows, err = engine.NewRowReader(body)
+	}
+	if err != nil {
+		err = watch.why(ctx, err)
+		_ = end()
+		return nil, err
+	}
+	watch.hold()
+	in := &farRows{in: rows, watch: watch}
+	return &weft.Answer{
+		Schema: rows.Schema(), Cut: head.Cut, Held: head.Held, Rows: in,
+		Close: func() error {
+			in.forget()
+			return end()
+		},
+		Parts: func() []weft.PartUse {
+			return []weft.PartUse{{
+				Node: node, Cut: head.Cut, Rows: in.rows, Bytes: body.n.Load(), Text: receipt.TextDigest(q.Nonce, q.SQL), Receipt: in.end.Receipt,
+			}}
+		},
+	}, nil
+}
+
+func readHead(r io.Reader) (h partHead, err error) {
+	b, err := readSection(r, maxPartHead)
+	if err == nil {
+		err = json.Unmarshal(b, &h)
+	}
+	return h, err
+}
+
+// unwrapURL is the error without the address, which is none that people know.
+func unwrapURL(err error) error {
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		return u.Err
+	}
+	return err
+}
+
+// countedBody counts the bytes that come.
+type countedBody struct {
+	io.ReadCloser
+	n atomic.Int64
+}
+
+func (b *countedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.n.Add(int64(n))
+	return n, err
+}
+
+// honest holds the states that a node says against the signed cards and heads of its
+// products: a fork, or a state of something else, is not taken.
+func (p partner) honest(node weft.KeyID, cut weft.Cut) error {
+	for _, x := range cut {
+		f, err := p.n.far.find(x.Product)
+		if err != nil {
+			return err
+		}
+		if f == nil || f.origin != node || f.id != x.ID {
+			return weft.Errorf(weft.KindConflict, "read the product", x.Product.String(), "the node says something of another product")
+		}
+		if h := f.head; h != nil && h.ID == x.ID && h.Incarnation == x.Incarnation && h.Seq == x.Seq && h.Hash != x.Hash {
+			return weft.Errorf(weft.KindConflict, "read the product", x.Product.String(), "its commit %s is not the one that its signed head names: the history has forked", x.Seq)
+		}
+	}
+	return nil
+}
+
+// request is what every question for another node has.
+func (p partner) request(ctx context.Context, q weft.Question) partRequest {
+	r := partRequest{
+		SQL: q.SQL, Memory: q.Limits.Memory, Threads: q.Limits.Threads, Nonce: q.Nonce,
+		Subject: partSubject{Kind: q.Subject.Kind, ID: q.Subject.ID, Purpose: q.Subject.Purpose, Domains: p.domains(q.Subject)},
+	}
+	if d, ok := ctx.Deadline(); ok {
+		r.Deadline = max(time.Until(d), time.Millisecond)
+	}
+	if !q.At.Time.IsZero() {
+		r.At = &q.At.Time
+	}
+	for _, c := range q.At.Cut {
+		r.Cut = append(r.Cut, partRef{Product: c.Product, Incarnation: c.Incarnation, Seq: c.Seq, Hash: c.HashPrefix})
+	}
+	return r
+}
+
+// domains are the subject's that this node may speak for in the mesh.
+func (p partner) domains(s weft.Subject) []string {
+	mine := p.n.mine()
+	if slices.Contains(s.Domains, weft.AllDomains) {
+		return mine
+	}
+	return slices.DeleteFunc(slices.Clone(s.Domains), func(d string) bool { return !slices.Contains(mine, d) })
+}
+
+// mine are the domains that this node may speak for.
+func (n *Node) mine() []string {
+	if n.mesh != nil && n.mesh.Joined() {
+		return n.mesh.Domains()
+	}
+	return nil
+}
+
+// post sends a part and returns the body of the answer.
+func (p partner) post(ctx context.Context, node weft.KeyID, r partRequest, keys []federate.Keys) (io.ReadCloser, *pacing, error) {
+	b, err := encodePart(r, keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, watch := p.n.startPace(ctx)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://peer"+partsPath, bytes.NewReader(b))
+	if err != nil {
+		watch.end()
+		return nil, nil, err
+	}
+	req.Header.Set("Content-Type", "application/octet-stream")
+	res, err := p.n.far.client(node).Do(req)
+	if err != nil {
+		why := watch.why(ctx, err)
+		watch.end()
+		if ctx.Err() != nil && why == err {
+			return nil, nil, context.Cause(ctx)
+		}
+		return nil, nil, weft.Errorf(weft.KindUnavailable, "reach the node", node.Short(), "it cannot be reached: %w", unwrapURL(why))
+	}
+	if res.StatusCode == http.StatusOK {
+		return &pacedBody{ReadCloser: res.Body, watch: watch}, watch, nil
+	}
+	defer watch.end()
+	defer func() { _ = res.Body.Close() }()
+	problem := &serve.Problem{Status: res.StatusCode, Title: http.StatusText(res.StatusCode)}
+	if kind, _, err := mime.ParseMediaType(res.Header.Get("Content-Type")); err == nil && kind == serve.ProblemType {
+		_ = json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(problem) // without it, the status says what it can
+	}
+	return nil, nil, problemOf(problem)
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"weft"
+	"weft/engine"
+	"weft/federate"
+	"weft/serve"
+)
+
+// partRoutes hands the route by which other nodes have this one answer its part of a
+// question to handle.
+func (n *Node) partRoutes(handle func(pattern string, h http.Handler), from func(context.Context) weft.KeyID) {
+	handle("POST "+partsPath, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := n.answerPart(w, r, from(r.Context())); err != nil {
+			refusePeer(w, err)
+		}
+	}))
+}
+
+// AttributeNode is the attribute of a subject that says which node asks for it. Only
+// this node sets it.
+const AttributeNode = "node"
+
+// partSubjectOf is who asks: somebody of the asking node, of no more domains than that
+// may speak for.
+func (n *Node) partSubjectOf(node weft.KeyID, s partSubject) (weft.Subject, error) {
+	if node.IsZero() || n.far == nil {
+		return weft.Subject{}, weft.Errorf(weft.KindDenied, "answer another node", "", "the node did not prove who it is")
+	}
+	switch s.Kind {
+	case weft.SubjectPerson, weft.SubjectService, weft.SubjectAgent, weft.SubjectProduct:
+	default:
+		return weft.Subject{}, weft.Errorf(weft.KindInvalid, "answer another node", "", "it does not say who asks")
+	}
+	if len(s.ID) == 0 || len(s.ID) > 300 || len(s.Purpose) > 300 {
+		return weft.Subject{}, weft.Errorf(weft.KindInvalid, "answer another node", "", "it does not say who asks")
+	}
+	may := n.far.domainsOf(node)
+	domains := slices.DeleteFunc(slices.Clone(s.Domains), func(d string) bool { return d == weft.AllDomains || !slices.Contains(may, d) })
+	return weft.Subject{
+		Kind: s.Kind, ID: s.ID, Purpose: s.Purpose, Domains: domains, Attributes: map[string]string{AttributeNode: node.String()},
+	}, nil
+}
+
+// answerPart answers a part of another node's question over this node's products. It
+// passes the gate, as everybody's questions do.
+func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyID) error {
+	p, keys, err := decodePart(r.Body)
+	if err != nil {
+		return err
+	}
+	defer dropKeys(keys)
+	q, err := n.partQuestion(node, p)
+	if err != nil {
+		return err
+	}
+	if len(p.Points) > 0 {
+		return n.tellPoints(w, r, q, p.Points)
+	}
+	ans, err := (questions{n}).Part(r.Context(), federate.FarQuestion{Question: q, Keys: keys})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ans.Close() }()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	head, err := json.Marshal(partHead{Cut: ans.Cut, Held: ans.Held})
+	if err != nil {
+		return err
+	}
+	if err := writeSection(w, head); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	n.sendPart(w, ans)
+	return nil
+}
+
+// sendPart streams the rows; what ends them early is said at the end.
+func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer) {
+	out, err := engine.NewRowWriter(w, ans.Schema)
+	if err != nil {
+		panic(http.ErrAbortHandler) // a part of it may be out
+	}
+	var end partEnd
+	flush := http.NewResponseController(w)
+	for err == nil && ans.Rows.Next() {
+		b := ans.Rows.RecordBatch()
+		if b.NumRows() == 0 {
+			continue
+		}
+		end.Rows += b.NumRows()
+		if err = out.Write(b); err == nil && end.Rows == b.NumRows() {
+			_ = flush.Flush() // the first rows go at once; where that cannot be, with the next
+		}
+	}
+	if err == nil {
+		err = ans.Rows.Err()
+	}
+	if err != nil {
+		end.Fault = serve.ProblemOf(err, "")
+	}
+	if out.End(end) != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (n *Node) partQuestion(node weft.KeyID, p partRequest) (weft.Question, error) {
+	s, err := n.partSubjectOf(node, p.Subject)
+	if err != nil {
+		return weft.Question{}, err
+	}
+	q := weft.Question{
+		SQL: p.SQL, Subject: s, Nonce: p.Nonce,
+		Limits: weft.Limits{Deadline: max(p.Deadline, 0), Memory: max(p.Memory, 0), Threads: max(p.Threads, 0)},
+	}
+	if p.At != nil {
+		q.At.Time = *p.At
+	}
+	if len(p.Cut) > 1000 || len(p.Points) > 1000 {
+		return q, weft.Errorf(weft.KindInvalid, "answer another node", "", "it names too many products")
+	}
+	for _, c := range p.Cut {
+		if c.Seq == 0 || len(c.Hash) > len(weft.Hash{}) {
+			return q, weft.Errorf(weft.KindInvalid, "answer another node", "", "it names a state that none can be")
+		}
+		q.At.Cut = append(q.At.Cut, weft.CutRef{Product: c.Product, Incarnation: c.Incarnation, Seq: c.Seq, HashPrefix: c.Hash})
+	}
+	return q, nil
+}
+
+// tellPoints says at which states products would be read.
+func (n *Node) tellPoints(w http.ResponseWriter, r *http.Request, q weft.Question, products []weft.Name) error {
+	ctx, stop := context.WithTimeout(r.Context(), time.Minute)
+	defer stop()
+	cut, err := n.reader.Points(ctx, q.Subject, products, q.At)
+	if err != nil {
+		return err
+	}
+	head, err := json.Marshal(partHead{Cut: cut})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	return writeSection(w, head)
+}

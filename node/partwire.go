@@ -1,0 +1,258 @@
+package node
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft"
+	"weft/engine"
+	"weft/federate"
+	"weft/serve"
+)
+
+// What nodes say to each other to answer one question together: docs/format/parts.md.
+
+// Bounds of what another node says.
+const (
+	maxPartHead  = 2 << 20   // bytes of JSON
+	maxKeyTables = 64        // of one part
+	maxKeyBytes  = 256 << 20 // of all of them
+)
+
+// partRequest is one part of a question, as JSON. With Points set nothing is asked but
+// the states of these products.
+type partRequest struct {
+	SQL      string        `json:"sql,omitempty"`
+	Points   []weft.Name   `json:"points,omitempty"`
+	Subject  partSubject   `json:"subject"`
+	At       *time.Time    `json:"at,omitempty"`
+	Cut      []partRef     `json:"cut,omitempty"`
+	Deadline time.Duration `json:"deadline,omitempty"` // nanoseconds that are left
+	Memory   int64         `json:"memory,omitempty"`
+	Threads  int           `json:"threads,omitempty"`
+	Nonce    weft.Hash     `json:"nonce,omitzero"`
+	Keys     []string      `json:"keys,omitempty"` // names of the tables that follow
+}
+
+// partSubject is who asks, as the asking node says. Its domains count as far as the
+// node may speak for them.
+type partSubject struct {
+	Kind    weft.SubjectKind `json:"kind"`
+	ID      string           `json:"id"`
+	Purpose string           `json:"purpose,omitempty"`
+	Domains []string         `json:"domains,omitempty"`
+}
+
+// partRef is a state that a product is to be read at.
+type partRef struct {
+	Product     weft.Name `json:"product"`
+	Incarnation uint32    `json:"incarnation"`
+	Seq         weft.Seq  `json:"seq"`
+	Hash        []byte    `json:"hash,omitempty"` // its beginning
+}
+
+// partHead comes before the rows of a part.
+type partHead struct {
+	Cut  weft.Cut `json:"cut"`
+	Held int64    `json:"held,omitempty"`
+}
+
+// partEnd comes after them.
+type partEnd struct {
+	Rows    int64           `json:"rows"`
+	Fault   *serve.Problem  `json:"fault,omitempty"`
+	Receipt json.RawMessage `json:"receipt,omitempty"`
+}
+
+// writeSection writes bytes behind their length.
+func writeSection(w io.Writer, b []byte) error {
+	var n [8]byte
+	binary.LittleEndian.PutUint64(n[:], uint64(len(b)))
+	if _, err := w.Write(n[:]); err != nil {
+		return err
+	}
+	_, err := w.Write(b)
+	return err
+}
+
+// readSection reads what writeSection wrote, taking memory as its bytes come.
+func readSection(r io.Reader, most int64) ([]byte, error) {
+	var n [8]byte
+	if _, err := io.ReadFull(r, n[:]); err != nil {
+		return nil, engine.ErrNotWhole
+	}
+	size := binary.LittleEndian.Uint64(n[:])
+	if size > uint64(most) {
+		return nil, fmt.Errorf("a section of %d bytes is too large", size)
+	}
+	var b bytes.Buffer
+	if _, err := io.CopyN(&b, r, int64(size)); err != nil {
+		return nil, engine.ErrNotWhole
+	}
+	return b.Bytes(), nil
+}
+
+// encodePart writes a request: its JSON, and the rows of each table of keys.
+func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
+	var out bytes.Buffer
+	for _, k := range keys {
+		p.Keys = append(p.Keys, k.Name)
+	}
+	head, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeSection(&out, head); err != nil {
+		return nil, err
+	}
+	for _, k := range keys {
+		var rows bytes.Buffer
+		w, err := engine.NewRowWriter(&rows, k.Schema)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range k.Batches {
+			if err := w.Write(b); err != nil {
+				return nil, err
+			}
+		}
+		if err := w.End(struct{}{}); err != nil {
+			return nil, err
+		}
+		if err := writeSection(&out, rows.Bytes()); err != nil {
+			return nil, err
+		}
+	}
+	return out.Bytes(), nil
+}
+
+// decodePart reads a request from another node. The keys are to be dropped.
+func decodePart(r io.Reader) (p partRequest, keys []federate.Keys, err error) {
+	bad := func(err error) (partRequest, []federate.Keys, error) {
+		dropKeys(keys)
+		return p, nil, weft.Errorf(weft.KindInvalid, "answer another node", "", "what it asks cannot be read: %w", err)
+	}
+	head, err := readSection(r, maxPartHead)
+	if err != nil {
+		return bad(err)
+	}
+	if err := json.Unmarshal(head, &p); err != nil {
+		return bad(fmt.Errorf("it is no JSON"))
+	}
+	if len(p.Keys) > maxKeyTables {
+		return bad(fmt.Errorf("it has %d tables of keys", len(p.Keys)))
+	}
+	left := int64(maxKeyBytes)
+	for _, name := range p.Keys {
+		b, err := readSection(r, left)
+		if err != nil {
+			return bad(err)
+		}
+		left -= int64(len(b))
+		k, err := decodeKeys(name, b)
+		keys = append(keys, k)
+		if err != nil {
+			return bad(err)
+		}
+	}
+	if n, _ := io.ReadFull(r, make([]byte, 1)); n > 0 {
+		return bad(fmt.Errorf("something follows its end"))
+	}
+	return p, keys, nil
+}
+
+func decodeKeys(name string, b []byte) (k federate.Keys, err error) {
+	k.Name = name
+	rows, err := engine.NewRowReader(bytes.NewReader(b))
+	if err != nil {
+		return k, err
+	}
+	k.Schema = rows.Schema()
+	for {
+		rec, err := rows.Next()
+		if err == io.EOF {
+			return k, nil
+		}
+		if err != nil {
+			return k, err
+		}
+		k.Batches = append(k.Batches, rec)
+	}
+}
+
+func dropKeys(keys []federate.Keys) {
+	for _, k := range keys {
+		for _, b := range k.Batches {
+			b.Release()
+		}
+	}
+}
+
+// farRows are the rows of a part as they come. It implements array.RecordReader.
+type farRows struct {
+	in    *engine.RowReader
+	watch *pacing
+	cur   arrow.RecordBatch
+	err   error
+	rows  int64
+	end   partEnd
+	ended bool
+}
+
+// Schema is known before the first row.
+func (q *farRows) Schema() *arrow.Schema { return q.in.Schema() }
+
+// Next reads the next batch; it is valid until the next call.
+func (q *farRows) Next() bool {
+	q.forget()
+	if q.err != nil || q.ended {
+		return false
+	}
+	q.watch.resume()
+	b, err := q.in.Next()
+	q.watch.hold()
+	switch {
+	case err == io.EOF:
+		q.ended = true
+		if q.in.End(&q.end) != nil {
+			q.err = engine.ErrNotWhole
+		} else if q.end.Fault != nil {
+			q.err = problemOf(q.end.Fault)
+		} else if q.end.Rows != q.rows {
+			q.err = fmt.Errorf("%d rows come, and it says that there are %d", q.rows, q.end.Rows)
+		}
+		return false
+	case err != nil:
+		q.err = err
+		return false
+	}
+	q.cur = b
+	q.rows += b.NumRows()
+	return true
+}
+
+func (q *farRows) forget() {
+	if q.cur != nil {
+		q.cur.Release()
+		q.cur = nil
+	}
+}
+
+// RecordBatch returns the current batch.
+func (q *farRows) RecordBatch() arrow.RecordBatch { return q.cur }
+
+// Record returns the current batch.
+func (q *farRows) Record() arrow.RecordBatch { return q.cur }
+
+// Err says why the rows ended early, nil when they did not.
+func (q *farRows) Err() error { return q.err }
+
+// Retain and Release do nothing: the answer's Close ends the stream.
+func (q *farRows) Retain()  {}
+func (q *farRows) Release() {}
