@@ -89,7 +89,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 	if err != nil {
 		return nil, err
 	}
-	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, volatile: w.unrepeatable}
+	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, volatile: w.unrepeatable}
 	out := &Split{}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
@@ -154,6 +154,7 @@ type splitter struct {
 	parser   Parser
 	rules    SplitRules
 	places   map[Target]Place
+	copied   map[Target]Target // copies of WITH parts: which table of the question they are
 	volatile bool
 
 	leaves  []*leaf

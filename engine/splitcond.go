@@ -18,12 +18,13 @@ func (s *splitter) collect(m *smodel) {
 			l := s.leafOf(*r.table)
 			if l == nil || l.table != nil && l.site == "" { // here each mention has its own conditions
 				p := s.places[*r.table]
-				l = &leaf{view: *r.table, site: p.Site, table: &p, cols: p.Columns, need: map[string]bool{}, rows: p.Rows, base: p.Rows, of: []Target{*r.table}}
+				l = &leaf{view: *r.table, site: p.Site, table: &p, cols: p.Columns, need: map[string]bool{}, rows: p.Rows, base: p.Rows, of: []Target{s.asked(*r.table)}}
 				s.leaves = append(s.leaves, l)
 			}
 			s.at[r] = l
+			all := !isEmpty(r.o["column_name_alias"]) // names are given by place
 			for i, c := range l.cols {
-				if m.wants(r, i) {
+				if all || m.wants(r, i) {
 					l.need[strings.ToLower(c)] = true
 				}
 			}
@@ -101,7 +102,7 @@ func (m *smodel) rewrite(expr object, f func(ref sref, rest []string) object) ob
 		case object:
 			if ref, ok := m.refs[identity(x)]; ok && isRef(x) {
 				words := textsOf(x, "column_names")
-				n := f(ref, words[nameLength(ref.rel, words):])
+				n := f(ref, words[ref.size:])
 				n["alias"] = textOf(x, "alias")
 				return n
 			}

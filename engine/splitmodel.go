@@ -75,6 +75,7 @@ type scond struct {
 type sref struct {
 	rel  *srel
 	col  int  // of the relation's
+	size int  // how many words of the name are the relation and the column
 	part bool // more follows: a field of it
 }
 
@@ -370,7 +371,7 @@ func (m *smodel) using(name string, la, ra, narrows []*srel, q *squery) {
 		return
 	}
 	a, b := columnRef(l.name, name), columnRef(r.name, name)
-	m.refs[identity(a)], m.refs[identity(b)] = sref{rel: l, col: indexOf(l.cols, name)}, sref{rel: r, col: indexOf(r.cols, name)}
+	m.refs[identity(a)], m.refs[identity(b)] = sref{rel: l, col: indexOf(l.cols, name), size: 2}, sref{rel: r, col: indexOf(r.cols, name), size: 2}
 	q.conds = append(q.conds, scond{narrows: narrows, among: slices.Concat(la, ra), from: object{}, expr: object{
 		"class": "COMPARISON", "type": "COMPARE_EQUAL", "alias": "", "query_location": noPlace, "left": a, "right": b,
 	}})
@@ -494,7 +495,8 @@ func (m *smodel) ref(o object, q *squery) {
 	for s := q; s != nil; s = s.parent {
 		r, i, ok := s.lookup(list)
 		if ok {
-			m.refs[identity(o)] = sref{rel: r, col: i, part: nameLength(r, list) < len(list)}
+			n := nameLength(r, list)
+			m.refs[identity(o)] = sref{rel: r, col: i, size: n, part: n < len(list)}
 			m.want(r, i)
 			for _, c := range crossed {
 				c.outer = true

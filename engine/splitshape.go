@@ -144,9 +144,17 @@ func (s *splitter) rename(node object) {
 			o["alias"] = t.Table
 		}
 		again := Target{Schema: t.Schema, Table: s.name(t.Table)}
-		s.places[again] = p
+		s.places[again], s.copied[again] = p, s.asked(t)
 		o["table_name"] = again.Table
 	})
+}
+
+// asked is the table as the question had it, before it was copied.
+func (s *splitter) asked(t Target) Target {
+	if was, ok := s.copied[t]; ok {
+		return was
+	}
+	return t
 }
 
 // prune takes columns that nobody uses out of queries in a FROM.
@@ -378,7 +386,7 @@ func (s *splitter) measure(l *leaf, q *squery) {
 		t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
 		if p, ok := s.places[t]; ok {
 			l.base = max(l.base, p.Rows)
-			l.of = append(l.of, t)
+			l.of = append(l.of, s.asked(t))
 		}
 	})
 	share := 1.0
