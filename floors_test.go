@@ -37,6 +37,7 @@ var floors = map[string]struct {
 	"publish":     {4, "a verified candidate becomes a commit"},
 	"federate":    {4, "the only reader"},
 	"access":      {4, "who is asking"},
+	"meter":       {4, "what consumers may use and have used"},
 	"serve":       {4, "the doors: translate a protocol, nothing more"},
 	"node":        {5, "wires all of it"},
 	"demo":        {0, "the demonstration's folders as files; nothing imports it but commands"},

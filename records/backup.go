@@ -37,11 +37,11 @@ func (b *Books) Restored(ctx context.Context, ids map[string]string) error {
 }
 
 // Cloned makes restored books those of another node: nobody's token is good
-// there, and every product is paused, so that a test does not read the sources
-// of the original.
+// there, nobody has used anything of it, and every product is paused, so that a test
+// does not read the sources of the original.
 func (b *Books) Cloned(ctx context.Context) error {
 	return b.change(ctx, func(tx *sql.Tx) error {
-		for _, q := range []string{`DELETE FROM token`, `UPDATE product SET paused=1`} {
+		for _, q := range []string{`DELETE FROM token`, `UPDATE product SET paused=1`, `DELETE FROM usage`, `DELETE FROM spent`} {
 			if _, err := tx.ExecContext(ctx, q); err != nil {
 				return err
 			}

@@ -84,7 +84,8 @@ CREATE TABLE deleted (
 ) STRICT;`
 
 // derived are tables that an older program does without: they can be made again from
-// the others, or from what others tell again.
+// the others, or from what others tell again; or they say what was used, of which it
+// books nothing.
 const derived = `
 CREATE TABLE IF NOT EXISTS brief (
   product TEXT PRIMARY KEY REFERENCES product(id) ON DELETE CASCADE,
@@ -106,7 +107,44 @@ CREATE TABLE IF NOT EXISTS told (
   time          INTEGER NOT NULL,
   PRIMARY KEY (job_namespace, job_name, namespace, name, output)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS told_time ON told(time);`
+CREATE INDEX IF NOT EXISTS told_time ON told(time);
+CREATE TABLE IF NOT EXISTS usage (
+  day     INTEGER NOT NULL,
+  node    TEXT NOT NULL,
+  kind    TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  purpose TEXT NOT NULL,
+  product TEXT NOT NULL,
+  node_name      TEXT NOT NULL,
+  domains        TEXT NOT NULL,
+  questions      INTEGER NOT NULL,
+  questions_once INTEGER NOT NULL,
+  refused        INTEGER NOT NULL,
+  refused_once   INTEGER NOT NULL,
+  rows           INTEGER NOT NULL,
+  bytes          INTEGER NOT NULL,
+  seconds        REAL NOT NULL,
+  given_rows     INTEGER NOT NULL,
+  given_bytes    INTEGER NOT NULL,
+  PRIMARY KEY (day, node, kind, subject, purpose, product)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS spent (
+  rule    TEXT NOT NULL,
+  account TEXT NOT NULL,
+  slot    INTEGER NOT NULL,
+  until   INTEGER NOT NULL,
+  rows    INTEGER NOT NULL,
+  bytes   INTEGER NOT NULL,
+  seconds REAL NOT NULL,
+  PRIMARY KEY (rule, account, slot)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS spent_until ON spent(until);
+CREATE TABLE IF NOT EXISTS pace (
+  size    INTEGER PRIMARY KEY,
+  seconds REAL NOT NULL,
+  bytes   REAL NOT NULL,
+  count   INTEGER NOT NULL
+) STRICT;`
 
 // Open opens the books at path, making them where there are none. Books of a
 // newer version are refused; the file is readable by its owner only.
