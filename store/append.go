@@ -87,6 +87,9 @@ func (s *Store) writable(c Candidate) (weft.Commit, error) {
 	if s.closed {
 		return weft.Commit{}, closedError()
 	}
+	if s.man.Copy {
+		return weft.Commit{}, weft.Errorf(weft.KindConflict, "commit", s.cfg.Product.String(), "the folder is a copy of another node's product")
+	}
 	if err := s.ReadOnly(); err != nil {
 		return weft.Commit{}, err
 	}

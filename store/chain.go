@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 
 	"weft"
-	"weft/sign"
 )
 
 // chain is the verifier's walk over the commits of all segments.
@@ -62,7 +61,11 @@ func (c *chain) segment(seg *segment, acknowledged int64) {
 		}
 		// On from the commit after the one that was found: where that one starts
 		// is not known.
-		c.head, c.last = seq, sign.Digest(fr.Payload)
+		found, err := commitOf(fr)
+		if err != nil {
+			return
+		}
+		c.head, c.last = seq, found.Hash
 		from = fr.End()
 	}
 }
@@ -76,6 +79,13 @@ func (c *chain) commit(seg *segment, s scanned, schemas map[weft.Hash][]byte) {
 		c.v.add(c.rel(seg), s.at, "the commit is not the one that the manifest names", "nothing can be committed; tables are read from their files")
 	}
 	c.head, c.last = s.header.Seq, s.hash
+	if c.man != nil && c.man.Copy != (s.told != nil) {
+		c.v.add(c.rel(seg), s.at, "the commit is not as a folder of this kind has it", "who made it is not known")
+	} else if s.told != nil {
+		if _, _, err := ReadTold(s.told); err != nil {
+			c.v.fail(c.rel(seg), s.at, err, "the origin did not say this of the commit")
+		}
+	}
 	if _, err := changesOf(seg, s, schemas); err != nil {
 		var e *weft.Error
 		if errors.As(err, &e) {

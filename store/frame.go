@@ -145,7 +145,7 @@ func readFrameHead(r io.ReaderAt, offset, size int64) (frameHead, error) {
 	h.kind = h.raw[4]
 	zero := h.raw[5] == 0 && h.raw[6] == 0 && h.raw[7] == 0 && binary.LittleEndian.Uint32(h.raw[12:]) == 0
 	switch {
-	case h.kind != frameSegment && h.kind != frameSchema && h.kind != frameBlock && h.kind != frameHeader, !zero:
+	case h.kind != frameSegment && h.kind != frameSchema && h.kind != frameBlock && h.kind != frameHeader && h.kind != frameTold, !zero:
 		return h, &badFrame{offset, "there is no frame here", false}
 	case n > maxFrame:
 		return h, &badFrame{offset, "the frame is longer than any valid one", false}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"encoding/json"
 	"slices"
 	"sort"
 	"time"
@@ -126,10 +125,11 @@ func (s *segment) resume(x *segmentIndex, at int64, seq weft.Seq) (from int64, h
 	if err != nil {
 		return 0, hash, s.named(err)
 	}
-	c := scanned{hash: sign.Digest(fr.Payload), at: at, end: fr.End()}
-	if err := decodeHeader(fr.Payload, &c.header); err != nil {
+	said, err := commitOf(fr)
+	if err != nil {
 		return 0, hash, corrupt(s.path, at, "the commit's header cannot be read: %v", err)
 	}
+	c := scanned{header: said.Header, hash: said.Hash, at: at, end: fr.End()}
 	var time int64
 	if n := len(x.commits); n > 0 {
 		time = x.commits[n-1].time
@@ -241,8 +241,8 @@ func (s *segment) header(at commitAt) (weft.Commit, error) {
 	if err != nil {
 		return weft.Commit{}, s.named(err)
 	}
-	c := weft.Commit{Hash: sign.Digest(fr.Payload)}
-	if err := json.Unmarshal(fr.Payload, &c.Header); err != nil {
+	c, err := commitOf(fr)
+	if err != nil {
 		return weft.Commit{}, corrupt(s.path, at.at, "the commit's header cannot be read: %v", err)
 	}
 	return c, nil

@@ -55,7 +55,7 @@ func (s *Store) installFold(p *foldPlan) error {
 func (p *foldPlan) manifest(old *manifest) (*manifest, error) {
 	m := &manifest{
 		ID: old.ID, Product: old.Product, Incarnation: old.Incarnation, Created: old.Created,
-		Oldest: p.oldest, Checkpoint: p.at, Lineage: old.Lineage, History: p.history,
+		Oldest: p.oldest, Checkpoint: p.at, Lineage: old.Lineage, History: p.history, Copy: old.Copy,
 	}
 	for _, name := range p.order {
 		ft := p.tables[name]

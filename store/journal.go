@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"weft"
-	"weft/sign"
 )
 
 const segmentSuffix = ".weftj"
@@ -228,11 +227,10 @@ func (j *journal) rotate(head weft.Commit) (err error) {
 		info.Segment = a.info.Segment + 1
 		info.Length = a.end
 	}
-	payload, err := json.Marshal(info)
+	b, err := segmentHead(info)
 	if err != nil {
 		return err
 	}
-	b := appendFrame(appendFileHeader(nil, journalMagic), frameSegment, payload)
 	s := &segment{info: info, version: formatVersion, path: filepath.Join(j.dir, segmentName(info.Segment)), index: newSegmentIndex()}
 	s.start, s.end = int64(len(b)), int64(len(b))
 	f, err := j.fs.Open(s.path, os.O_CREATE|os.O_TRUNC|os.O_RDWR)
@@ -257,6 +255,15 @@ func (j *journal) rotate(head weft.Commit) (err error) {
 	j.mu.Unlock()
 	j.schemas = map[weft.Hash]bool{}
 	return nil
+}
+
+// segmentHead is the first bytes of a segment.
+func segmentHead(info segmentInfo) ([]byte, error) {
+	payload, err := json.Marshal(info)
+	if err != nil {
+		return nil, err
+	}
+	return appendFrame(appendFileHeader(nil, journalMagic), frameSegment, payload), nil
 }
 
 // write makes the frames of one commit durable behind the last one. After a
@@ -331,6 +338,7 @@ type scanned struct {
 	at     int64 // offset of its header frame
 	end    int64
 	frames []frame // its schemas and blocks, when they were asked for
+	told   []byte  // what the origin told of it, in a copy
 }
 
 // scan calls visit with each whole commit of the bytes from..to of a segment,
@@ -360,13 +368,17 @@ func (s *segment) scan(from, to int64, payloads bool, visit func(scanned) error)
 			return end, err
 		}
 		at = fr.End()
-		if fr.Kind != frameHeader {
+		if !endsCommit(fr.Kind) {
 			frames = append(frames, fr)
 			continue
 		}
-		c := scanned{hash: sign.Digest(fr.Payload), start: end, at: fr.Offset, end: at, frames: frames}
-		if err := decodeHeader(fr.Payload, &c.header); err != nil {
+		said, err := commitOf(fr)
+		if err != nil {
 			return end, corrupt(s.path, fr.Offset, "the commit's header cannot be read: %v", err)
+		}
+		c := scanned{header: said.Header, hash: said.Hash, start: end, at: fr.Offset, end: at, frames: frames}
+		if fr.Kind == frameTold {
+			c.told = fr.Payload
 		}
 		frames = nil
 		if err := visit(c); err != nil {

@@ -45,6 +45,9 @@ type manifest struct {
 	Lineage []weft.Point `json:"lineage,omitempty"`
 	// History are files that no table needs any more and that followers do.
 	History []*dataFile `json:"history,omitempty"`
+	// Copy says that the folder is a copy of another node's product: its commits are
+	// those that the origin tells.
+	Copy bool `json:"copy,omitempty"`
 
 	version uint32 // that it was read with
 }

@@ -13,6 +13,12 @@ import (
 // against the digests in the header. Schemas are those that earlier commits of
 // the segment wrote; those of this one are added.
 func changesOf(seg *segment, c scanned, schemas map[weft.Hash][]byte) ([]*change, error) {
+	return changesHeld(seg, c, schemas, nil)
+}
+
+// changesHeld is changesOf for rows that come from elsewhere: hold looks at each
+// block's before anything else does, nil for no look.
+func changesHeld(seg *segment, c scanned, schemas map[weft.Hash][]byte, hold func(arrow.RecordBatch) error) ([]*change, error) {
 	var blocks []frame
 	for _, f := range c.frames {
 		switch f.Kind {
@@ -29,7 +35,7 @@ func changesOf(seg *segment, c scanned, schemas map[weft.Hash][]byte) ([]*change
 		if len(info.Blocks) > len(blocks) {
 			return nil, corrupt(seg.path, c.at, "commit %s names %d blocks of table %s, there are %d", c.header.Seq, len(info.Blocks), info.Table, len(blocks))
 		}
-		ch, err := changeOf(seg, c, info, schemas, blocks[:len(info.Blocks)])
+		ch, err := changeOf(seg, c, info, schemas, blocks[:len(info.Blocks)], hold)
 		if err != nil {
 			return nil, err
 		}
@@ -42,7 +48,7 @@ func changesOf(seg *segment, c scanned, schemas map[weft.Hash][]byte) ([]*change
 	return out, nil
 }
 
-func changeOf(seg *segment, c scanned, info weft.TableChange, schemas map[weft.Hash][]byte, blocks []frame) (*change, error) {
+func changeOf(seg *segment, c scanned, info weft.TableChange, schemas map[weft.Hash][]byte, blocks []frame, hold func(arrow.RecordBatch) error) (*change, error) {
 	ch := &change{info: info, schemaID: info.Schema, message: schemas[info.Schema]}
 	if ch.message == nil {
 		return nil, corrupt(seg.path, c.at, "the segment does not hold schema %s, which commit %s names", info.Schema.Short(), c.header.Seq)
@@ -64,6 +70,11 @@ func changeOf(seg *segment, c scanned, info weft.TableChange, schemas map[weft.H
 		}
 		if rec, err = ch.decode(f.Payload); err != nil {
 			return nil, corrupt(seg.path, f.Offset, "the block cannot be read: %v", err)
+		}
+		if hold != nil {
+			if err := hold(rec); err != nil {
+				return nil, corrupt(seg.path, f.Offset, "the block holds rows that cannot be: %v", err)
+			}
 		}
 		in, err := ch.readRows(rec)
 		if err != nil {

@@ -402,16 +402,15 @@ func (s *segment) laterCommit(from int64, seq weft.Seq) (int64, weft.Seq) {
 	}
 	r := bytes.NewReader(b)
 	for at := int64(0); at+frameHeaderSize <= int64(len(b)); at += 8 {
-		if b[at+4] != frameHeader {
+		if !endsCommit(b[at+4]) {
 			continue
 		}
 		fr, err := readFrame(r, at, int64(len(b)))
 		if err != nil {
 			continue
 		}
-		var h weft.Header
 		// Rows may hold bytes that look like a header; of this product they are rarer.
-		if decodeHeader(fr.Payload, &h) == nil && h.Seq > seq && (s.info.ID == "" || h.ID == s.info.ID) {
+		if h, err := commitOf(fr); err == nil && h.Seq > seq && (s.info.ID == "" || h.ID == s.info.ID) {
 			return from + at, h.Seq
 		}
 	}
