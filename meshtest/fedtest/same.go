@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,10 +49,18 @@ func Read(rd array.RecordReader) (*Answer, error) {
 	return a, rd.Err()
 }
 
+// plain is a name that somebody gave. Others are what the engine writes an expression
+// as, in which it is free.
+var plain = regexp.MustCompile(`^\w+$`)
+
 func types(s *arrow.Schema) string {
 	var b strings.Builder
 	for _, f := range s.Fields() {
-		fmt.Fprintf(&b, "%s %s, ", f.Name, f.Type)
+		name := f.Name
+		if !plain.MatchString(name) {
+			name = "?"
+		}
+		fmt.Fprintf(&b, "%s %s, ", name, f.Type)
 	}
 	return strings.TrimSuffix(b.String(), ", ")
 }

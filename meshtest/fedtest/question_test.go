@@ -1,0 +1,99 @@
+package fedtest
+
+import (
+	"context"
+	"flag"
+	"strings"
+	"testing"
+	"time"
+
+	"weft/engine"
+)
+
+var (
+	questions = flag.Int("questions", 1000, "how many made-up questions are asked of many nodes")
+	firstSeed = flag.Uint64("seed", 1, "the first seed of the worlds that they are asked of")
+)
+
+// perWorld is how many questions are asked of the same tables.
+const perWorld = 200
+
+// oracleMost is how long one engine may take over all there is.
+const oracleMost = 10 * time.Second
+
+// knownFault is an error of the engine's own, which it makes of some questions with
+// subqueries, written one way and not another.
+const knownFault = `Failed to bind column reference "delim_index"`
+
+// tally is what came of some questions.
+type tally struct{ asked, same, failed, rows, empty int }
+
+// world asks a mesh questions about made-up tables of domains, and holds each answer
+// against one engine over the same rows.
+func world(t *testing.T, m *Mesh, d *engine.Direct, seed uint64, domains []string, count int, sum *tally) {
+	t.Helper()
+	w := NewWorld(seed, domains, []string{Asker})
+	products, err := w.Make(t.Context(), d, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range products {
+		m.Publish(p)
+	}
+	m.Heard(Asker, products...)
+	for n := range uint64(count) {
+		sql := w.Question(n)
+		sum.asked++
+		ctx, cancel := context.WithTimeout(t.Context(), oracleMost)
+		want, err := AskEngine(ctx, d, sql)
+		cancel()
+		if err != nil { // it is no question
+			sum.failed++
+			t.Logf("world %d, question %d: the engine says %v\n%s", seed, n, err, sql)
+			continue
+		}
+		sum.rows += want.Rows
+		if want.Rows == 0 {
+			sum.empty++
+		}
+		got, err := m.At(Asker).Ask(t.Context(), sql)
+		if err != nil && strings.Contains(err.Error(), knownFault) {
+			sum.failed++
+			t.Logf("world %d, question %d: %.200s\n%s", seed, n, err, sql)
+			continue
+		}
+		if err != nil {
+			t.Errorf("world %d, question %d: %v\n%s", seed, n, err, sql)
+			continue
+		}
+		if diff := Diff(got, want); diff != "" {
+			t.Errorf("world %d, question %d: %s\n%s", seed, n, diff, sql)
+			continue
+		}
+		sum.same++
+	}
+}
+
+// check holds that the questions were worth asking.
+func (s tally) check(t *testing.T) {
+	t.Helper()
+	t.Logf("%+v", s)
+	if s.failed > s.asked/20 || s.empty > s.asked/2 {
+		t.Errorf("of %d questions %d are none and %d have no rows", s.asked, s.failed, s.empty)
+	}
+}
+
+// TestQuestionsAtOneNode asks a node that has all products itself.
+func TestQuestionsAtOneNode(t *testing.T) {
+	count := min(*questions, 200)
+	if testing.Short() {
+		count = 30
+	}
+	d := direct(t)
+	m := NewAlone(t)
+	var sum tally
+	for seed := *firstSeed; sum.asked < count; seed++ {
+		world(t, m, d, seed, []string{"one", "two"}, min(perWorld, count-sum.asked), &sum)
+	}
+	sum.check(t)
+}
