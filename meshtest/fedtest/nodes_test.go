@@ -30,7 +30,7 @@ const tpchScale = 0.01
 
 // tpch holds the answers to the 22 questions, laid out in one way, against one engine
 // over the same rows.
-func tpch(t *testing.T, m *Mesh, s TPCHSplit, data string) {
+func tpch(t *testing.T, m Asked, s TPCHSplit, data string) {
 	t.Helper()
 	d := direct(t)
 	if err := DefineTPCH(t.Context(), d, data); err != nil {
@@ -48,7 +48,7 @@ func tpch(t *testing.T, m *Mesh, s TPCHSplit, data string) {
 	t.Logf("published in %s", time.Since(began).Round(time.Millisecond))
 	for _, q := range TPCHQueries() {
 		began := time.Now()
-		got, err := m.At(Asker).Ask(t.Context(), s.SQL(q, tpchScale))
+		got, err := m.Ask(t.Context(), Asker, s.SQL(q, tpchScale))
 		if err != nil {
 			t.Errorf("%s: %v", q.Name, err)
 			continue
