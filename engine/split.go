@@ -129,7 +129,7 @@ func (p *Part) StatelessText(ctx context.Context, s Parser) (string, error) {
 		t := *l.table
 		t.At, l.table = nil, &t
 	} else {
-		l.block = copyTree(l.block).(object)
+		l.block, l.join = l.node(nil), nil
 		each(l.block, func(o object) {
 			if o["type"] == "BASE_TABLE" {
 				o["at_clause"] = nil
@@ -201,6 +201,7 @@ func (s *splitter) run(stmt object) (err error) {
 		s.inlineParts(node)
 		s.prune(node)
 		s.blocks(node)
+		s.joins(node)
 	}
 	m := s.model(node)
 	s.collect(m)
@@ -243,17 +244,19 @@ func (s *splitter) finish() {
 // leaf is a relation that is read in one piece: a table, or a query over tables of
 // one site.
 type leaf struct {
-	view  Target
-	site  string
-	table *Place // nil for a query
-	block object // the query's node
-	cols  []string
-	need  map[string]bool // by small letters
-	rows  int64
-	base  int64
-	of    []Target
-	preds []object // over its own columns, by bare names
-	keys  []leafKey
+	view   Target
+	site   string
+	table  *Place // nil for a query
+	block  object // the query's node, where it is one
+	join   *joinBlock
+	cols   []string
+	need   map[string]bool // by small letters
+	rows   int64
+	base   int64
+	of     []Target
+	chosen bool     // conditions are in it
+	preds  []object // over its own columns, by bare names
+	keys   []leafKey
 }
 
 type leafKey struct {
@@ -294,7 +297,7 @@ func (l *leaf) part() *Part {
 		rows *= selectivity(p)
 	}
 	return &Part{
-		View: l.view, Site: l.site, Columns: cols, Rows: int64(rows), Base: l.base, Tables: l.of, Narrowed: len(l.preds) > 0, leaf: l,
+		View: l.view, Site: l.site, Columns: cols, Rows: int64(rows), Base: l.base, Tables: l.of, Narrowed: l.chosen || len(l.preds) > 0, leaf: l,
 	}
 }
 
@@ -340,15 +343,19 @@ func (l *leaf) distinct(ctx context.Context, s Parser, column string) (string, e
 
 func (l *leaf) write(ctx context.Context, s Parser, items, modifiers []any, extra []object) (string, error) {
 	var from object
+	conds := slices.Concat(l.preds, extra)
 	if l.site == "" {
 		from = baseTable(l.view, "")
 	} else if l.table != nil {
 		from = baseTable(l.table.Name, "")
 		from["at_clause"] = l.table.At.tree()
+	} else if l.join != nil {
+		from = subqueryRef(l.node(conds), "b")
+		conds = nil
 	} else {
-		from = subqueryRef(copyTree(l.block).(object), "b")
+		from = subqueryRef(l.node(nil), "b")
 	}
-	node := selectNode(items, from, and(slices.Concat(l.preds, extra)))
+	node := selectNode(items, from, and(conds))
 	node["modifiers"] = append([]any{}, modifiers...)
 	return writeNode(ctx, s, node)
 }

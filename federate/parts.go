@@ -81,26 +81,40 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 	return p, nil
 }
 
-// several are the products that more than one part reads at the question's cut: their
-// state is fixed before.
+// several are the products whose state is fixed before: those that more than one part
+// reads at the question's cut, and all others of these parts, which are asked for at one cut.
 func (p *parting) several() map[weft.KeyID][]weft.Name {
-	parts := map[weft.Name]map[int]bool{}
+	count, node := map[weft.Name]int{}, map[weft.Name]weft.KeyID{}
+	reads := make([][]weft.Name, len(p.split.Parts))
 	for i, part := range p.split.Parts {
 		for _, ft := range p.tables(part) {
-			if ft.at == nil {
-				if parts[ft.far.Name] == nil {
-					parts[ft.far.Name] = map[int]bool{}
-				}
-				parts[ft.far.Name][i] = true
+			if n := ft.far.Name; ft.at == nil && !slices.Contains(reads[i], n) {
+				reads[i] = append(reads[i], n)
+				count[n]++
+				node[n] = ft.far.Node
+			}
+		}
+	}
+	fix := map[weft.Name]bool{}
+	for n, c := range count {
+		fix[n] = c > 1
+	}
+	for grown := true; grown; {
+		grown = false
+		for _, names := range reads {
+			if !slices.ContainsFunc(names, func(n weft.Name) bool { return fix[n] }) {
+				continue
+			}
+			for _, n := range names {
+				grown = grown || !fix[n]
+				fix[n] = true
 			}
 		}
 	}
 	out := map[weft.KeyID][]weft.Name{}
-	for node, names := range p.a.cut.farProducts() {
-		for _, n := range names {
-			if len(parts[n]) > 1 {
-				out[node] = append(out[node], n)
-			}
+	for n, yes := range fix {
+		if yes {
+			out[node[n]] = append(out[node[n]], n)
 		}
 	}
 	return out

@@ -1,0 +1,447 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// joins makes one part of relations of one site that the question joins by a key of
+// one of them, so that they are joined where they are: the join has no more rows than
+// the other side. Conditions that are about these relations alone, and queries in
+// them over tables of that site, go with it.
+func (s *splitter) joins(root object) {
+	for range MaxNodes {
+		m := s.model(root)
+		done := true
+		for _, q := range m.all {
+			if s.joinIn(m, q) {
+				done = false
+				break
+			}
+		}
+		if done {
+			return
+		}
+	}
+}
+
+func (s *splitter) joinIn(m *smodel, q *squery) bool {
+	if !q.inner || q.blind || q.open || q.o["sample"] != nil || len(q.rels) == 0 {
+		return false
+	}
+	for _, site := range s.sitesIn(q) {
+		for _, c := range s.components(m, q, site) {
+			taken := s.inside(m, q, c, site)
+			if len(c) > 1 || s.hasSub(taken) {
+				s.merge(m, q, c, taken, site)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// siteOf is where a relation is that is a table; "" is here, or nowhere.
+func (s *splitter) siteOf(r *srel) string {
+	if r.table == nil {
+		return ""
+	}
+	if l := s.leafOf(*r.table); l != nil {
+		return l.site
+	}
+	return s.places[*r.table].Site
+}
+
+func (s *splitter) sitesIn(q *squery) []string {
+	found := map[string]bool{}
+	for _, r := range q.rels {
+		if site := s.siteOf(r); site != "" {
+			found[site] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(found))
+}
+
+// components are the relations of a site, together where they are joined by a key.
+func (s *splitter) components(m *smodel, q *squery, site string) [][]*srel {
+	of := map[*srel]int{}
+	var list [][]*srel
+	for _, r := range q.rels {
+		if s.siteOf(r) == site && r.o["sample"] == nil && isEmpty(r.o["column_name_alias"]) && r.name != "" {
+			of[r] = len(list)
+			list = append(list, []*srel{r})
+		}
+	}
+	type pair struct{ a, b *srel }
+	cols := map[pair][]string{} // columns of a that are equal to some of b
+	for _, c := range q.conds {
+		a, b, ok := m.equal(c.expr)
+		if !ok || a.rel == b.rel {
+			continue
+		}
+		_, okA := of[a.rel]
+		if _, okB := of[b.rel]; okA && okB {
+			cols[pair{a.rel, b.rel}] = append(cols[pair{a.rel, b.rel}], a.rel.cols[a.col])
+			cols[pair{b.rel, a.rel}] = append(cols[pair{b.rel, a.rel}], b.rel.cols[b.col])
+		}
+	}
+	for p, names := range cols {
+		x, y := of[p.a], of[p.b]
+		if x == y || !s.unique(p.a, names) {
+			continue
+		}
+		list[x] = append(list[x], list[y]...)
+		for _, r := range list[y] {
+			of[r] = x
+		}
+		list[y] = nil
+	}
+	list = slices.DeleteFunc(list, func(c []*srel) bool { return len(c) == 0 })
+	for _, c := range list { // in the question's order
+		slices.SortFunc(c, func(a, b *srel) int { return slices.Index(q.rels, a) - slices.Index(q.rels, b) })
+	}
+	return list
+}
+
+// unique says whether no two rows of a table are equal in the columns.
+func (s *splitter) unique(r *srel, cols []string) bool {
+	p, ok := s.places[*r.table]
+	return ok && slices.ContainsFunc(p.Unique, func(key []string) bool {
+		return !slices.ContainsFunc(key, func(k string) bool { return !has(cols, k) })
+	})
+}
+
+// inside are the conditions that are about the relations alone.
+func (s *splitter) inside(m *smodel, q *squery, rels []*srel, site string) (taken []object) {
+	for _, c := range q.conds {
+		if m.about(q, c.expr, rels, site) {
+			taken = append(taken, c.expr)
+		}
+	}
+	return taken
+}
+
+// about says whether an expression names nothing but columns of the relations, and what
+// is inside queries of its own over tables of the site.
+func (m *smodel) about(q *squery, expr object, rels []*srel, site string) bool {
+	ok, any := true, false
+	within := map[*squery]bool{}
+	var inner []*squery
+	for _, sub := range q.subs {
+		if containsObject(expr, sub.o) {
+			inner = append(inner, sub.q)
+		}
+	}
+	for len(inner) > 0 {
+		x := inner[0]
+		inner = inner[1:]
+		within[x] = true
+		if remoteSite(x) != site || x.blind {
+			return false
+		}
+		for _, p := range x.parts {
+			if p.q == nil {
+				return false
+			}
+			inner = append(inner, p.q)
+		}
+		for _, r := range x.rels {
+			if r.part != nil && !slices.ContainsFunc(x.parts, func(p *spart) bool { return p == r.part }) {
+				return false // it may be from around
+			}
+			if r.sub != nil {
+				inner = append(inner, r.sub)
+			}
+		}
+		for _, sub := range x.subs {
+			inner = append(inner, sub.q)
+		}
+		for _, side := range []*squery{x.left, x.right} {
+			if side != nil {
+				inner = append(inner, side)
+			}
+		}
+	}
+	each(expr, func(o object) {
+		switch o["class"] {
+		case "COLUMN_REF":
+			ref, found := m.refs[identity(o)]
+			switch {
+			case found && within[ref.rel.q]:
+			case found && slices.Contains(rels, ref.rel):
+				any = true
+			default:
+				ok = false
+			}
+		case "LAMBDA", "POSITIONAL_REFERENCE", "PARAMETER":
+			ok = false
+		case "STAR":
+			ok = ok && len(within) > 0
+		}
+	})
+	return ok && any
+}
+
+func containsObject(v any, o object) (found bool) {
+	each(v, func(x object) { found = found || identity(x) == identity(o) })
+	return found
+}
+
+// hasSub says whether a query goes along with the conditions.
+func (s *splitter) hasSub(conds []object) bool {
+	return slices.ContainsFunc(conds, func(c object) (found bool) {
+		each(c, func(o object) { found = found || o["class"] == "SUBQUERY" })
+		return found
+	})
+}
+
+// merge puts a part in the place of relations and of the conditions that go with them.
+func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken []object, site string) {
+	s.spell(q)
+	alias := s.name("j")
+	used := map[string]sref{}
+	s.retarget(m, q, rels, taken, alias, used)
+
+	l := &leaf{view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, join: &joinBlock{}}
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		ref := used[name]
+		item := columnRef(ref.rel.called(), ref.rel.cols[ref.col])
+		item["alias"] = name
+		l.join.list = append(l.join.list, item)
+		l.join.of = append(l.join.of, joinColumn{slices.Index(rels, ref.rel), ref.rel.cols[ref.col]})
+		l.cols = append(l.cols, name)
+	}
+	if len(l.cols) == 0 { // only the number of rows counts
+		one := constantInt(1)
+		one["alias"] = "n"
+		l.join.list, l.join.of, l.cols = []any{one}, []joinColumn{{-1, ""}}, []string{"n"}
+	}
+	l.join.where = taken
+	for _, r := range rels {
+		l.join.items = append(l.join.items, r.o)
+	}
+	s.guessJoin(l, rels, taken)
+	s.leaves = append(s.leaves, l)
+
+	var from object
+	for _, r := range q.rels {
+		if slices.Contains(rels, r) {
+			continue
+		}
+		from = joined(from, r.o)
+	}
+	q.o["from_table"] = joined(from, baseTable(l.view, alias))
+	var rest []object
+	for _, c := range q.conds {
+		if !slices.ContainsFunc(taken, func(t object) bool { return identity(t) == identity(c.expr) }) {
+			rest = append(rest, c.expr)
+		}
+	}
+	q.o["where_clause"] = nil
+	if len(rest) > 0 {
+		q.o["where_clause"] = andAsIs(rest)
+	}
+	for _, o := range slices.Concat(l.join.items, taken) {
+		s.embed(l, o)
+		s.atSite(o)
+	}
+}
+
+func joined(left, right object) object {
+	if left == nil {
+		return right
+	}
+	return crossJoin(left, right)
+}
+
+// spell writes a star out, and gives columns that have no name the one that they have
+// now, before what they are made of is called something else.
+func (s *splitter) spell(q *squery) {
+	var list []any
+	for i, out := range q.outs {
+		item := out.expr
+		if item == nil {
+			item = columnRef(out.rel.called(), out.rel.cols[out.col])
+		}
+		if textOf(item, "alias") == "" {
+			if isRef(item) {
+				item["alias"] = out.name
+			} else {
+				item["alias"] = s.madeUp(item)
+			}
+		}
+		_ = i
+		list = append(list, item)
+	}
+	q.o["select_list"] = list
+}
+
+// retarget has names of columns of the relations mean those of the part, everywhere but
+// in the conditions that go with it, and notes which columns these are.
+func (s *splitter) retarget(m *smodel, q *squery, rels []*srel, taken []object, alias string, used map[string]sref) {
+	skip := map[uintptr]bool{}
+	for _, c := range taken {
+		each(c, func(o object) { skip[identity(o)] = true })
+	}
+	point := func(o object, ref sref) {
+		words := textsOf(o, "column_names")
+		name := ref.rel.name + "." + strings.ToLower(ref.rel.cols[ref.col])
+		used[name] = ref
+		list := []any{alias, name}
+		for _, w := range words[ref.size:] {
+			list = append(list, w)
+		}
+		o["column_names"] = list
+	}
+	fresh := map[uintptr]bool{} // of stars: not in the model
+	for i, v := range listOf(q.o, "select_list") {
+		item := asObject(v)
+		if _, ok := m.refs[identity(item)]; !ok && isRef(item) && q.outs[i].expr == nil && slices.Contains(rels, q.outs[i].rel) {
+			point(item, sref{rel: q.outs[i].rel, col: q.outs[i].col, size: 2})
+			fresh[identity(item)] = true
+		}
+	}
+	each(q.o, func(o object) {
+		ref, ok := m.refs[identity(o)]
+		if ok && isRef(o) && !skip[identity(o)] && !fresh[identity(o)] && slices.Contains(rels, ref.rel) {
+			point(o, ref)
+		}
+	})
+}
+
+// embed puts queries that were parts of their own into a larger one.
+func (s *splitter) embed(into *leaf, v any) {
+	each(v, func(o object) {
+		if o["type"] != "BASE_TABLE" {
+			return
+		}
+		l := s.leafOf(Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")})
+		if l == nil || l == into {
+			return
+		}
+		node := l.node(nil)
+		ref := subqueryRef(node, textOf(o, "alias"))
+		if ref["alias"] == "" {
+			ref["alias"] = l.view.Table
+		}
+		ref["column_name_alias"] = o["column_name_alias"]
+		become(o, ref)
+		s.leaves = slices.DeleteFunc(s.leaves, func(x *leaf) bool { return x == l })
+		into.of = append(into.of, l.of...)
+		into.base = max(into.base, l.base)
+	})
+}
+
+// guessJoin guesses how many rows a join by key has: those of its largest relation, less
+// what conditions leave out.
+func (s *splitter) guessJoin(l *leaf, rels []*srel, taken []object) {
+	for _, r := range rels {
+		if p, ok := s.places[*r.table]; ok {
+			l.base = max(l.base, p.Rows)
+			l.of = append(l.of, s.asked(*r.table))
+		} else if x := s.leafOf(*r.table); x != nil {
+			l.base = max(l.base, x.rows)
+		}
+	}
+	for _, c := range taken {
+		each(c, func(o object) {
+			if o["type"] != "BASE_TABLE" {
+				return
+			}
+			t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
+			if _, ok := s.places[t]; ok {
+				l.of = append(l.of, s.asked(t))
+			}
+		})
+	}
+	share := 1.0
+	for _, c := range taken {
+		if namesIn(c) == 1 {
+			share *= selectivity(c)
+		}
+	}
+	l.rows = int64(float64(l.base) * share)
+	l.chosen = share < 1
+}
+
+// joinBlock is a leaf that joins relations of its site.
+type joinBlock struct {
+	items []object // of its FROM
+	where []object
+	list  []any
+	of    []joinColumn // by column of the leaf: which item it is of
+}
+
+type joinColumn struct {
+	item int // -1 for none
+	name string
+}
+
+// node is the leaf as a query. Conditions on its columns stand where the tables are
+// read: the engine takes them no further down when they ask a query of keys.
+func (l *leaf) node(conds []object) object {
+	if l.join == nil {
+		return copyTree(l.block).(object)
+	}
+	j := l.join
+	on := make([][]object, len(j.items))
+	var rest []object
+	for _, c := range conds {
+		if i, e := j.itemOf(l, c); i >= 0 {
+			on[i] = append(on[i], e)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	var from object
+	for i, o := range j.items {
+		o := copyTree(o).(object)
+		if len(on[i]) > 0 {
+			alias := textOf(o, "alias")
+			if alias == "" {
+				alias = textOf(o, "table_name")
+			}
+			o = subqueryRef(selectNode([]any{star()}, o, and(on[i])), alias)
+		}
+		from = joined(from, o)
+	}
+	node := selectNode(copyTree(j.list).([]any), from, and(j.where))
+	if len(rest) == 0 {
+		return node
+	}
+	return selectNode([]any{star()}, subqueryRef(node, "b"), and(rest))
+}
+
+// itemOf finds the one item that a condition on the leaf's columns is about, and says it
+// of the item's own.
+func (j *joinBlock) itemOf(l *leaf, cond object) (item int, e object) {
+	item = -1
+	ok := true
+	c := copyTree(cond).(object)
+	each(c, func(o object) {
+		if !isRef(o) {
+			return
+		}
+		words := textsOf(o, "column_names")
+		i := indexOf(l.cols, words[0])
+		if i < 0 {
+			return // of a query in it
+		}
+		of := j.of[i]
+		if of.item < 0 || item >= 0 && item != of.item {
+			ok = false
+			return
+		}
+		item = of.item
+		list := []any{of.name}
+		for _, w := range words[1:] {
+			list = append(list, w)
+		}
+		o["column_names"] = list
+	})
+	if !ok {
+		return -1, nil
+	}
+	return item, c
+}
