@@ -97,8 +97,8 @@ func (v *verifier) who() error {
 		return err
 	}
 	v.proved("the answer", "%s of mesh %s gave it, at %s by its own clock", v.node(r.Node), v.witness.Charter().Name, moment(r))
-	if len(k.Records) == 0 {
-		v.unproved("revocations", "who was revoked since is not known: give newer keys (weft mesh keys)")
+	if peer.NewWitness(k.Mesh).Hear(k.Records) < 2 || k.Time.Before(r.Time) { // the charter alone
+		v.unproved("revocations", "that nobody who signed was revoked since: keys that are newer than the receipt know (weft mesh keys)")
 	}
 	return nil
 }
@@ -140,7 +140,7 @@ func (v *verifier) node(k weft.KeyID) string {
 // result holds the answer's bytes against those that went out.
 func (v *verifier) result() error {
 	want := v.r.Result
-	what := fmt.Sprintf("%d bytes of %s with %d rows", want.Bytes, want.Format, want.Rows)
+	what := fmt.Sprintf("%d bytes of %s with %s", want.Bytes, want.Format, rowsOf(want.Rows))
 	if v.c.Result == nil {
 		v.unproved("the result", "it was not given: the node sent %s, SHA-256 %s", what, want.Hash)
 		return nil
@@ -190,7 +190,7 @@ func (v *verifier) reads() error {
 			v.proved(x.Product.String(), "%s, read by %s%s", state(x), v.node(p.Node), v.as(x.Product.Domain))
 		}
 		if len(p.Reads) > 0 {
-			v.proved(productsOf(p), "%s; %d rows left %s; %s", v.asked(p), p.Rows, v.node(p.Node), restrictions(p))
+			v.proved(productsOf(p), "%s; %s left %s; %s", v.asked(p), rowsOf(p.Rows), v.node(p.Node), restrictions(p))
 		}
 	}
 	return nil
@@ -216,8 +216,12 @@ func (v *verifier) standsFor(p *Part, domain string) error {
 }
 
 func (v *verifier) as(domain string) string {
-	if v.witness == nil || v.r.Mesh == (weft.Hash{}) {
+	switch {
+	case v.r.Mesh == (weft.Hash{}):
 		return ", which is in no mesh"
+	case v.witness == nil: // who says that it spoke for the domain?
+		v.unproved("domain "+domain, "that its node was admitted to it: the key of one node says nothing of its mesh")
+		return ""
 	}
 	return ", which domain " + domain + " admitted"
 }
@@ -227,6 +231,13 @@ func (v *verifier) asked(p *Part) string {
 		return "asked the whole question"
 	}
 	return "asked a part of the question"
+}
+
+func rowsOf(n int64) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return fmt.Sprintf("%d rows", n)
 }
 
 // state writes a product's state for people.

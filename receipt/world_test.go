@@ -68,7 +68,7 @@ func (w *world) revoke(k sign.Key, at time.Time) {
 }
 
 func (w *world) keys() receipt.Keys {
-	return receipt.Keys{Format: 1, Mesh: w.mesh, Records: w.records}
+	return receipt.Keys{Format: 1, Mesh: w.mesh, Records: w.records, Time: w.now.Add(time.Hour)}
 }
 
 const question = "SELECT count(*) FROM sales.orders"

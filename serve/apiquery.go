@@ -30,6 +30,7 @@ type QueryRequest struct {
 	At      string      `json:"at,omitempty" maxLength:"65536" doc:"a time, a date, a commit (sales.orders#12) or a cut's token; now where it is absent"`
 	Purpose string      `json:"purpose,omitempty" maxLength:"200" doc:"what the answer is for"`
 	Limits  QueryLimits `json:"limits,omitzero" doc:"lower limits than the node's"`
+	Receipt bool        `json:"receipt,omitempty" doc:"sign the answer: GET /api/v1/receipts/{id} gives the proof, after the last byte"`
 }
 
 // QueryLimits bounds one question; it can only lower the node's limits.

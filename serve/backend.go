@@ -24,6 +24,7 @@ type Backend struct {
 	Handovers Handovers
 	Catalog   Catalog
 	Lineage   Lineage
+	Receipts  Receipts
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

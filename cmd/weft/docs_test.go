@@ -56,7 +56,7 @@ shown on terminals only, and not with ` + "`NO_COLOR`" + `.
 | exit code | means |
 |---|---|
 | 0 | done |
-| 1 | the answer is no: faults were found (by lint, verify, history), data breaks its contract |
+| 1 | the answer is no: faults were found (by lint, verify, history), data breaks its contract, a receipt is not valid |
 | 2 | wrong usage, or it could not be done |
 | 3 | the change breaks somebody |
 | 4 | refused by a policy, a limit or a budget |

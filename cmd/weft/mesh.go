@@ -16,7 +16,7 @@ const alone = "alone"
 
 func (a *app) meshCommand() *cobra.Command {
 	c := group("mesh", "Show the mesh that the node is in; found one, rotate the node's key, settle a domain",
-		a.meshInitCommand(), a.meshRotateCommand(), a.meshDecideCommand())
+		a.meshInitCommand(), a.meshRotateCommand(), a.meshDecideCommand(), a.meshKeysCommand())
 	c.Long = `Show the mesh that the node is in: its domains, who speaks for them, and how many
 nodes and products are known. A domain that is claimed twice is named, with the
 command that settles it.`

@@ -33,6 +33,7 @@ type queryFlags struct {
 	purpose  string
 	deadline time.Duration
 	quiet    bool
+	receipt  string
 }
 
 func (a *app) queryCommand() *cobra.Command {
@@ -62,15 +63,24 @@ only when it is complete.`,
 	set.StringVarP(&f.output, "output", "o", "", "write the answer to a file; the format is taken from its name")
 	set.StringVar(&f.purpose, "purpose", "", "what the answer is for; kept with the question")
 	set.DurationVar(&f.deadline, "deadline", 0, "end the query after this time, like 30s")
+	set.StringVar(&f.receipt, "receipt", "", "have the answer signed, and write the proof to this file: weft receipt verify")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "do not print what the answer was read at")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		sql, err := a.sqlText(args, f.file)
 		if err != nil {
 			return err
 		}
+		if f.receipt != "" {
+			return a.queryWithReceipt(cmd.Context(), sql, f)
+		}
 		return a.query(cmd.Context(), sql, f)
 	}
 	return c
+}
+
+// request is the question as the flags say it.
+func (f *queryFlags) request(sql string) serve.QueryRequest {
+	return serve.QueryRequest{SQL: sql, At: f.at, Purpose: f.purpose, Limits: serve.QueryLimits{Deadline: f.deadline.Seconds()}}
 }
 
 // sqlText takes the statement from the argument, standard input or the file.
@@ -134,17 +144,15 @@ func (a *app) query(ctx context.Context, sql string, f *queryFlags) error {
 	if err != nil {
 		return err
 	}
-	if a.out.tty && f.output == "" && (format == serve.FormatArrow || format == serve.FormatParquet) {
-		return usage("write the answer", "", "%s is not for a terminal", format).WithHint("write it to a file with --output, or pipe it on")
+	if err := a.notForTerminal(format, f); err != nil {
+		return err
 	}
 	cl, err := a.connect()
 	if err != nil {
 		return err
 	}
 	start := time.Now()
-	ans, err := cl.Query(ctx, serve.QueryRequest{
-		SQL: sql, At: f.at, Purpose: f.purpose, Limits: serve.QueryLimits{Deadline: f.deadline.Seconds()},
-	})
+	ans, err := cl.Query(ctx, f.request(sql))
 	if err != nil {
 		return err
 	}
@@ -162,6 +170,14 @@ func (a *app) query(ctx context.Context, sql string, f *queryFlags) error {
 		printFooter(a.err, ans, rows, time.Since(start))
 	}
 	return err
+}
+
+// notForTerminal refuses to write bytes that no terminal shows.
+func (a *app) notForTerminal(format serve.Format, f *queryFlags) error {
+	if a.out.tty && f.output == "" && (format == serve.FormatArrow || format == serve.FormatParquet) {
+		return usage("write the answer", "", "%s is not for a terminal", format).WithHint("write it to a file with --output, or pipe it on")
+	}
+	return nil
 }
 
 // encode writes the answer in the format and returns the number of rows.

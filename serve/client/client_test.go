@@ -117,7 +117,7 @@ func TestForeignAndBrokenAnswers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.answer(); weft.KindOf(err) != weft.KindUnavailable {
+	if _, err := s.Answer(nil); weft.KindOf(err) != weft.KindUnavailable {
 		t.Errorf("%v", err)
 	}
 	done, cancel := context.WithCancel(ctx)

@@ -27,7 +27,7 @@ func (c *Client) Query(ctx context.Context, q serve.QueryRequest) (*weft.Answer,
 	if err != nil {
 		return nil, err
 	}
-	return s.answer()
+	return s.Answer(nil)
 }
 
 // QueryAs asks a question and streams the answer's bytes in a format, as the
@@ -63,6 +63,7 @@ type Stream struct {
 	cancel context.CancelFunc
 	res    *http.Response
 	once   sync.Once
+	tee    io.Writer
 	err    error // the last error of Read, io.EOF at the end
 }
 
@@ -93,6 +94,12 @@ func (s *Stream) Read(b []byte) (int, error) {
 		return 0, s.err
 	}
 	n, err := s.res.Body.Read(b)
+	if s.tee != nil {
+		if _, err := s.tee.Write(b[:n]); err != nil {
+			s.err = err
+			return 0, err
+		}
+	}
 	if err != nil {
 		if !errors.Is(err, io.EOF) {
 			err = s.why(err)
@@ -139,8 +146,10 @@ func (s *Stream) why(err error) error {
 		WithHint("the rows so far are not the whole answer: ask again")
 }
 
-// answer reads the stream as Arrow.
-func (s *Stream) answer() (*weft.Answer, error) {
+// Answer reads a stream of FormatArrow as rows. What is read of it is written to tee as
+// well, if that is not nil.
+func (s *Stream) Answer(tee io.Writer) (*weft.Answer, error) {
+	s.tee = tee
 	r, err := ipc.NewReader(s)
 	if err != nil {
 		s.Close()

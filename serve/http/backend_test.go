@@ -2,7 +2,9 @@ package http_test
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -37,9 +39,25 @@ type memoryNode struct {
 func (m *memoryNode) backend() serve.Backend {
 	p := m.mesh()
 	return serve.Backend{
-		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p, Lineage: p,
+		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p, Lineage: p, Receipts: m,
 		Metrics: prometheus.NewRegistry(),
 	}
+}
+
+// Receipt says what it was asked to sign.
+func (m *memoryNode) Receipt(_ context.Context, q weft.Question, a *weft.Answer, sent serve.Sent) ([]byte, error) {
+	if strings.Contains(q.SQL, "unsigned") {
+		return nil, weft.Errorf(weft.KindUnavailable, "sign the answer", "", "an origin signs nothing")
+	}
+	return json.Marshal(struct {
+		serve.Sent
+		Nonce weft.Hash
+		Cut   string
+	}{sent, q.Nonce, a.Cut.Token()})
+}
+
+func (m *memoryNode) Keys(context.Context, weft.Subject) (*serve.MeshKeys, error) {
+	return &serve.MeshKeys{Format: 1, Records: [][]byte{}}, nil
 }
 
 // mesh is the node's part in a mesh.

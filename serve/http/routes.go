@@ -32,6 +32,7 @@ func (s *Server) routes() error {
 	s.meshRoutes()
 	s.searchRoutes()
 	s.lineageRoutes()
+	s.receiptRoutes()
 	s.mux.HandleFunc("/", s.unknown)
 	return s.serveDocument()
 }

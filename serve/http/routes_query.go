@@ -38,6 +38,9 @@ func (s *Server) queryRoutes() {
 		if err != nil {
 			return err
 		}
+		if in.Body.Receipt {
+			q.Nonce = newNonce()
+		}
 		return s.stream(w, r, q, f, "")
 	})
 

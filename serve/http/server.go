@@ -33,6 +33,7 @@ type Server struct {
 	doc      document
 	handler  http.Handler
 	outcomes *outcomes
+	receipts receipts
 	certs    *certificates
 
 	// base is what requests live in: it outlives Run's context, so that running

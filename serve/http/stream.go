@@ -3,6 +3,7 @@ package http
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -42,9 +43,18 @@ func (s *Server) stream(w *writer, r *http.Request, q weft.Question, f serve.For
 	shown.Rows = first
 	w.before = func() { answerHeaders(w.Header(), ans, f, file) }
 	state := of(ctx)
-	rows, err := serve.EncodeWith(w, f, &shown, serve.Options{Rows: func(n int64) { state.rows = n }})
+	var to io.Writer = w
+	var digest *hashed
+	if q.Nonce != (weft.Hash{}) {
+		digest = newHashed(w)
+		to = digest
+	}
+	rows, err := serve.EncodeWith(to, f, &shown, serve.Options{Rows: func(n int64) { state.rows = n }})
 	state.rows = rows
 	if err == nil {
+		if digest != nil { // before the answer ends: whoever has read it finds it
+			s.signed(r, q, ans, f, rows, digest)
+		}
 		w.Header().Set(serve.TrailerRows, serve.FormatHeld(rows))
 		s.remember(r, w, nil)
 		return nil
