@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/meter"
 	"weft/openlineage"
 	"weft/run"
 )
@@ -49,6 +50,8 @@ type Config struct {
 
 	IdleAfter time.Duration // a product that is not used for so long is closed, default 5 minutes
 	IdleOpen  int           // products that stay open though nobody uses them, default 32
+
+	Budgets []meter.Rule // what consumers may use of its products
 
 	Drain       time.Duration // longest wait for what runs when the node stops, default 25 seconds
 	OpenMetrics bool          // /metrics needs no token
@@ -182,6 +185,9 @@ func (c Config) Validate() error {
 		if n.v < 0 {
 			bad(n.key, "%d is below zero", n.v)
 		}
+	}
+	if err := meter.CheckRules(c.Budgets); err != nil {
+		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
 		errs = append(errs, c.checkDivision())

@@ -23,6 +23,7 @@ import (
 	"weft/engine"
 	"weft/federate"
 	"weft/ingest"
+	"weft/meter"
 	"weft/openlineage"
 	"weft/peer"
 	"weft/records"
@@ -41,6 +42,7 @@ type Node struct {
 
 	lock      *os.File
 	books     *records.Books
+	meter     *meter.Meter
 	token     string
 	tokens    *access.Tokens
 	pool      *engine.Pool
@@ -160,6 +162,9 @@ func (n *Node) openData(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.hearsay.load(ctx, n.books); err != nil {
+		return err
+	}
+	if err := n.openMeter(ctx); err != nil {
 		return err
 	}
 	if n.token, err = access.LocalToken(n.cfg.path("token")); err != nil {
@@ -330,6 +335,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cutOff()
 	workers := run.NewGroup(working)
 	workers.Go("workers", n.pool.Run)
+	workers.Go("usage", n.meter.Run)
 	g.Go("api", func(ctx context.Context) error { return n.serve(ctx, cutOff) })
 	n.mu.Lock()
 	n.running, n.loading = g, loading
@@ -376,6 +382,9 @@ func (n *Node) Close() error {
 	errs = append(errs, n.closeMesh()...)
 	if n.pool != nil {
 		n.pool.Close()
+	}
+	if n.meter != nil {
+		errs = append(errs, n.meter.Flush(context.Background())) // what was used up to the end
 	}
 	if n.books != nil {
 		errs = append(errs, n.books.Close())

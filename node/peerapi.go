@@ -55,6 +55,7 @@ func (n *Node) peerRoutes(handle func(pattern string, h http.Handler), from func
 			var s weft.Subject
 			if err == nil {
 				s, err = n.farSubject(from(r.Context()), r.URL.Query().Get("for"))
+				s = ofNode(s, from(r.Context()))
 			}
 			if err == nil {
 				err = f(w, r, s, name)

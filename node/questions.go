@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"weft"
@@ -46,7 +47,7 @@ func (s questions) ask(ctx context.Context, q weft.Question, reader func(context
 		a.finish(err)
 		return nil, err
 	}
-	ans, err := reader(ctx)
+	ans, err := reader(withAsked(ctx, a))
 	if err != nil {
 		a.finish(err)
 		end()
@@ -77,6 +78,15 @@ type asked struct {
 	rows  int64
 	bytes int64
 	whole bool // the last row was read
+	own   bool // the node asks for itself: no budget is for it
+}
+
+// count adds what a batch of the answer holds.
+func (a *asked) count(b arrow.RecordBatch) {
+	a.rows += b.NumRows()
+	for _, c := range b.Columns() {
+		a.bytes += int64(c.Data().SizeInBytes())
+	}
 }
 
 // Next moves to the next batch.
@@ -85,11 +95,7 @@ func (a *asked) Next() bool {
 		a.whole = a.RecordReader.Err() == nil
 		return false
 	}
-	b := a.RecordReader.RecordBatch()
-	a.rows += b.NumRows()
-	for _, c := range b.Columns() {
-		a.bytes += int64(c.Data().SizeInBytes())
-	}
+	a.count(a.RecordReader.RecordBatch())
 	return true
 }
 

@@ -39,7 +39,7 @@ func (n *Node) Reload(ctx context.Context, _ weft.Subject) (*serve.ReloadResult,
 		return nil, err
 	}
 	res := &serve.ReloadResult{Changed: []string{}, Restart: []string{}, Faults: again.Faults}
-	take, faults := n.prepare(again)
+	take, faults := n.prepare(ctx, again)
 	if res.Faults = append(res.Faults, faults...); len(res.Faults) > 0 {
 		n.count.reloads.WithLabelValues(string(weft.KindInvalid)).Inc()
 		for _, f := range res.Faults {
@@ -56,7 +56,7 @@ func (n *Node) Reload(ctx context.Context, _ weft.Subject) (*serve.ReloadResult,
 
 // prepare checks all of a new configuration; take puts it in the place of the
 // old one and cannot fail.
-func (n *Node) prepare(again *Reread) (take func(), faults []contract.Fault) {
+func (n *Node) prepare(ctx context.Context, again *Reread) (take func(), faults []contract.Fault) {
 	if len(again.Faults) > 0 {
 		return nil, nil
 	}
@@ -76,6 +76,7 @@ func (n *Node) prepare(again *Reread) (take func(), faults []contract.Fault) {
 		door()
 		n.now.Store(&cfg)
 		n.reader.Limit(n.limits(cfg))
+		n.meter.SetRules(ctx, cfg.Budgets)
 		n.tokens.SetLocal(token)
 		n.mu.Lock()
 		n.token = token
@@ -93,6 +94,7 @@ func (c Config) live(other Config) Config {
 	c.Hosts, c.TLSCert, c.TLSKey = other.Hosts, other.TLSCert, other.TLSKey
 	c.Memory, c.LoadMemory, c.TempBytes = other.Memory, other.LoadMemory, other.TempBytes
 	c.Threads, c.Deadline, c.DiskReserve = other.Threads, other.Deadline, other.DiskReserve
+	c.Budgets = other.Budgets
 	c.Secrets, c.Private = other.Secrets, other.Private
 	return c.WithDefaults()
 }
@@ -101,7 +103,7 @@ func (c Config) live(other Config) Config {
 func (n *Node) limits(c Config) federate.Config {
 	return federate.Config{
 		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: c.Memory, TempBytes: c.TempBytes,
-		Threads: c.Threads, Deadline: c.Deadline, Elsewhere: partner{n},
+		Threads: c.Threads, Deadline: c.Deadline, Elsewhere: partner{n}, Admit: n.admit,
 	}
 }
 

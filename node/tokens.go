@@ -16,6 +16,7 @@ func (n *Node) Authenticate(ctx context.Context, token string) (*serve.Identity,
 	if err != nil {
 		return nil, err
 	}
+	id.Subject = withoutNode(id.Subject)
 	if len(id.Subject.Domains) == 0 {
 		id.Subject.Domains = n.speaksFor()
 	}

@@ -160,7 +160,8 @@ func (l *load) took(x *input, s store.Staged) {
 }
 
 func (l *load) copyProduct(ctx context.Context, x *input, table string) (store.Staged, error) {
-	ans, err := l.p.node.reader.Query(ctx, wholeTable(weft.ProductSubject(l.folder.Name), x.point, table))
+	use := &asked{own: true}
+	ans, err := l.p.node.reader.Query(withAsked(ctx, use), wholeTable(weft.ProductSubject(l.folder.Name), x.point, table))
 	if err != nil {
 		return store.Staged{}, err
 	}
@@ -168,6 +169,7 @@ func (l *load) copyProduct(ctx context.Context, x *input, table string) (store.S
 	to := l.newRowStage(x.port.Name, table, ans.Schema)
 	defer to.drop()
 	for ans.Rows.Next() {
+		use.count(ans.Rows.RecordBatch())
 		if err := to.add(ctx, ans.Rows.RecordBatch()); err != nil {
 			return to.out, err
 		}

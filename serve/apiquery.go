@@ -31,6 +31,7 @@ type QueryRequest struct {
 	Purpose string      `json:"purpose,omitempty" maxLength:"200" doc:"what the answer is for"`
 	Limits  QueryLimits `json:"limits,omitzero" doc:"lower limits than the node's"`
 	Receipt bool        `json:"receipt,omitempty" doc:"sign the answer: GET /api/v1/receipts/{id} gives the proof, after the last byte"`
+	Quote   bool        `json:"quote,omitempty" doc:"only say what it takes and whether it would be let in: the answer is a Quote, as JSON"`
 }
 
 // QueryLimits bounds one question; it can only lower the node's limits.

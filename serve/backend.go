@@ -25,6 +25,7 @@ type Backend struct {
 	Catalog   Catalog
 	Lineage   Lineage
 	Receipts  Receipts
+	Meter     Meter
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

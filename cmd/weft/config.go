@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/meter"
 )
 
 // settings is what a node is started with. Each field is filled by exactly one
@@ -38,6 +39,8 @@ type settings struct {
 	DiskReserve int64
 
 	OpenMetrics bool
+
+	Budgets []meter.Rule
 
 	LineageEndpoint, LineageKey, LineageNamespace string
 
@@ -197,6 +200,11 @@ var options = []option{
 		key: "disk.reserve", kind: "bytes", value: "1GiB",
 		text: "Disk space that is to stay free. With less, nothing new is taken in and the node says so, while compaction and retention go on; it resumes by itself.",
 		set:  func(s *settings, v string) (err error) { s.DiskReserve, err = parseBytes(v, 1); return err },
+	},
+	{
+		key: "budgets", kind: kindRules,
+		text: "What consumers may use of this node's products: a list of rules; see below, and [budgets.md](budgets.md). As a flag or a variable it is written as in the file, on one line. What was used goes on to count when limits change.",
+		set:  func(s *settings, v string) (err error) { s.Budgets, err = parseBudgets(v); return err },
 	},
 	{
 		restart: true,

@@ -158,6 +158,10 @@ func (r *configReader) mapping(prefix string, n *yaml.Node) {
 
 // option sets one option from its node.
 func (r *configReader) option(o option, n *yaml.Node) {
+	if o.kind == kindRules {
+		r.rules(o, n)
+		return
+	}
 	text := n.Value
 	switch n.Kind {
 	case yaml.ScalarNode:
@@ -179,6 +183,24 @@ func (r *configReader) option(o option, n *yaml.Node) {
 		return
 	}
 	if err := o.take(r.s, text); err != nil {
+		r.fault(n, "config-value", "", "%s: %s", o.key, err)
+		return
+	}
+	r.s.from[o.key] = fmt.Sprintf("%s:%d", r.path, n.Line)
+}
+
+// rules sets the option that is a list of rules. What is wrong with them is shown
+// where it stands.
+func (r *configReader) rules(o option, n *yaml.Node) {
+	_, faults := readBudgets(n)
+	for _, f := range faults {
+		r.fault(f.node, "config-value", f.hint, "%s", f.text)
+	}
+	text, err := yaml.Marshal(n)
+	if len(faults) > 0 || err != nil {
+		return
+	}
+	if err := o.take(r.s, string(text)); err != nil {
 		r.fault(n, "config-value", "", "%s: %s", o.key, err)
 		return
 	}

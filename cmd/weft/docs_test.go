@@ -195,6 +195,24 @@ query:
 log: {level: info, format: json}
 ` + "```" + `
 
+## Budgets
+
+` + "`budgets`" + ` is a list of rules. A question that one of them has no room for is refused before it runs, with exit code 4
+([budgets.md](budgets.md)).
+
+` + "```yaml" + `
+budgets:
+  - {for: "*", per: 1h, rows: 50M, seconds: 10m, concurrent: 4}
+  - {name: partners, for: "node:*", per: 1d, bytes: 20GiB, products: [sales.*]}
+` + "```" + `
+
+| field | value | |
+|---|---|---|
+`)
+	for _, f := range ruleFields {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.key, f.kind, f.text)
+	}
+	b.WriteString(`
 ## Variables that commands read
 
 | variable | |

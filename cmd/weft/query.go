@@ -34,6 +34,7 @@ type queryFlags struct {
 	deadline time.Duration
 	quiet    bool
 	receipt  string
+	quote    bool
 }
 
 func (a *app) queryCommand() *cobra.Command {
@@ -48,7 +49,11 @@ On a terminal the answer is a table, elsewhere CSV; --format says otherwise. Wha
 the answer was read at is printed too: for the other formats on standard error, so
 that standard output is the data alone. The same cut, given to --at, gives the
 same rows. An answer is whole or the command fails: with --output the file appears
-only when it is complete.`,
+only when it is complete.
+
+--quote says what the query would read and take, the budgets that it comes under and
+what is left of them, and runs nothing; --format is table or json then. Where it would
+be refused, the exit code is 4.`,
 		Example: `  weft query "SELECT carrier, count(*) FROM operations.flights GROUP BY ALL"
   weft query -f report.sql --format parquet --output report.parquet
   weft query "SELECT count(*) FROM sales.orders" --at 2025-01-31
@@ -65,6 +70,7 @@ only when it is complete.`,
 	set.DurationVar(&f.deadline, "deadline", 0, "end the query after this time, like 30s")
 	set.StringVar(&f.receipt, "receipt", "", "have the answer signed, and write the proof to this file: weft receipt verify")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "do not print what the answer was read at")
+	set.BoolVar(&f.quote, "quote", false, "only say what it takes and whether it would be let in")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		sql, err := a.sqlText(args, f.file)
 		if err != nil {
@@ -72,6 +78,9 @@ only when it is complete.`,
 		}
 		if f.receipt != "" {
 			return a.queryWithReceipt(cmd.Context(), sql, f)
+		}
+		if f.quote {
+			return a.quote(cmd.Context(), sql, f)
 		}
 		return a.query(cmd.Context(), sql, f)
 	}

@@ -51,6 +51,7 @@ func (a *app) configOf(dir string, s settings, env environment, log *levelLog) n
 		Memory: s.QueryMemory, Threads: s.QueryThreads, Deadline: s.QueryDeadline, Concurrency: s.QueryConcurrency,
 		LoadMemory: s.LoadMemory, Loads: s.LoadConcurrency, TempBytes: s.Spill, DiskReserve: s.DiskReserve,
 		OpenMetrics: s.OpenMetrics, KeepFor: s.KeepTime, KeepBytes: s.KeepBytes,
+		Budgets:   s.Budgets,
 		Advertise: s.MeshAdvertise, Relay: s.MeshRelay,
 		Lineage: node.LineageConfig{Endpoint: s.LineageEndpoint, Key: s.LineageKey, Namespace: s.LineageNamespace},
 		Secrets: env.secret, Private: []string{filepath.Join(dir, ".env")},

@@ -33,6 +33,7 @@ func (s *Server) routes() error {
 	s.searchRoutes()
 	s.lineageRoutes()
 	s.receiptRoutes()
+	s.usageRoutes()
 	s.mux.HandleFunc("/", s.unknown)
 	return s.serveDocument()
 }

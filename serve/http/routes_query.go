@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"weft"
 	"weft/serve"
 )
@@ -29,12 +31,17 @@ func (s *Server) queryRoutes() {
 	query := op("query", http.MethodPost, prefix+"/query", "Ask a question in SQL", "One SELECT over any products. "+streamText, serve.ScopeRead)
 	query.Tags = []string{"query"}
 	query.Responses = streamResponses()
+	whole := query.Responses["200"].Content["application/json"]
+	whole.Schema = &huma.Schema{OneOf: []*huma.Schema{whole.Schema, schemaOf[serve.Quote](s)}}
 	registerRaw(s, query, func(w *writer, r *http.Request, who *serve.Identity, in *queryInput) error {
-		f, err := pickFormat(in.Format, r.Header.Values("Accept"))
+		q, err := in.Body.Question(who.Subject)
 		if err != nil {
 			return err
 		}
-		q, err := in.Body.Question(who.Subject)
+		if in.Body.Quote {
+			return s.quote(w, r, q)
+		}
+		f, err := pickFormat(in.Format, r.Header.Values("Accept"))
 		if err != nil {
 			return err
 		}
