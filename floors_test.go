@@ -36,6 +36,7 @@ var floors = map[string]struct {
 	"verify":      {4, "the contract's checks on a candidate"},
 	"publish":     {4, "a verified candidate becomes a commit"},
 	"federate":    {4, "the only reader"},
+	"replicate":   {4, "copies of other products, current and honest"},
 	"access":      {4, "who is asking"},
 	"meter":       {4, "what consumers may use and have used"},
 	"serve":       {4, "the doors: translate a protocol, nothing more"},

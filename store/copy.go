@@ -15,7 +15,9 @@ import (
 type Copy struct {
 	Point weft.Point  // of the checkpoint
 	Files []weft.File // to be fetched, each once
-	man   *manifest
+	// Incarnation is the product's own: its head may be of the one before.
+	Incarnation uint32
+	man         *manifest
 }
 
 // Bounds of what an origin offers.
@@ -49,7 +51,7 @@ func ReadOffer(b []byte, product weft.Name, id string) (*Copy, error) {
 	case len(m.Tables) > maxCopyTables || cp.Seq == 0 && len(m.Tables) > 0:
 		return bad("it has %d tables", len(m.Tables))
 	}
-	c := &Copy{man: m, Point: weft.Point{Product: product, Seq: cp.Seq, Hash: cp.Hash, Time: cp.Time}}
+	c := &Copy{man: m, Incarnation: m.Incarnation, Point: weft.Point{Product: product, Seq: cp.Seq, Hash: cp.Hash, Time: cp.Time}}
 	c.Point.ID, c.Point.Incarnation = m.chainAt(cp.Seq)
 	seen, tables := map[string]bool{}, map[string]bool{}
 	for _, t := range m.Tables {

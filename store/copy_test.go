@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -398,7 +397,7 @@ func TestCopyCannotReachHiddenFiles(t *testing.T) {
 }
 
 func FuzzTake(f *testing.F) {
-	c := newCopying(f)
+	c := &copying{t: f, key: sign.NewKey(), origin: mustOpen(f, testConfig(f.TempDir()))}
 	c.append(change1(weft.OpAppend, batch(row{1, "Ann"})), change1(weft.OpMerge, mergeBatch(opRow{"d", row{1, "Ann"}}, opRow{"i", row{2, "Bob"}})))
 	for seq := weft.Seq(1); seq <= 2; seq++ {
 		a := c.arrival(seq)
@@ -424,27 +423,31 @@ func FuzzTake(f *testing.F) {
 }
 
 func FuzzReadOffer(f *testing.F) {
-	c := newCopying(f)
-	c.append(change1(weft.OpAppend, batch(row{1, "Ann"})))
-	if err := c.origin.Compact(context.Background(), true); err != nil {
-		f.Fatal(err)
-	}
-	o, err := c.origin.Offer(offered)
+	schema, err := encodeSchema(people)
 	if err != nil {
 		f.Fatal(err)
 	}
-	m, err := decodeManifest("", o.Manifest)
+	m := &manifest{
+		ID: "a", Product: product, Incarnation: 1, Oldest: 3, Copy: true, Checkpoint: checkpoint{Seq: 3, Hash: weft.Hash{1}},
+		Tables: []manifestTable{{Name: "people", Rows: 2, Spans: []manifestSpan{{From: 1, Schema: schema, Key: []string{"id"}, Files: []*dataFile{
+			{Name: "a.parquet", Form: formChange, First: 1, Last: 3, Rows: 2, Bytes: 9, Hash: weft.Hash{2}},
+		}}}}},
+	}
+	offer, err := encodeManifest(m)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(o.Manifest, m.Tables[0].Spans[0].Schema)
+	if _, err := ReadOffer(offer, product, "a"); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(offer, schema)
 	f.Fuzz(func(t *testing.T, b, schema []byte) {
-		_, _ = ReadOffer(b, product, c.origin.journal.id)
+		_, _ = ReadOffer(b, product, "a")
 		again := *m
 		again.Tables = slices.Clone(m.Tables)
 		again.Tables[0].Spans = []manifestSpan{{From: 1, Schema: schema}}
 		if b, err := encodeManifest(&again); err == nil {
-			_, _ = ReadOffer(b, product, c.origin.journal.id)
+			_, _ = ReadOffer(b, product, "a")
 		}
 	})
 }
