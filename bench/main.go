@@ -31,9 +31,10 @@ type options struct {
 	dir    string // folder for data, kept between runs
 	rows   int64  // of the large table
 	rounds int
-	cards  int  // of the catalogue
-	backup int  // gigabytes of the product that is backed up
-	cold   bool // measure a cold build
+	cards  int     // of the catalogue
+	scale  float64 // of TPC-H's tables
+	backup int     // gigabytes of the product that is backed up
+	cold   bool    // measure a cold build
 	// sustained is how long the run at a steady rate takes.
 	sustained time.Duration
 	only      string // the one measurement to make, all where it is empty
@@ -48,9 +49,10 @@ func measure() error {
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.IntVar(&o.backup, "backup", 1, "gigabytes of the product that is backed up")
 	flag.IntVar(&o.cards, "cards", fullCards, "cards of the catalogue that is searched")
+	flag.Float64Var(&o.scale, "scale", 1, "scale factor of TPC-H's tables")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
 	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, demo, build, commits, many, tail, fold, mesh, sustained, search")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, demo, build, commits, many, tail, fold, mesh, sustained, search, tpch")
 	strict := flag.Bool("strict", false, "fail where a figure does not keep what is asked")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
@@ -84,6 +86,7 @@ func measure() error {
 		{"mesh", benchMesh},
 		{"sustained", benchSustained},
 		{"search", benchSearch},
+		{"tpch", benchTPCH},
 	} {
 		if o.only != "" && o.only != m.name {
 			continue

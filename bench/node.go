@@ -26,13 +26,13 @@ type process struct {
 	done   chan error
 }
 
-// startNode runs `weft up` in dir and waits until it answers.
-func startNode(ctx context.Context, o options, dir string) (*process, error) {
+// startNode runs `weft up` in dir, with further arguments, and waits until it answers.
+func startNode(ctx context.Context, o options, dir string, args ...string) (*process, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	p := &process{dir: dir, done: make(chan error, 1)}
-	p.cmd = exec.CommandContext(ctx, o.bin, "up", dir, "--listen", "127.0.0.1:0")
+	p.cmd = exec.CommandContext(ctx, o.bin, append([]string{"up", dir, "--listen", "127.0.0.1:0"}, args...)...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
 	_ = os.Remove(filepath.Join(dir, ".weft", "node.json")) // of an earlier run
