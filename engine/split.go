@@ -20,6 +20,8 @@ type Place struct {
 	Columns []string
 	// Unique are sets of columns in which no two of its rows are equal.
 	Unique [][]string
+	// Numbers are columns that are known to be of numbers.
+	Numbers []string
 	// Rows is about how many it has.
 	Rows int64
 }
@@ -202,6 +204,7 @@ func (s *splitter) run(stmt object) (err error) {
 		s.prune(node)
 		s.blocks(node)
 		s.joins(node)
+		s.sums(node)
 	}
 	m := s.model(node)
 	s.collect(m)
@@ -244,19 +247,20 @@ func (s *splitter) finish() {
 // leaf is a relation that is read in one piece: a table, or a query over tables of
 // one site.
 type leaf struct {
-	view   Target
-	site   string
-	table  *Place // nil for a query
-	block  object // the query's node, where it is one
-	join   *joinBlock
-	cols   []string
-	need   map[string]bool // by small letters
-	rows   int64
-	base   int64
-	of     []Target
-	chosen bool     // conditions are in it
-	preds  []object // over its own columns, by bare names
-	keys   []leafKey
+	view    Target
+	site    string
+	table   *Place // nil for a query
+	block   object // the query's node, where it is one
+	join    *joinBlock
+	cols    []string
+	need    map[string]bool // by small letters
+	rows    int64
+	base    int64
+	of      []Target
+	chosen  bool     // conditions are in it
+	partial bool     // others give the same, to be put together
+	preds   []object // over its own columns, by bare names
+	keys    []leafKey
 }
 
 type leafKey struct {

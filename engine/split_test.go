@@ -14,8 +14,8 @@ var splitPlaces = map[string]Place{
 	"crm.customers":   {Site: "crm", Columns: words2("c_id c_name c_nation c_phone"), Unique: [][]string{{"c_id"}}, Rows: 100_000},
 	"supply.parts":    {Site: "supply", Columns: words2("p_id p_name p_type"), Unique: [][]string{{"p_id"}}, Rows: 200_000},
 	"geo.nations":     {Site: "geo", Columns: words2("n_id n_name"), Unique: [][]string{{"n_id"}}, Rows: 25},
-	"east.orders":     {Site: "east", Columns: words2("o_id o_cust o_day o_total o_note"), Rows: 500_000},
-	"west.orders":     {Site: "west", Columns: words2("o_id o_cust o_day o_total o_note"), Rows: 500_000},
+	"east.orders":     {Site: "east", Columns: words2("o_id o_cust o_day o_total o_note"), Numbers: words2("o_total"), Rows: 500_000},
+	"west.orders":     {Site: "west", Columns: words2("o_id o_cust o_day o_total o_note"), Numbers: words2("o_total"), Rows: 500_000},
 	"desk.favourites": {Columns: words2("f_part f_why"), Rows: 10},
 }
 
@@ -54,6 +54,9 @@ func TestSplitLook(t *testing.T) {
 		"SELECT * FROM crm.customers c WHERE EXISTS (SELECT 1 FROM sales.orders WHERE o_cust = c.c_id AND o_total > 5) AND c_nation IN (SELECT n_id FROM geo.nations WHERE n_name LIKE 'A%')",
 		"SELECT p_name FROM supply.parts p, sales.lines l WHERE p_id = l_part AND l_qty < (SELECT 0.2*avg(l_qty) FROM sales.lines WHERE l_part = p_id)",
 		"SELECT c_name FROM crm.customers, (SELECT o_cust, sum(o_total) AS s FROM sales.orders GROUP BY o_cust HAVING sum(o_total) > 3) x WHERE c_id = o_cust",
+		"WITH o AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders) SELECT o_cust, count(*), avg(o_total), sum(o_total * 2) s FROM o WHERE o_day > DATE '1995-01-01' GROUP BY o_cust HAVING count(*) > 2 ORDER BY s DESC LIMIT 3",
+		"WITH o AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders) SELECT o_note, o_id FROM o WHERE o_total > 5 ORDER BY o_total DESC LIMIT 3 OFFSET 2",
+		"WITH o AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders) SELECT count(*) FILTER (o_total > 5), max(o_day) FROM o",
 	} {
 		sp, err := SplitQuery(t.Context(), s, q, splitRules())
 		fmt.Println("==", q)

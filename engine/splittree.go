@@ -21,10 +21,15 @@ func columnRef(names ...string) object {
 	return object{"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "query_location": noPlace, "column_names": list}
 }
 
+// constantInt is a number as the parser reads it: of the smallest type that has it.
 func constantInt(n int64) object {
+	id := "INTEGER"
+	if n != int64(int32(n)) {
+		id = "BIGINT"
+	}
 	return object{
 		"class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "query_location": noPlace,
-		"value": object{"type": object{"id": "BIGINT", "type_info": nil}, "is_null": false, "value": json.Number(strconv.FormatInt(n, 10))},
+		"value": object{"type": object{"id": id, "type_info": nil}, "is_null": false, "value": json.Number(strconv.FormatInt(n, 10))},
 	}
 }
 

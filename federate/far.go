@@ -90,6 +90,9 @@ func (c *cutter) place(t engine.Target) engine.Place {
 	}
 	for _, col := range ft.table.Columns {
 		p.Columns = append(p.Columns, col.Name)
+		if col.Type.IsNumber() {
+			p.Numbers = append(p.Numbers, col.Name)
+		}
 		if col.Unique {
 			p.Unique = append(p.Unique, []string{col.Name})
 		}
