@@ -30,6 +30,7 @@ type cutter struct {
 	fars      map[engine.Target]farTable
 	fixed     map[weft.Name]weft.Point // of products of other nodes, where that is known already
 	failed    error                    // why that could not be found out
+	quiet     bool                     // no other node is asked anything
 }
 
 type view struct {
@@ -294,7 +295,7 @@ func (c *cutter) points() weft.Cut { return c.cut.Sorted() }
 // now is the time of the cut. Where that is for other nodes to say, they are asked.
 func (c *cutter) now(ctx context.Context) time.Time {
 	cut := c.cut
-	if len(c.fars) > 0 && c.failed == nil {
+	if len(c.fars) > 0 && c.failed == nil && !c.quiet {
 		if c.failed = c.fix(ctx, c.farProducts()); c.failed == nil {
 			cut = slices.Clone(cut)
 			for _, p := range c.fixed {

@@ -172,7 +172,7 @@ func (c *cutter) farFault(node weft.KeyID, products []weft.Name, err error) erro
 	if hint == "" && kind == weft.KindUnavailable {
 		hint = "`weft peers` says who can be reached; --allow-partial answers without it, --max-staleness 5m from a copy where this node keeps one"
 	}
-	return weft.Errorf(kind, "ask the node that holds it", what, "node %s: %w", c.elsewhere.Called(node), err).WithHint("%s", hint)
+	return weft.Errorf(kind, "read", what, "node %s: %w", c.elsewhere.Called(node), err).WithHint("%s", hint)
 }
 
 // fixedAt asks for the states of products that were fixed already.

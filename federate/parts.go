@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -36,12 +37,13 @@ type parting struct {
 	got      []*landed  // by part; nil where it failed and may be missing
 	uses     []weft.PartUse
 	warnings []weft.Warning
+	measures []measure    // by part
 	memory   atomic.Int64 // what landings may still hold in memory
 }
 
 // parts asks the other nodes for the question's parts, and returns when all are here.
 func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.Parser) (*parting, error) {
-	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), plan: planParts(split.Parts)}
+	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
 	p.memory.Store(lowered(cfg.Memory, a.q.Limits.Memory) / 2)
 	if err := a.cut.fix(ctx, p.several()); err != nil {
@@ -152,6 +154,7 @@ func (p *parting) land(ctx context.Context, i int) error {
 			return context.Cause(ctx)
 		}
 		if k := weft.KindOf(err); p.a.q.AllowPartial && k != weft.KindInvalid && !errors.As(err, new(*ownError)) {
+			p.measures[i].fault = err
 			p.missing(part, node, err)
 			return nil
 		}
@@ -183,11 +186,12 @@ func (p *parting) missing(part *engine.Part, node weft.KeyID, err error) {
 }
 
 func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, use weft.PartUse, err error) {
-	part := p.split.Parts[i]
+	part, m := p.split.Parts[i], &p.measures[i]
 	uses, keys, err := p.keys(ctx, i)
 	if err != nil {
 		return nil, use, &ownError{err}
 	}
+	m.sent = p.sent(i, uses, keys)
 	p.mu.Lock()
 	text, err := part.Text(ctx, p.parser, uses)
 	p.mu.Unlock()
@@ -196,6 +200,8 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	}
 	q := FarQuestion{Question: p.a.q, Keys: keys}
 	q.SQL, q.At = text, p.at(part)
+	m.text, m.asked = text, time.Now()
+	defer func() { m.last, m.bytes = time.Now(), use.Bytes }()
 	ans, err := p.a.cut.elsewhere.Ask(ctx, node, q)
 	for _, k := range keys {
 		for _, b := range k.Batches {
@@ -214,7 +220,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 			return nil, use, fmt.Errorf("it does not say at which state of %s its rows are", n)
 		}
 	}
-	l, err := p.rows(ctx, ans)
+	l, err := p.rows(ans, m)
 	if err != nil {
 		return nil, use, err
 	}
@@ -269,13 +275,14 @@ func (t *FarTable) column(name string) FarColumn {
 }
 
 // rows takes in what comes.
-func (p *parting) rows(ctx context.Context, ans *weft.Answer) (*landed, error) {
+func (p *parting) rows(ans *weft.Answer, m *measure) (*landed, error) {
 	cfg := p.a.f.cfg.Load()
 	in, err := engine.NewLanding(ans.Schema, engine.LandingConfig{Dir: cfg.Temp, Memory: max(p.memory.Load(), 1<<20), Most: cfg.TempBytes})
 	if err != nil {
 		return nil, &ownError{err}
 	}
 	for ans.Rows.Next() {
+		m.add(ans.Rows.RecordBatch().NumRows())
 		before := in.Held()
 		if err := in.Add(ans.Rows.RecordBatch()); err != nil {
 			in.Drop()

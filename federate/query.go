@@ -17,7 +17,7 @@ import (
 // row.
 func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
 	a, ctx := f.asks(ctx, q)
-	return a.answer(ctx)
+	return a.answer(ctx, nil)
 }
 
 // Answer answers what another node asks: over this node's own products, and the keys
@@ -28,7 +28,7 @@ func (f *Federation) Answer(ctx context.Context, q FarQuestion) (*weft.Answer, e
 	}
 	a, ctx := f.asks(ctx, q.Question)
 	a.cut.elsewhere, a.cut.given = nil, &given{q.Keys}
-	return a.answer(ctx)
+	return a.answer(ctx, nil)
 }
 
 // Points are the states at which products that are here would be read.
@@ -56,8 +56,10 @@ func (f *Federation) Points(ctx context.Context, s weft.Subject, products []weft
 	return c.points(), nil
 }
 
-func (a *asking) answer(ctx context.Context) (*weft.Answer, error) {
-	ans, err := a.run(ctx)
+// answer answers the question. look, if it is not nil, is shown what is to be run before
+// it is.
+func (a *asking) answer(ctx context.Context, look func(*bound) error) (*weft.Answer, error) {
+	ans, err := a.run(ctx, look)
 	if err != nil {
 		err = a.failed(ctx, err)
 		a.used.Err = err
@@ -107,6 +109,8 @@ type asking struct {
 	since   time.Time  // that it has had its session
 	used    Used       // up to now
 	done    func(Used) // told of what was used, where that is wanted
+	parting *parting   // its parts, where it has any and they are here
+	started time.Time  // that what runs here was begun
 	once    sync.Once
 	ends    []func() // what to give back, last first
 }
@@ -198,11 +202,19 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	return b, nil
 }
 
-func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
+// ready binds the question, whose state must be one that can be found here.
+func (a *asking) ready(ctx context.Context) (b bound, err error) {
 	if a.q.At.Named() { // else it would be read now
-		return nil, weft.Errorf(weft.KindInvalid, "read at the cut", a.q.At.Saved, "there is no saved cut of that name")
+		return b, weft.Errorf(weft.KindInvalid, "read at the cut", a.q.At.Saved, "there is no saved cut of that name")
 	}
-	b, err := a.bind(ctx)
+	return a.bind(ctx)
+}
+
+func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer, error) {
+	b, err := a.ready(ctx)
+	if err == nil && look != nil {
+		err = look(&b)
+	}
 	if err == nil {
 		err = a.admit(ctx)
 	}
@@ -218,6 +230,7 @@ func (a *asking) run(ctx context.Context) (*weft.Answer, error) {
 			return nil, err
 		}
 	}
+	a.started = time.Now()
 	rows, err := a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
 	if err != nil {
 		return nil, err
@@ -270,6 +283,7 @@ func (a *asking) gather(ctx context.Context, b *bound, ans *weft.Answer) error {
 	if err != nil {
 		return err
 	}
+	a.parting = p
 	a.atEnd(p.drop)
 	if err := p.statement(ctx, &b.st, &b.work); err != nil {
 		return err

@@ -24,6 +24,7 @@ var errSlowPeer = errors.New("the other node is too slow")
 // too slow.
 type pacing struct {
 	pace   peerPace
+	ctx    context.Context // that it ends
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	got    atomic.Int64
@@ -32,7 +33,7 @@ type pacing struct {
 
 func (n *Node) startPace(ctx context.Context) (context.Context, *pacing) {
 	w := &pacing{pace: n.pace}
-	ctx, w.cancel = context.WithCancelCause(ctx)
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	started := make(chan struct{})
 	w.timer = time.AfterFunc(w.pace.every, func() {
 		<-started
@@ -43,7 +44,7 @@ func (n *Node) startPace(ctx context.Context) (context.Context, *pacing) {
 		w.timer.Reset(w.pace.every)
 	})
 	close(started)
-	return ctx, w
+	return w.ctx, w
 }
 
 // hold stops the watch while the other node is not waited for.
@@ -54,9 +55,9 @@ func (w *pacing) resume() {
 	w.held.Store(false)
 }
 
-// why is err, or that the other node was too slow, where that ended ctx.
-func (w *pacing) why(ctx context.Context, err error) error {
-	if err != nil && errors.Is(context.Cause(ctx), errSlowPeer) {
+// why is err, or that the other node was too slow, where that ended the context.
+func (w *pacing) why(err error) error {
+	if err != nil && errors.Is(context.Cause(w.ctx), errSlowPeer) {
 		return errSlowPeer
 	}
 	return err

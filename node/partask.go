@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -108,7 +109,7 @@ func (p partner) Points(ctx context.Context, node weft.KeyID, s weft.Subject, pr
 	defer func() { _ = body.Close() }()
 	head, err := readHead(body)
 	if err != nil {
-		return nil, watch.why(ctx, err)
+		return nil, partFault(watch.why(err))
 	}
 	return head.Cut, p.honest(node, head.Cut)
 }
@@ -137,7 +138,7 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 		rows, err = engine.NewRowReader(body)
 	}
 	if err != nil {
-		err = watch.why(ctx, err)
+		err = partFault(watch.why(err))
 		_ = end()
 		return nil, err
 	}
@@ -157,6 +158,19 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 	}, nil
 }
 
+// partFault gives words to what goes wrong with an answer that another node has begun.
+func partFault(err error) error {
+	switch known := (*weft.Error)(nil); {
+	case err == nil, errors.As(err, &known):
+		return err
+	case errors.Is(err, errSlowPeer):
+		return errors.New("it does not go on with its answer")
+	case errors.Is(err, engine.ErrNotWhole):
+		return errors.New("it broke off in the middle of its answer")
+	}
+	return fmt.Errorf("its answer cannot be read: %w", err)
+}
+
 func readHead(r io.Reader) (h partHead, err error) {
 	b, err := readSection(r, maxPartHead)
 	if err == nil {
@@ -165,10 +179,14 @@ func readHead(r io.Reader) (h partHead, err error) {
 	return h, err
 }
 
-// unwrapURL is the error without the address, which is none that people know.
-func unwrapURL(err error) error {
+// dialFault is the error without what whoever reads it is told already: the address,
+// which is none that people know, and that a node could not be reached.
+func dialFault(err error) error {
 	if u := (*url.Error)(nil); errors.As(err, &u) {
-		return u.Err
+		err = u.Err
+	}
+	if e := (*weft.Error)(nil); errors.As(err, &e) && e.Cause != nil {
+		err = e.Cause
 	}
 	return err
 }
@@ -244,8 +262,8 @@ func (p partner) post(ctx context.Context, node weft.KeyID, r partRequest, keys 
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, watch := p.n.startPace(ctx)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://peer"+partsPath, bytes.NewReader(b))
+	own, watch := p.n.startPace(ctx)
+	req, err := http.NewRequestWithContext(own, http.MethodPost, "http://peer"+partsPath, bytes.NewReader(b))
 	if err != nil {
 		watch.end()
 		return nil, nil, err
@@ -253,12 +271,15 @@ func (p partner) post(ctx context.Context, node weft.KeyID, r partRequest, keys 
 	req.Header.Set("Content-Type", "application/octet-stream")
 	res, err := p.n.far.client(node).Do(req)
 	if err != nil {
-		why := watch.why(ctx, err)
+		err = watch.why(err)
 		watch.end()
-		if ctx.Err() != nil && why == err {
+		switch {
+		case ctx.Err() != nil:
 			return nil, nil, context.Cause(ctx)
+		case err == errSlowPeer:
+			return nil, nil, partFault(err)
 		}
-		return nil, nil, weft.Errorf(weft.KindUnavailable, "reach the node", node.Short(), "it cannot be reached: %w", unwrapURL(why))
+		return nil, nil, fmt.Errorf("it cannot be reached: %w", dialFault(err))
 	}
 	if res.StatusCode == http.StatusOK {
 		return &pacedBody{ReadCloser: res.Body, watch: watch}, watch, nil

@@ -221,7 +221,7 @@ func (q *farRows) Next() bool {
 	case err == io.EOF:
 		q.ended = true
 		if q.in.End(&q.end) != nil {
-			q.err = engine.ErrNotWhole
+			q.err = partFault(engine.ErrNotWhole)
 		} else if q.end.Fault != nil {
 			q.err = problemOf(q.end.Fault)
 		} else if q.end.Rows != q.rows {
@@ -229,7 +229,7 @@ func (q *farRows) Next() bool {
 		}
 		return false
 	case err != nil:
-		q.err = err
+		q.err = partFault(q.watch.why(err))
 		return false
 	}
 	q.cur = b

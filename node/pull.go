@@ -57,7 +57,7 @@ func (l *load) askState(ctx context.Context, x *input) error {
 func (l *load) farState(ctx context.Context, x *input) (_ *farState, err error) {
 	ctx, watch := l.p.node.startPace(ctx)
 	defer watch.end()
-	defer func() { err = watch.why(ctx, err) }()
+	defer func() { err = watch.why(err) }()
 	body, err := l.askFar(ctx, watch, x, "", nil)
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (l *load) readFar(ctx context.Context, x *input) error {
 func (l *load) pullTable(ctx context.Context, x *input, t farTable) (out store.Staged, err error) {
 	ctx, watch := l.p.node.startPace(ctx)
 	defer watch.end()
-	defer func() { err = watch.why(ctx, err) }()
+	defer func() { err = watch.why(err) }()
 	body, err := l.askFar(ctx, watch, x, "/tables/"+t.Name, url.Values{
 		"seq": {strconv.FormatUint(uint64(x.point.Seq), 10)}, "incarnation": {strconv.FormatUint(uint64(x.point.Incarnation), 10)},
 		"hash": {x.point.Hash.String()},

@@ -32,6 +32,9 @@ type QueryRequest struct {
 	Limits  QueryLimits `json:"limits,omitzero" doc:"lower limits than the node's"`
 	Receipt bool        `json:"receipt,omitempty" doc:"sign the answer: GET /api/v1/receipts/{id} gives the proof, after the last byte"`
 	Quote   bool        `json:"quote,omitempty" doc:"only say what it takes and whether it would be let in: the answer is a Quote, as JSON"`
+
+	AllowPartial bool    `json:"allowPartial,omitempty" doc:"answer without the parts that other nodes do not give, with a warning for each"`
+	MaxStaleness float64 `json:"maxStaleness,omitempty" minimum:"0" maximum:"31536000" doc:"seconds: a copy here of another node's product may answer, where it was known to be current at most this long ago"`
 }
 
 // QueryLimits bounds one question; it can only lower the node's limits.
@@ -43,6 +46,9 @@ type QueryLimits struct {
 
 // maxDeadline is the longest that a question can ask for, in seconds.
 const maxDeadline = 86400
+
+// maxStaleness is the oldest copy that a question can ask for, in seconds.
+const maxStaleness = 31_536_000
 
 // Limits gives the limits as the gate takes them; what is out of range is the
 // node's default.
@@ -62,7 +68,10 @@ func (r QueryRequest) Question(s weft.Subject) (weft.Question, error) {
 	if r.Purpose != "" {
 		s.Purpose = r.Purpose
 	}
-	return weft.Question{SQL: r.SQL, Subject: s, At: at, Limits: r.Limits.Limits()}, nil
+	return weft.Question{
+		SQL: r.SQL, Subject: s, At: at, Limits: r.Limits.Limits(), AllowPartial: r.AllowPartial,
+		MaxStaleness: time.Duration(min(max(r.MaxStaleness, 0), maxStaleness) * float64(time.Second)),
+	}, nil
 }
 
 // DataRequest asks for one whole table.

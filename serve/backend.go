@@ -26,6 +26,7 @@ type Backend struct {
 	Lineage   Lineage
 	Receipts  Receipts
 	Meter     Meter
+	Plans     Plans
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

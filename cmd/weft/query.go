@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"weft"
 	"weft/serve"
@@ -35,6 +36,18 @@ type queryFlags struct {
 	quiet    bool
 	receipt  string
 	quote    bool
+	partial  bool
+	stale    time.Duration
+}
+
+// ask adds the flags that say what is asked.
+func (f *queryFlags) ask(set *pflag.FlagSet) {
+	set.StringVar(&f.at, "at", "", "read as of a time, a commit or a cut: 2025-01-31T08:00Z, sales.orders#12, cut2_…, or the name of a saved cut")
+	set.StringVarP(&f.file, "file", "f", "", "read the SQL from a file")
+	set.StringVar(&f.purpose, "purpose", "", "what the answer is for; kept with the question")
+	set.DurationVar(&f.deadline, "deadline", 0, "end the query after this time, like 30s")
+	set.BoolVar(&f.partial, "allow-partial", false, "answer without the parts that other nodes do not give, with a warning for each")
+	set.DurationVar(&f.stale, "max-staleness", 0, "let a copy that this node keeps answer where it was current at most so long ago, like 5m")
 }
 
 func (a *app) queryCommand() *cobra.Command {
@@ -63,11 +76,8 @@ be refused, the exit code is 4.`,
 	f := &queryFlags{format: &choice{words: []string{"table", "json", "ndjson", "csv", "arrow", "parquet"}}}
 	set := c.Flags()
 	set.Var(f.format, "format", "how the answer is written (default table on a terminal, else csv)")
-	set.StringVar(&f.at, "at", "", "read as of a time, a commit or a cut: 2025-01-31T08:00Z, sales.orders#12, cut2_…, or the name of a saved cut")
-	set.StringVarP(&f.file, "file", "f", "", "read the SQL from a file")
+	f.ask(set)
 	set.StringVarP(&f.output, "output", "o", "", "write the answer to a file; the format is taken from its name")
-	set.StringVar(&f.purpose, "purpose", "", "what the answer is for; kept with the question")
-	set.DurationVar(&f.deadline, "deadline", 0, "end the query after this time, like 30s")
 	set.StringVar(&f.receipt, "receipt", "", "have the answer signed, and write the proof to this file: weft receipt verify")
 	set.BoolVarP(&f.quiet, "quiet", "q", false, "do not print what the answer was read at")
 	set.BoolVar(&f.quote, "quote", false, "only say what it takes and whether it would be let in")
@@ -89,7 +99,10 @@ be refused, the exit code is 4.`,
 
 // request is the question as the flags say it.
 func (f *queryFlags) request(sql string) serve.QueryRequest {
-	return serve.QueryRequest{SQL: sql, At: f.at, Purpose: f.purpose, Limits: serve.QueryLimits{Deadline: f.deadline.Seconds()}}
+	return serve.QueryRequest{
+		SQL: sql, At: f.at, Purpose: f.purpose, Limits: serve.QueryLimits{Deadline: f.deadline.Seconds()},
+		AllowPartial: f.partial, MaxStaleness: f.stale.Seconds(),
+	}
 }
 
 // sqlText takes the statement from the argument, standard input or the file.

@@ -34,6 +34,9 @@ type Circle struct {
 	d       *engine.Direct
 	dir     string
 	readers map[string]*circleReader
+	// before is called before the reader of a domain is asked for a part, or for the
+	// states of its products; an error is what comes of it. nil lets all be asked.
+	before func(ctx context.Context, domain string) error
 }
 
 // circleReader is the reader of a domain with its products.
@@ -142,6 +145,13 @@ func (c *Circle) Ask(ctx context.Context, domain, sql string) (_ *Answer, err er
 	return Read(ans.Rows)
 }
 
+func (c *Circle) reach(ctx context.Context, node weft.KeyID) error {
+	if c.before == nil {
+		return nil
+	}
+	return c.before(ctx, c.reader(node).domain)
+}
+
 // reader is that of a node.
 func (c *Circle) reader(node weft.KeyID) *circleReader {
 	for _, r := range c.readers {
@@ -189,6 +199,9 @@ func (r *circleReader) Far(_ weft.Subject, n weft.Name) (*federate.Far, error) {
 
 // Ask has another reader answer.
 func (r *circleReader) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestion) (*weft.Answer, error) {
+	if err := r.c.reach(ctx, node); err != nil {
+		return nil, err
+	}
 	ans, err := r.c.reader(node).Answer(ctx, q)
 	if err != nil {
 		return nil, err
@@ -200,6 +213,9 @@ func (r *circleReader) Ask(ctx context.Context, node weft.KeyID, q federate.FarQ
 
 // Points asks another reader where its products are.
 func (r *circleReader) Points(ctx context.Context, node weft.KeyID, s weft.Subject, products []weft.Name, at weft.At) (weft.Cut, error) {
+	if err := r.c.reach(ctx, node); err != nil {
+		return nil, err
+	}
 	return r.c.reader(node).Federation.Points(ctx, s, products, at)
 }
 

@@ -39,7 +39,7 @@ type memoryNode struct {
 func (m *memoryNode) backend() serve.Backend {
 	p := m.mesh()
 	return serve.Backend{
-		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p, Lineage: p, Receipts: m, Meter: m,
+		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p, Lineage: p, Receipts: m, Plans: m, Meter: m,
 		Metrics: prometheus.NewRegistry(),
 	}
 }
@@ -91,6 +91,17 @@ func (m *memoryNode) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 		return answer(numbers(3, 10)...), nil
 	}
 	return f(ctx, q)
+}
+
+func (m *memoryNode) Explain(_ context.Context, q weft.Question, analyze bool) (*weft.Plan, error) {
+	m.mu.Lock()
+	m.asked = append(m.asked, q)
+	m.mu.Unlock()
+	p := &weft.Plan{Parts: []weft.PlanPart{}, Here: &weft.PlanHere{SQL: q.SQL, Reads: []weft.PlanRead{{Product: orders, Rows: 30, Bytes: 900}}}}
+	if analyze {
+		p.Measured = &weft.PlanTimes{Rows: 30}
+	}
+	return p, nil
 }
 
 func find(p weft.Name) error {

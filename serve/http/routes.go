@@ -25,6 +25,7 @@ func (s *Server) routes() error {
 	s.api.UseMiddleware(s.authorise)
 	s.consumerRoutes()
 	s.queryRoutes()
+	s.explainRoute()
 	s.ownerRoutes()
 	s.lifeRoutes()
 	s.nodeRoutes()

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 
@@ -69,6 +70,39 @@ func (s *Server) queryRoutes() {
 		}
 		q := weft.Question{SQL: "SELECT * FROM " + t.String(), Subject: who.Subject, At: at}
 		return s.stream(w, r, q, f, t.String())
+	})
+}
+
+type explainInput struct {
+	Format string `query:"format" enum:"json,text" default:"json"`
+	Body   serve.ExplainRequest
+}
+
+// explainRoute tells how a question is answered.
+func (s *Server) explainRoute() {
+	o := op("explain", http.MethodPost, prefix+"/explain", "How a question is answered",
+		"Which nodes are asked for what, in SQL, what waits for which values, what runs here at the end, and how much of each is expected. "+
+			"No other node is asked anything, unless analyze is set: then the question is run, its rows are dropped, and what was measured stands beside.", serve.ScopeRead)
+	o.Tags = []string{"query"}
+	o.Responses = map[string]*huma.Response{"200": {Description: "The plan", Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schemaOf[weft.Plan](s)},
+		"text/plain":       {Schema: &huma.Schema{Type: "string"}},
+	}}}
+	registerRaw(s, o, func(w *writer, r *http.Request, who *serve.Identity, in *explainInput) error {
+		q, err := in.Body.Question(who.Subject)
+		if err != nil {
+			return err
+		}
+		p, err := s.b.Plans.Explain(r.Context(), q, in.Body.Analyze)
+		if err != nil {
+			return err
+		}
+		if in.Format == "text" {
+			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+			return sent(serve.WritePlan(w, p, serve.PlanPrint{}))
+		}
+		w.Header().Set("Content-Type", "application/json")
+		return sent(json.NewEncoder(w).Encode(p))
 	})
 }
 

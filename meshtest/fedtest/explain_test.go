@@ -1,0 +1,156 @@
+package fedtest
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"weft"
+	"weft/engine"
+	"weft/serve"
+)
+
+var updatePlans = flag.Bool("update", false, "write the plans in testdata anew")
+
+// shop is a circle of four domains: desk asks about its own favourites and about what
+// sales, crm and geo hold.
+func shop(t *testing.T) *Circle {
+	t.Helper()
+	c := NewCircle(t, "sales", "crm", "geo", "desk")
+	d := direct(t)
+	for _, x := range []struct{ domain, name, key, columns, sql string }{
+		{"sales", "orders", "id", "id bigint, customer bigint, day date, total decimal(12,2), note text", "SELECT i AS id, i % 2000 AS customer, DATE '2026-01-01' + CAST(i % 300 AS INTEGER) AS day, CAST(i % 97 AS DECIMAL(12,2)) AS total, 'n' || i AS note FROM range(40000) r(i)"},
+		{"sales", "lines", "", "order_id bigint, part bigint, quantity integer", "SELECT i % 40000 AS order_id, i % 500 AS part, CAST(i % 7 AS INTEGER) AS quantity FROM range(90000) r(i)"},
+		{"crm", "customers", "id", "id bigint, name text, nation integer", "SELECT i AS id, 'c' || i AS name, CAST(i % 25 AS INTEGER) AS nation FROM range(2000) r(i)"},
+		{"geo", "nations", "id", "id integer, name text", "SELECT CAST(i AS INTEGER) AS id, 'nation ' || i AS name FROM range(25) r(i)"},
+		{"desk", "favourites", "part", "part bigint, why text", "SELECT i * 50 AS part, 'good' AS why FROM range(10) r(i)"},
+	} {
+		p := Product{Domain: x.domain, Name: x.name, File: filepath.Join(t.TempDir(), x.name+".parquet")}
+		if x.key != "" {
+			p.Key = []string{x.key}
+		}
+		for col := range strings.SplitSeq(x.columns, ", ") {
+			name, typ, _ := strings.Cut(col, " ")
+			p.Columns = append(p.Columns, Column{Name: name, Type: typ})
+		}
+		if _, err := d.Exec(t.Context(), engine.Statement{SQL: engine.CopyParquet(x.sql, p.File)}); err != nil {
+			t.Fatal(err)
+		}
+		c.Publish(p)
+	}
+	return c
+}
+
+func (c *Circle) explain(t *testing.T, sql string, analyze bool) *weft.Plan {
+	t.Helper()
+	if !analyze {
+		p, err := c.readers["desk"].Explain(t.Context(), shopQuestion(sql))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	ans, plan, err := c.readers["desk"].Analyze(t.Context(), shopQuestion(sql))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ans.Close() }()
+	if _, err := Read(ans.Rows); err != nil {
+		t.Fatal(err)
+	}
+	return plan()
+}
+
+func shopQuestion(sql string) weft.Question {
+	return weft.Question{SQL: sql, Subject: weft.Subject{Kind: weft.SubjectPerson, ID: "tester", Domains: []string{"desk"}}}
+}
+
+// TestExplain holds plans as people read them, against testdata/explain. No other reader
+// is asked anything for one.
+func TestExplain(t *testing.T) {
+	c := shop(t)
+	c.before = func(context.Context, string) error { return errors.New("it was asked") }
+	for name, sql := range map[string]string{
+		"whole":  "SELECT customer,\n  sum(total)\nFROM sales.orders JOIN sales.lines ON id = order_id\nGROUP BY 1",
+		"here":   "SELECT why FROM desk.favourites WHERE part > 100",
+		"count":  "SELECT count(*) FROM desk.favourites",
+		"no":     "SELECT 1",
+		"keys":   "SELECT c.name, n.name AS nation, count(*) AS orders, sum(o.total) AS total FROM sales.orders o JOIN crm.customers c ON c.id = o.customer JOIN geo.nations n ON n.id = c.nation WHERE n.name = 'nation 7' AND o.day >= DATE '2026-03-01' GROUP BY ALL ORDER BY total DESC LIMIT 10",
+		"local":  "SELECT f.why, l.quantity, l.order_id FROM desk.favourites f JOIN sales.lines l USING (part)",
+		"quotes": "SELECT name, why FROM crm.customers, desk.favourites WHERE id = part AND name <> 'it''s  a (text FROM somewhere' AND why <> 'another one that makes this long'",
+		"common": "WITH big AS (SELECT customer, sum(total) AS t FROM sales.orders GROUP BY customer HAVING sum(total) > 10) SELECT name, t FROM big JOIN crm.customers ON id = customer",
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b strings.Builder
+			if err := serve.WritePlan(&b, c.explain(t, sql, false), serve.PlanPrint{}); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join("testdata", "explain", name+".txt")
+			if *updatePlans {
+				if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil || string(want) != b.String() {
+				t.Errorf("%v\n%s", err, b.String())
+			}
+			for l := range strings.SplitSeq(b.String(), "\n") {
+				if len([]rune(l)) > 100 {
+					t.Errorf("%d columns: %s", len([]rune(l)), l)
+				}
+			}
+		})
+	}
+}
+
+// TestExplainAsksNobody holds that a plan needs no other reader, also where the time that
+// now() means is theirs to say.
+func TestExplainAsksNobody(t *testing.T) {
+	c := shop(t)
+	c.before = func(context.Context, string) error { return errors.New("it was asked") }
+	const sql = "SELECT name, now() FROM crm.customers, desk.favourites WHERE id = part"
+	if p := c.explain(t, sql, false); len(p.Parts) == 0 {
+		t.Errorf("%+v", p)
+	}
+	if _, _, err := c.readers["desk"].Analyze(t.Context(), shopQuestion(sql)); weft.KindOf(err) != weft.KindUnavailable {
+		t.Error(err)
+	}
+	for _, sql := range []string{"SELECT * FROM crm.nothing", "SELECT * FROM nobody.orders", "DROP TABLE x"} {
+		if _, err := c.readers["desk"].Explain(t.Context(), shopQuestion(sql)); err == nil {
+			t.Errorf("%s is explained", sql)
+		}
+	}
+}
+
+// TestAnalyze holds what is measured against what there is.
+func TestAnalyze(t *testing.T) {
+	c := shop(t)
+	const sql = "SELECT c.name, o.total FROM sales.orders o JOIN crm.customers c ON c.id = o.customer WHERE c.nation = 7"
+	p := c.explain(t, sql, true)
+	if len(p.Parts) != 2 || p.Here == nil || p.Here.Measured == nil || p.Measured == nil || p.Measured.Rows != 1600 || len(p.Cut) != 2 {
+		t.Fatalf("%+v", p)
+	}
+	by := map[string]weft.PlanPart{}
+	for _, x := range p.Parts {
+		by[x.Name] = x
+	}
+	crm, sales := by["crm"], by["sales"]
+	if crm.Measured == nil || crm.Measured.Rows != 80 || len(crm.Keys) != 0 {
+		t.Errorf("crm gave %+v", crm)
+	}
+	if sales.Measured == nil || sales.Measured.Rows != 1600 || len(sales.Keys) != 1 || sales.Keys[0].Sent == nil || *sales.Keys[0].Sent != 80 {
+		t.Errorf("sales gave %+v", sales)
+	}
+	if sales.Measured.Began < crm.Measured.Last || p.Here.Measured.Began < sales.Measured.Last || p.Measured.Last < p.Here.Measured.First {
+		t.Errorf("crm %+v, sales %+v, here %+v, all %+v", crm.Measured, sales.Measured, p.Here.Measured, p.Measured)
+	}
+	if p := c.explain(t, "SELECT * FROM sales.lines WHERE part < 5", true); !p.Whole || p.Parts[0].Measured == nil || p.Parts[0].Measured.Rows != 900 {
+		t.Errorf("a whole one: %+v", p)
+	}
+}
+
