@@ -2,6 +2,7 @@ package federate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -148,7 +149,12 @@ func (c *cutter) fix(ctx context.Context, products map[weft.KeyID][]weft.Name) e
 					c.fixed[n] = p
 				}
 			}
-			if err != nil && first == nil {
+			switch {
+			case err == nil || first != nil:
+			case c.q.AllowPartial && weft.KindOf(err) != weft.KindInvalid: // its parts say so themselves
+			case ctx.Err() != nil:
+				first = c.ended(ctx, node, names)
+			default:
 				first = c.farFault(node, names, err)
 			}
 		})
@@ -157,20 +163,37 @@ func (c *cutter) fix(ctx context.Context, products map[weft.KeyID][]weft.Name) e
 	return first
 }
 
-// farFault says which node failed and what to do.
-func (c *cutter) farFault(node weft.KeyID, products []weft.Name, err error) error {
+// listed are products for people.
+func listed(products []weft.Name) string {
 	var names []string
 	for _, n := range products {
 		names = append(names, n.String())
 	}
 	slices.Sort(names)
-	what := strings.Join(slices.Compact(names), ", ")
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// ended says that the question ended while a node was waited for.
+func (c *cutter) ended(ctx context.Context, node weft.KeyID, products []weft.Name) error {
+	if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+		return cancelled(ctx)
+	}
+	return weft.Errorf(weft.KindLimit, "read", listed(products), "node %s had not answered when the query's deadline passed", c.elsewhere.Called(node)).
+		WithHint("narrow it down, ask for a longer --deadline, or take what there is with --allow-partial; `weft explain` says what the node is asked")
+}
+
+// farFault says which node failed and what to do.
+func (c *cutter) farFault(node weft.KeyID, products []weft.Name, err error) error {
+	what := listed(products)
 	kind, hint := weft.KindOf(err), weft.HintOf(err)
 	if kind == weft.KindInternal || kind == "" {
 		kind = weft.KindUnavailable
 	}
 	if hint == "" && kind == weft.KindUnavailable {
 		hint = "`weft peers` says who can be reached; --allow-partial answers without it, --max-staleness 5m from a copy where this node keeps one"
+	}
+	if hint == "" && len(products) > 0 {
+		hint = fmt.Sprintf("`weft show %s` says what is known of it and who owns it", products[0])
 	}
 	return weft.Errorf(kind, "read", what, "node %s: %w", c.elsewhere.Called(node), err).WithHint("%s", hint)
 }

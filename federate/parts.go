@@ -46,7 +46,9 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
 	p.memory.Store(lowered(cfg.Memory, a.q.Limits.Memory) / 2)
-	if err := a.cut.fix(ctx, p.several()); err != nil {
+	patient, enough := a.patience(ctx)
+	defer enough()
+	if err := a.cut.fix(patient, p.several()); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -63,12 +65,8 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 		}
 		wg.Go(func() {
 			defer close(done[i])
-			for _, w := range p.plan[i].waits {
-				select {
-				case <-done[w]:
-				case <-ctx.Done():
-					return
-				}
+			if !p.wait(ctx, i, done) {
+				return
 			}
 			if err := p.land(ctx, i); err != nil {
 				stop(err)
@@ -78,9 +76,54 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil {
 		p.drop()
-		return nil, err
+		return nil, p.unanswered(ctx, err)
 	}
 	return p, nil
+}
+
+// wait waits for the parts whose values a part is asked with; it reports whether the
+// question goes on. Where parts may be missing, it is asked without them after a while.
+func (p *parting) wait(ctx context.Context, i int, done []chan struct{}) bool {
+	var late <-chan time.Time
+	if until, ok := ctx.Deadline(); ok && p.a.q.AllowPartial {
+		t := time.NewTimer(time.Until(until) * 2 / 5)
+		defer t.Stop()
+		late = t.C
+	}
+	for _, w := range p.plan[i].waits {
+		select {
+		case <-done[w]:
+		case <-late:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// patience is how long other nodes are waited for: where parts may be missing, some of
+// the time is left to answer without them.
+func (a *asking) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	until, ok := ctx.Deadline()
+	if !ok || !a.q.AllowPartial {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(until)*4/5)
+}
+
+// unanswered names the nodes that were waited for when the deadline passed; err is why
+// the question ended.
+func (p *parting) unanswered(ctx context.Context, err error) error {
+	for i, part := range p.split.Parts {
+		if m := &p.measures[i]; m.asked.IsZero() || p.got[i] != nil || !errors.Is(err, context.DeadlineExceeded) {
+			continue
+		}
+		if node, bad := weft.ParseKeyID(part.Site); bad == nil {
+			return p.a.cut.ended(ctx, node, p.products(part))
+		}
+	}
+	return err
 }
 
 // several are the products whose state is fixed before: those that more than one part
@@ -148,10 +191,15 @@ func (p *parting) land(ctx context.Context, i int) error {
 	if err != nil {
 		return err
 	}
-	l, use, err := p.take(ctx, i, node)
+	patient, enough := p.a.patience(ctx)
+	defer enough()
+	l, use, err := p.take(patient, i, node)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if patient.Err() != nil {
+			err = weft.Errorf(weft.KindUnavailable, "", "", "it is late")
 		}
 		if k := weft.KindOf(err); p.a.q.AllowPartial && k != weft.KindInvalid && !errors.As(err, new(*ownError)) {
 			p.measures[i].fault = err
@@ -179,9 +227,15 @@ func (p *parting) missing(part *engine.Part, node weft.KeyID, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, n := range p.products(part) {
-		p.warnings = append(p.warnings, weft.Warning{
+		w := weft.Warning{
 			Kind: weft.WarnPartial, Product: n, Message: fmt.Sprintf("rows of %s are missing: node %s: %v", n, p.a.cut.elsewhere.Called(node), err), Hint: weft.HintOf(err),
-		})
+		}
+		if w.Hint == "" {
+			w.Hint = "`weft peers` says who can be reached"
+		}
+		if !slices.Contains(p.warnings, w) {
+			p.warnings = append(p.warnings, w)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package federate
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -93,7 +94,7 @@ func (f *Federation) asks(ctx context.Context, q weft.Question) (*asking, contex
 
 // failed gives an error the words that a deadline has.
 func (a *asking) failed(ctx context.Context, err error) error {
-	if ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled {
+	if ctx.Err() != nil && (weft.KindOf(err) == weft.KindCancelled || errors.Is(err, ctx.Err())) {
 		return cancelled(ctx)
 	}
 	return err
@@ -178,7 +179,7 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	} else {
 		b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, engine.SplitRules{Rules: rules, Place: a.cut.place, Travels: a.cut.travels})
 	}
-	if err == nil {
+	if a.cut.failed != nil { // whatever came of that
 		err = a.cut.failed
 	}
 	if err != nil {
@@ -259,12 +260,9 @@ func (a *asking) whole(ctx context.Context, split *engine.Split) (*weft.Answer, 
 	}
 	ans, err := a.cut.elsewhere.Ask(ctx, node, q)
 	if err != nil {
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		return nil, a.cut.farFault(node, products, err)
+		return nil, a.cut.wholeFault(ctx, node, products, err)
 	}
-	r := &reader{RecordReader: ans.Rows, ctx: ctx, fault: func(err error) error { return a.cut.farFault(node, products, err) }}
+	r := &reader{RecordReader: ans.Rows, ctx: ctx, fault: func(err error) error { return a.cut.wholeFault(ctx, node, products, err) }}
 	out := *ans
 	out.Rows = r
 	out.Close = func() error {
@@ -273,6 +271,14 @@ func (a *asking) whole(ctx context.Context, split *engine.Split) (*weft.Answer, 
 		return err
 	}
 	return &out, nil
+}
+
+// wholeFault says why there is no answer of a node that was asked the whole question.
+func (c *cutter) wholeFault(ctx context.Context, node weft.KeyID, products []weft.Name, err error) error {
+	if ctx.Err() != nil {
+		return c.ended(ctx, node, products)
+	}
+	return c.farFault(node, products, err)
 }
 
 // gather has other nodes answer their parts of the question, and puts these in the
@@ -400,11 +406,11 @@ type reader struct {
 // Err returns what ended the stream early.
 func (r *reader) Err() error {
 	err := r.RecordReader.Err()
-	if err != nil && r.ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled {
-		return cancelled(r.ctx)
-	}
 	if err != nil && r.fault != nil {
 		return r.fault(err)
+	}
+	if err != nil && r.ctx.Err() != nil && weft.KindOf(err) == weft.KindCancelled {
+		return cancelled(r.ctx)
 	}
 	return err
 }

@@ -153,4 +153,3 @@ func TestAnalyze(t *testing.T) {
 		t.Errorf("a whole one: %+v", p)
 	}
 }
-
