@@ -32,7 +32,7 @@ const customPrefix = "weft"
 type customProperty struct {
 	name    string
 	on      place
-	form    string // text, secret, boolean, share, address, list, consent, or the closed list of its values: "a | b"
+	form    string // text, secret, boolean, share, address, list, consent, hold, or the closed list of its values: "a | b"
 	initial string // what holds where it is absent
 	doc     string
 }
@@ -41,6 +41,7 @@ var customProperties = []customProperty{
 	{"weftProduct", onInput, "address", "", "The product that the port reads, `domain.product`, instead of a source with servers."},
 	{"weftReaders", onOutput, "list", "the own domain", "The domains that may read the port besides the own one, `*` for all; nobody else may."},
 	{"weftReplicas", onOutput, "consent", "none", "The domains whose nodes may keep a copy of the product, `*` for all, and `for` how long the copy may be used while this node cannot be reached: `{domains: [finance], for: 24h}`. Every output port has to say so; who reads is `weftReaders` here as there."},
+	{"weftHolds", onOutput, "hold", "none", "The domains whose saved cuts may hold the product's history in place, `*` for all, and `for` how long at most: `{domains: [finance], for: 90d}`. Besides them only the own domain may; `weft cut holds` shows who does."},
 	{"weftMode", onServer, "snapshot | append | upsert | cdc | push", "snapshot", "What a read of the source means: `snapshot`: a row gone is a delete; `append`: new files or rows only; `upsert`: rows by key, never a delete; `cdc` and `push`: changes as they happen."},
 	{"weftUser", onServer, "text", "", "The user to sign in with."},
 	{"weftPassword", onServer, "secret", "", "The password or token to sign in with."},
@@ -158,6 +159,8 @@ func (p customProperty) wants() string {
 		return "write a list of domains, or *"
 	case "consent":
 		return "write {domains: [finance], for: 24h}: a list of domains, or *, and a time up to 90d"
+	case "hold":
+		return "write {domains: [finance], for: 90d}: a list of domains, or *, and a time up to 3650d"
 	case "text":
 		return "write text"
 	}
@@ -177,7 +180,10 @@ func (p customProperty) holds(v *yaml.Node) bool {
 	case "text", "secret", "address":
 		return v.Kind == yaml.ScalarNode
 	case "consent":
-		_, ok := consent(v)
+		_, ok := consent(v, defaultReplica, longestReplica)
+		return ok
+	case "hold":
+		_, ok := consent(v, defaultHold, longestHold)
 		return ok
 	}
 	return v.Kind == yaml.ScalarNode && slices.Contains(p.choices(), v.Value)

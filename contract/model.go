@@ -66,7 +66,15 @@ type Output struct {
 	Readers     []string // domains that may read, "*" for all; empty is the own domain only
 	// Replicas is the consent to copies at other nodes, nil where there is none.
 	Replicas *Replicas
+	// Holds is the consent to holds on its history, nil where there is none.
+	Holds    *Holds
 	Contract *Contract
+}
+
+// Holds is an owner's consent to what other domains hold of a product's history.
+type Holds struct {
+	Domains []string      // whose saved cuts may, "*" for all
+	For     time.Duration // how long at most
 }
 
 // Replicas is an owner's consent to copies of a product at the nodes of other domains.

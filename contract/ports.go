@@ -120,6 +120,9 @@ func (r *reader) readOutput(n *yaml.Node, seen map[string]*yaml.Node, tables map
 	if p, ok := props["weftReplicas"]; ok {
 		out.Replicas = r.readReplicas(p.value)
 	}
+	if p, ok := props["weftHolds"]; ok {
+		out.Holds = r.readHolds(p.value)
+	}
 	c := r.contractOf(n, "output", name)
 	if c == nil {
 		r.folder.Outputs = append(r.folder.Outputs, out)

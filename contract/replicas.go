@@ -16,12 +16,18 @@ const (
 	longestReplica = 90 * 24 * time.Hour
 )
 
+// A hold lasts for 30 days where nothing else is said, and for longest at most.
+const (
+	defaultHold = 30 * 24 * time.Hour
+	longestHold = 3650 * 24 * time.Hour
+)
+
 // consent reads {domains: [finance], for: 24h}; ok is false where it is not that.
-func consent(n *yaml.Node) (c Replicas, ok bool) {
+func consent(n *yaml.Node, initial, longest time.Duration) (c Replicas, ok bool) {
 	if n.Kind != yaml.MappingNode {
 		return c, false
 	}
-	c.For = defaultReplica
+	c.For = initial
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		v := n.Content[i+1]
 		switch n.Content[i].Value {
@@ -31,7 +37,7 @@ func consent(n *yaml.Node) (c Replicas, ok bool) {
 			}
 			c.Domains = textsOf(v)
 		case "for":
-			if c.For, ok = length(scalar(v)); !ok || c.For > longestReplica {
+			if c.For, ok = length(scalar(v)); !ok || c.For > longest {
 				return c, false
 			}
 		default:
@@ -53,7 +59,14 @@ func length(s string) (time.Duration, bool) {
 
 // readReplicas reads what customs has found to be a consent.
 func (r *reader) readReplicas(n *yaml.Node) *Replicas {
-	c, _ := consent(n)
+	c, _ := consent(n, defaultReplica, longestReplica)
 	r.checkDomains(n, c.Domains)
 	return &c
+}
+
+// readHolds reads what customs has found to be a consent to holds.
+func (r *reader) readHolds(n *yaml.Node) *Holds {
+	c, _ := consent(n, defaultHold, longestHold)
+	r.checkDomains(n, c.Domains)
+	return &Holds{Domains: c.Domains, For: c.For}
 }

@@ -27,7 +27,7 @@ type brief struct {
 
 // briefForm says what a brief holds: one of another form is made anew from the
 // folder.
-const briefForm = 2
+const briefForm = 3
 
 // grant is who may read the tables of one output port, besides the own domain.
 type grant struct {
@@ -36,6 +36,14 @@ type grant struct {
 	Readers []string `json:"readers,omitempty"`
 	// Copies is the consent to copies at other nodes, nil for none.
 	Copies *weft.CardReplicas `json:"copies,omitempty"`
+	// Holds is the consent to holds on the history, nil for none.
+	Holds *holdGrant `json:"holds,omitempty"`
+}
+
+// holdGrant is who may hold the history in place, besides the own domain.
+type holdGrant struct {
+	Domains []string      `json:"domains"`
+	For     time.Duration `json:"for"` // at most
 }
 
 // pace is how often something is to be read.
@@ -77,7 +85,7 @@ func briefOf(f *contract.Folder, env string) *brief {
 func grants(f *contract.Folder) []grant {
 	var out []grant
 	for _, o := range f.Outputs {
-		g := grant{Port: o.Name, Readers: o.Readers, Copies: cardReplicas(o.Replicas)}
+		g := grant{Port: o.Name, Readers: o.Readers, Copies: cardReplicas(o.Replicas), Holds: holdGrantOf(o.Holds)}
 		for _, t := range o.Contract.Tables {
 			g.Tables = append(g.Tables, t.Name)
 		}
@@ -131,4 +139,11 @@ func owner(f *contract.Folder) string {
 		}
 	}
 	return ""
+}
+
+func holdGrantOf(h *contract.Holds) *holdGrant {
+	if h == nil {
+		return nil
+	}
+	return &holdGrant{h.Domains, h.For}
 }
