@@ -15,6 +15,10 @@ const (
 	HeaderCutText = "Weft-Cut-Text" // the cut for people: sales.orders#12
 	HeaderHeld    = "Weft-Held"     // rows that the named tables hold back in quarantine
 	TrailerRows   = "Weft-Rows"     // rows of the answer, after its last byte
+
+	// TrailerWarnings is what the reader should know of the answer, as JSON; there is none
+	// where there is nothing.
+	TrailerWarnings = "Weft-Warnings"
 )
 
 // The keys under which an Arrow stream and a Parquet file carry the same.
@@ -22,6 +26,9 @@ const (
 	MetaCut    = "weft.cut"    // the token
 	MetaPoints = "weft.points" // the points of the cut as JSON, with whole hashes
 	MetaHeld   = "weft.held"
+	// MetaWarnings are the warnings as JSON, in Parquet files that have any: in a stream
+	// they come after the last row.
+	MetaWarnings = "weft.warnings"
 )
 
 // QueryRequest is a question as the API takes it.

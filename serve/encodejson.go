@@ -76,9 +76,10 @@ type jsonHead struct {
 }
 
 // jsonEncoder writes one document: columns, cut, rows as arrays, and after them
-// the number of rows. A document that broke off has no end.
+// the number of rows, and the warnings where there are any. A document that broke off has no end.
 type jsonEncoder struct {
 	o     *out
+	a     *weft.Answer
 	first bool
 }
 
@@ -90,7 +91,7 @@ func newJSONEncoder(o *out, a *weft.Answer) *jsonEncoder {
 	head, _ := json.Marshal(jsonHead{Columns(a.Schema), a.Cut.Token(), a.Cut.String(), points, a.Held}) // always encodes
 	o.buf = append(o.buf, head[:len(head)-1]...)
 	o.buf = append(o.buf, `,"rows":[`...)
-	return &jsonEncoder{o: o, first: true}
+	return &jsonEncoder{o: o, a: a, first: true}
 }
 
 func (e *jsonEncoder) batch(rec arrow.RecordBatch) error {
@@ -119,6 +120,10 @@ func (e *jsonEncoder) batch(rec arrow.RecordBatch) error {
 func (e *jsonEncoder) end(rows int64) error {
 	e.o.buf = append(e.o.buf, "\n],\"rowCount\":"...)
 	e.o.buf = strconv.AppendInt(e.o.buf, rows, 10)
+	if ws := Warnings(e.a); len(ws) > 0 {
+		b, _ := json.Marshal(ws) // texts and a name always encode
+		e.o.buf = append(append(e.o.buf, ",\"warnings\":"...), b...)
+	}
 	e.o.buf = append(e.o.buf, "}\n"...)
 	return e.o.spill()
 }

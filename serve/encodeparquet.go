@@ -21,6 +21,7 @@ const (
 // schema and the cut in its metadata.
 type parquetEncoder struct {
 	o      *out
+	a      *weft.Answer
 	schema *arrow.Schema
 	w      *pqarrow.FileWriter
 }
@@ -36,7 +37,7 @@ func newParquetEncoder(o *out, a *weft.Answer) (*parquetEncoder, error) {
 		fields[i] = f
 	}
 	md := cutMetadata(a)
-	e := &parquetEncoder{o: o, schema: arrow.NewSchema(fields, &md)}
+	e := &parquetEncoder{o: o, a: a, schema: arrow.NewSchema(fields, &md)}
 	opts := []parquet.WriterProperty{
 		parquet.WithCompression(compress.Codecs.Zstd), parquet.WithCompressionLevel(1),
 		parquet.WithDataPageVersion(parquet.DataPageV2), parquet.WithVersion(parquet.V2_LATEST),
@@ -97,6 +98,11 @@ func (e *parquetEncoder) batch(rec arrow.RecordBatch) error {
 }
 
 func (e *parquetEncoder) end(int64) error {
+	if text := FormatWarnings(Warnings(e.a)); text != "" {
+		if err := e.w.AppendKeyValueMetadata(MetaWarnings, text); err != nil {
+			return libraryFault(e.o, FormatParquet, err)
+		}
+	}
 	if err := e.w.Close(); err != nil {
 		return libraryFault(e.o, FormatParquet, err)
 	}

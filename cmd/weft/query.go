@@ -188,6 +188,9 @@ func (a *app) query(ctx context.Context, sql string, f *queryFlags) error {
 	} else {
 		rows, err = a.encode(a.out, format, ans, start)
 	}
+	if err == nil {
+		a.printWarnings(serve.Warnings(ans))
+	}
 	if err == nil && !f.quiet && (format != serve.FormatTable || f.output != "") {
 		printFooter(a.err, ans, rows, time.Since(start))
 	}
@@ -242,6 +245,17 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return weft.Errorf(weft.KindUnavailable, op, path, "%w", err)
 	}
 	return nil
+}
+
+// printWarnings says what is to be known of an answer, on the stream that is not the
+// data.
+func (a *app) printWarnings(ws []weft.Warning) {
+	for _, w := range ws {
+		a.err.println(a.err.paint(yellow, "warning ("+oneLine(string(w.Kind), 20)+"): ") + oneLine(w.Message, 600))
+		if w.Hint != "" {
+			a.err.indent("→ ", oneLine(w.Hint, 600), cyan)
+		}
+	}
 }
 
 // cutWords are a cut for people, who should know where clocks have chosen it.

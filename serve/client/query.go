@@ -118,6 +118,11 @@ func (s *Stream) Rows() int64 {
 	return n
 }
 
+// Warnings are what the node says that the reader should know, none before the end.
+func (s *Stream) Warnings() []weft.Warning {
+	return serve.ParseWarnings(s.res.Trailer.Get(serve.TrailerWarnings))
+}
+
 // Close ends the stream. Idempotent.
 func (s *Stream) Close() error {
 	s.once.Do(func() {
@@ -155,7 +160,7 @@ func (s *Stream) Answer(tee io.Writer) (*weft.Answer, error) {
 		s.Close()
 		return nil, s.fault(err)
 	}
-	a := &weft.Answer{Held: s.Held}
+	a := &weft.Answer{Held: s.Held, Warnings: s.Warnings}
 	md := r.Schema().Metadata()
 	if v, ok := md.GetValue(serve.MetaPoints); ok {
 		if err := json.Unmarshal([]byte(v), &a.Cut); err != nil {

@@ -56,6 +56,9 @@ func (s *Server) stream(w *writer, r *http.Request, q weft.Question, f serve.For
 			s.signed(r, q, ans, f, rows, digest)
 		}
 		w.Header().Set(serve.TrailerRows, serve.FormatHeld(rows))
+		if text := serve.FormatWarnings(serve.Warnings(ans)); text != "" {
+			w.Header().Set(serve.TrailerWarnings, text)
+		}
 		s.remember(r, w, nil)
 		return nil
 	}
@@ -79,7 +82,7 @@ func answerHeaders(h http.Header, ans *weft.Answer, f serve.Format, file string)
 	h.Set(serve.HeaderCut, ans.Cut.Token())
 	h.Set(serve.HeaderCutText, ans.Cut.String())
 	h.Set(serve.HeaderHeld, serve.FormatHeld(ans.Held))
-	h.Set("Trailer", serve.TrailerRows)
+	h.Set("Trailer", serve.TrailerRows+", "+serve.TrailerWarnings)
 	h.Set("Vary", "Accept")
 	if file == "" && f == serve.FormatParquet {
 		file = "answer"
