@@ -20,7 +20,7 @@ const (
 )
 
 // MaxToken is the most characters of a token.
-const MaxToken = 200
+const MaxToken = 199
 
 const (
 	maxCutText   = 64 << 10 // bytes of a token, or of a cut as text

@@ -99,6 +99,9 @@ func (n *Node) Quarantine(ctx context.Context, who weft.Subject, name weft.Name,
 		return nil, err
 	}
 	defer release()
+	if at, err = n.fixAt(ctx, who, at); err != nil {
+		return nil, err
+	}
 	seq, err := seqAt(p.store, name, at)
 	if err != nil {
 		return nil, err

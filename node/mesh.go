@@ -54,6 +54,7 @@ func (n *Node) openMesh(ctx context.Context) (err error) {
 	n.far = faraway{n}
 	n.peerRoutes(m.Handle, peer.FromPeer)
 	n.partRoutes(m.Handle, peer.FromPeer)
+	n.cutRoutes(m.Handle, peer.FromPeer)
 	n.peers.Store(m)
 	if n.cards.sink == nil {
 		n.cards.sink = &meshSink{mesh: n.mesh, cat: n.cat, log: n.env.Log}

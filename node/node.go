@@ -71,6 +71,8 @@ type Node struct {
 	pace      peerPace  // that other nodes have to keep
 	cards     cards
 	hearsay   hearsay             // what others told of lineage
+	made      madeBook            // what states of products were made from
+	holdMu    sync.Mutex          // held while holds on products here are made and ended
 	sender    *openlineage.Sender // whom the node tells of its loads; nil: nobody
 
 	adopting sync.Mutex // held while a product of a new name is made
@@ -352,6 +354,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go("cards", n.runCards)
 	g.Go("null shares", n.runNullShares)
 	g.Go("watch", n.runWatch)
+	g.Go("holds", n.runHolds)
 	g.Go("schedule", n.runSchedule)
 	err := g.Wait()
 	n.finishCards(working)

@@ -29,7 +29,18 @@ type questions struct{ n *Node }
 
 // Query answers q through the gate.
 func (s questions) Query(ctx context.Context, q weft.Question) (*weft.Answer, error) {
-	return s.ask(ctx, q, func(ctx context.Context) (*weft.Answer, error) { return s.n.reader.Query(ctx, q) })
+	ans, err := s.ask(ctx, q, func(ctx context.Context) (*weft.Answer, error) {
+		q := q
+		var err error
+		if q.At, err = s.n.fixAt(ctx, q.Subject, q.At); err != nil {
+			return nil, err
+		}
+		return s.n.reader.Query(ctx, q)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.n.warnOfSkew(ctx, q.Subject, ans), nil
 }
 
 // Part answers what another node asks through the gate.
@@ -54,6 +65,7 @@ func (s questions) ask(ctx context.Context, q weft.Question, reader func(context
 		return nil, err
 	}
 	a.first, a.cut = time.Since(a.began), ans.Cut
+	s.n.keepCut(ctx, ans.Cut)
 	a.RecordReader = ans.Rows
 	give := ans.Close
 	counted := *ans

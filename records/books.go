@@ -180,7 +180,7 @@ func Open(ctx context.Context, path string) (*Books, error) {
 		_ = db.Close()
 		return nil, err
 	}
-	if _, err := db.ExecContext(ctx, derived); err != nil {
+	if _, err := db.ExecContext(ctx, derived+cutTables); err != nil {
 		_ = db.Close()
 		return nil, wrap("open the node's books", err)
 	}

@@ -1,4 +1,4 @@
 // Package records keeps the node's own books in SQLite: applied folders,
-// tokens, and what became of each attempt to load a product. Everything else a
+// tokens, saved cuts and holds, and what became of each attempt to load a product. Everything else a
 // node knows is in its products' stores.
 package records

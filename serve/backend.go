@@ -27,6 +27,7 @@ type Backend struct {
 	Receipts  Receipts
 	Meter     Meter
 	Plans     Plans
+	Cuts      Cuts
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

@@ -196,6 +196,28 @@ func (a *app) showAll(ctx context.Context, cl *client.Client, format string) err
 	return nil
 }
 
+// completeCuts completes the name of a saved cut.
+func (a *app) completeCuts(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cl, err := a.connect()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	cuts, err := cl.Cuts(cmd.Context())
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var words []string
+	for _, d := range cuts {
+		if strings.HasPrefix(d.Name, prefix) {
+			words = append(words, d.Name+"\t"+oneLine(d.Text, 60))
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeProducts offers the node's products to the shell; without a node, it
 // offers nothing.
 func (a *app) completeProducts(cmd *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {

@@ -39,7 +39,7 @@ type memoryNode struct {
 func (m *memoryNode) backend() serve.Backend {
 	p := m.mesh()
 	return serve.Backend{
-		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p, Lineage: p, Receipts: m, Plans: m, Meter: m,
+		Querier: m, Products: m, Owner: m, Lifecycle: m, Node: m, Tokens: m, Upkeep: m, Mesh: p, Members: p, Handovers: p, Catalog: p, Lineage: p, Cuts: memoryCuts{m}, Receipts: m, Plans: m, Meter: m,
 		Metrics: prometheus.NewRegistry(),
 	}
 }

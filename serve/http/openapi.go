@@ -34,6 +34,7 @@ func describe(d *huma.OpenAPI) {
 	}
 	d.Tags = []*huma.Tag{
 		{Name: "query", Description: "Read rows."},
+		{Name: "cuts", Description: "Keep states of products under names, and ask at them again."},
 		{Name: "products", Description: "See what there is and how good it is."},
 		{Name: "owner", Description: "Apply, refresh and look after products."},
 		{Name: "mesh", Description: "The nodes that the node knows, and who they are."},
@@ -95,6 +96,9 @@ func streamResponses() map[string]*huma.Response {
 			serve.HeaderHeld:    text("rows that the named tables hold back in quarantine"),
 			serve.HeaderRequest: text("the request's id"),
 			serve.TrailerRows:   text("a trailer: the number of rows, after the last byte"),
+
+			serve.TrailerWarnings: text("a trailer, only where there is something to say: JSON list of {kind, product, message, hint}, such as products " +
+				"made from different states of a third (skew)"),
 		},
 	}}
 }

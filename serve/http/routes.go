@@ -35,6 +35,7 @@ func (s *Server) routes() error {
 	s.lineageRoutes()
 	s.receiptRoutes()
 	s.usageRoutes()
+	s.cutRoutes()
 	s.mux.HandleFunc("/", s.unknown)
 	return s.serveDocument()
 }

@@ -24,7 +24,7 @@ type dataInput struct {
 }
 
 const streamText = "The answer is streamed in the format that Accept or format= names. Headers before the body say which cut it was read at " +
-	"(Weft-Cut, Weft-Cut-Text) and how many rows are held back in quarantine (Weft-Held); the trailer Weft-Rows counts the rows. " +
+	"(Weft-Cut, Weft-Cut-Text) and how many rows are held back in quarantine (Weft-Held); the trailer Weft-Rows counts the rows, and Weft-Warnings says what is to be known of them. " +
 	"An answer that fails after its first byte is never ended: the connection breaks, and GET /api/v1/requests/{id} with the " +
 	"Weft-Request header's id says why."
 
