@@ -76,10 +76,12 @@ type fromKey struct{}
 func peerServer(t *testing.T, n *Node, between func(http.Handler) http.Handler) *httptest.Server {
 	t.Helper()
 	mux := http.NewServeMux()
-	n.peerRoutes(mux.Handle, func(ctx context.Context) weft.KeyID {
+	from := func(ctx context.Context) weft.KeyID {
 		k, _ := ctx.Value(fromKey{}).(weft.KeyID)
 		return k
-	})
+	}
+	n.peerRoutes(mux.Handle, from)
+	n.partRoutes(mux.Handle, from)
 	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var k weft.KeyID
 		_ = k.UnmarshalText([]byte(r.Header.Get(fromHeader)))
