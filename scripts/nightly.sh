@@ -11,6 +11,7 @@
 #   SUSTAINED length of the run at 50,000 changed rows a second (10m)
 #   TYPES     tables of drawn values through all formats (200)
 #   LINEAGES  made-up queries whose lineage is held against what changes (20000)
+#   QUESTIONS made-up ones over many nodes, held against one engine (100000)
 #   NODES     of the large mesh (1000), PRODUCTS of each (100)
 #   LATE      records that a late node catches up with (200000)
 #   FUZZTIME  of each fuzz target, on one core (2m)
@@ -65,7 +66,7 @@ alone() {
   one "$@"
 }
 
-: "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${LINEAGES:=20000}" "${NODES:=1000}" "${PRODUCTS:=100}" "${LATE:=200000}" "${FUZZTIME:=2m}"
+: "${SEEDS:=10000}" "${FLIPS:=10000}" "${KILLS:=1000}" "${TREES:=200000}" "${CRASHES:=1000}" "${SUSTAINED:=10m}" "${TYPES:=200}" "${LINEAGES:=20000}" "${QUESTIONS:=100000}" "${NODES:=1000}" "${PRODUCTS:=100}" "${LATE:=200000}" "${FUZZTIME:=2m}"
 for shard in 0 1 2 3; do
   part "store under faults: $((SEEDS / 4)) seeds from $((shard * SEEDS / 4))" \
     go test -count=1 -timeout 10h -run '^TestModel$' ./store -seed "$((shard * SEEDS / 4))" -seeds "$((SEEDS / 4))"
@@ -92,6 +93,12 @@ part "the walker under changed trees: $TREES" \
   go test -count=1 -timeout 3h -run 'TestOracle' ./engine -oracle "$TREES" -oracle.seed "$RANDOM" -rapid.checks 20000
 part "lineage against the truth: $LINEAGES made-up queries" \
   go test -count=1 -timeout 5h -run '^TestLineage' ./engine -lineages "$LINEAGES"
+for shard in 0 1; do
+  part "made-up questions over many nodes: $((QUESTIONS / 2)) from seed $((1000 + shard * QUESTIONS))" \
+    go test -count=1 -timeout 10h -run '^TestQuestions$' ./meshtest/fedtest -questions "$((QUESTIONS / 2))" -seed "$((1000 + shard * QUESTIONS))"
+done
+part "made-up questions over links: $((QUESTIONS / 100))" \
+  go test -count=1 -timeout 3h -run '^TestQuestionsOverLinks$' ./meshtest/fedtest -questions "$((QUESTIONS / 10))" -seed 500
 part "workers killed: $CRASHES" \
   go test -count=1 -timeout 1h -run 'TestCrashes' ./engine -crashes "$CRASHES"
 part "types: $TYPES tables, values of 64 MB" \
@@ -125,6 +132,8 @@ while read -r pkg fuzz; do
   part "fuzzing $pkg $fuzz for $FUZZTIME" \
     go test -run '^$' -parallel 1 -fuzz "^$fuzz\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 10x "$pkg"
 done <<< "$list"
+alone "the answers of TPC-H over four nodes" \
+  go run ./bench -strict -only tpch -scale 0.1 -rounds 1 -out "$logs/page.md"
 alone "changed rows at a steady rate: $SUSTAINED" \
   go run ./bench -strict -only sustained -sustained "$SUSTAINED" -out "$logs/page.md"
 
