@@ -89,7 +89,7 @@ func SignPart(key sign.Key, f PartFacts) (json.RawMessage, error) {
 	}
 	f.Reads = slices.Clone(f.Reads)
 	for i := range f.Reads {
-		f.Reads[i].Time = f.Reads[i].Time.UTC()
+		f.Reads[i].Time, f.Reads[i].AsOf = f.Reads[i].Time.UTC(), f.Reads[i].AsOf.UTC()
 		f.Reads[i].Version = clip(f.Reads[i].Version)
 	}
 	f.Time = f.Time.UTC().Truncate(time.Microsecond)

@@ -174,7 +174,7 @@ func (r *Receipt) check() error {
 			return invalid("part %d, of node %s, %s", i+1, p.Node.Short(), why)
 		}
 	}
-	if !slices.Equal(readsOf(parts), r.Reads) {
+	if !slices.EqualFunc(readsOf(parts), r.Reads, sameRead) {
 		return invalid("the states that it names are not those of its parts")
 	}
 	return nil
@@ -213,9 +213,14 @@ func readsOf(parts []*Part) []Read {
 	}
 	slices.SortFunc(reads, func(a, b Read) int {
 		return cmp.Or(strings.Compare(a.Product.String(), b.Product.String()), cmp.Compare(a.Incarnation, b.Incarnation),
-			cmp.Compare(a.Seq, b.Seq), slices.Compare(a.Hash[:], b.Hash[:]), slices.Compare(a.Contract[:], b.Contract[:]), strings.Compare(a.Version, b.Version))
+			cmp.Compare(a.Seq, b.Seq), slices.Compare(a.Hash[:], b.Hash[:]), slices.Compare(a.Contract[:], b.Contract[:]), strings.Compare(a.Version, b.Version), a.Time.Compare(b.Time), a.AsOf.Compare(b.AsOf))
 	})
-	return slices.Compact(reads)
+	return slices.CompactFunc(reads, sameRead)
+}
+
+// sameRead reports whether two reads say the same. A time may be written in any zone.
+func sameRead(a, b Read) bool {
+	return samePoint(a.Point, b.Point) && a.Time.Equal(b.Time) && a.AsOf.Equal(b.AsOf) && a.Version == b.Version && a.Contract == b.Contract
 }
 
 // Cut is the state that was read: asked again at it the question has the same answer.

@@ -2,6 +2,7 @@ package receipt_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -270,6 +271,26 @@ func TestCollect(t *testing.T) {
 	}
 	if _, err := receipt.Collect(self, weft.Hash{1}, []weft.PartUse{fair}); err == nil || !strings.Contains(err.Error(), "another question") {
 		t.Errorf("under another nonce it says %v", err)
+	}
+}
+
+// TestTimesOfAnyZone holds that a part whose times another program wrote in a zone of its
+// own makes a receipt that can be read.
+func TestTimesOfAnyZone(t *testing.T) {
+	w := newWorld(t, "sales")
+	k := w.node("sales")
+	x := read("sales.orders", 1)
+	x.AsOf = time.Date(2026, 10, 1, 0, 0, 0, 0, time.FixedZone("", 3600))
+	text, err := sign.Canonical(receipt.Part{Node: k.ID(), PartFacts: receipt.PartFacts{
+		Asker: k.ID(), Nonce: nonce, Reads: []receipt.Read{x}, Restrictions: []receipt.Restriction{}, Time: w.now.In(time.FixedZone("", -7200)),
+	}})
+	ok(t, err)
+	part, err := json.Marshal(map[string]any{"part": json.RawMessage(text), "signature": hex.EncodeToString(k.Sign("receipt part 1", text))})
+	ok(t, err)
+	rep, err := receipt.Verify(w.sign(k, part, w.part(k, k.ID(), question, x)), receipt.Check{Keys: w.keys()})
+	ok(t, err)
+	if len(rep.Receipt.Reads) != 1 {
+		t.Errorf("it names %+v", rep.Receipt.Reads)
 	}
 }
 
