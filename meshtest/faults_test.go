@@ -3,10 +3,12 @@ package meshtest_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"weft"
 	"weft/meshtest"
 	"weft/peer"
 )
@@ -184,6 +186,59 @@ func TestRevoked(t *testing.T) {
 			t.Error("the others are not the same")
 		}
 	})
+}
+
+// Two nodes that know nobody else take new keys in the same moment, and again and again
+// while neither can reach the other: each knows the other again.
+func TestBothRotate(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		cut    bool // while they change their keys
+		times  int
+		hidden bool // the one can be reached from nowhere
+	}{
+		{"linked", false, 1, false},
+		{"linked, and hidden", false, 1, true},
+		{"cut off", true, 1, false},
+		{"cut off, and hidden", true, 1, true},
+		{"cut off, many times", true, 8, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				net := meshtest.NewNetwork()
+				net.Delay(5*time.Millisecond, 5*time.Millisecond)
+				nodes := mesh(t, net, 2, func(i int) meshtest.Options { return meshtest.Options{Hidden: c.hidden && i == 1} })
+				if c.cut {
+					net.Cut(nodes[0].Host.Name, nodes[1].Host.Name)
+					time.Sleep(time.Minute) // until each has seen that the other is away
+				}
+				before := [2]weft.KeyID{nodes[0].Self(), nodes[1].Self()}
+				for range c.times {
+					var both sync.WaitGroup
+					for _, n := range nodes {
+						both.Go(func() {
+							if err := n.Rotate(t.Context()); err != nil {
+								t.Error(err)
+							}
+						})
+					}
+					both.Wait()
+				}
+				net.Heal()
+				meshtest.Within(t, time.Minute, 10*time.Millisecond, "both hold the same", func() bool { return meshtest.Same(nodes...) })
+				for i, n := range nodes {
+					n.Card(t, product(i), "by the new key")
+				}
+				time.Sleep(2 * period)
+				for i := range nodes {
+					knows(t, nodes, i, "by the new key")
+					if nodes[i].Self() == before[i] || nodes[1-i].DomainsOf(nodes[i].Self()) == nil {
+						t.Errorf("node %d is not known by its new key", i)
+					}
+				}
+			})
+		})
+	}
 }
 
 // A node takes a new key without leaving the mesh: what it says is heard, and it hears.

@@ -151,7 +151,7 @@ func (n *network) serveJoin(w http.ResponseWriter, r *http.Request) {
 // join asks the node that has invited to be taken in. The addresses are tried as
 // those of a member are.
 func (n *network) join(ctx context.Context, key sign.Key, inviter weft.KeyID, addresses []string, request []byte) ([]byte, error) {
-	cert, err := certificate(key)
+	cert, err := certificate(key, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func (n *network) accept(conn net.Conn) {
 		return
 	}
 	raw := counted{conn, &n.traffic}
-	tc := tls.Server(raw, serverTLS(cert, n.admits))
+	tc := tls.Server(raw, serverTLS(cert, n.admits, n.host.learn))
 	ctx, cancel := context.WithTimeout(n.life, handshakeWait)
 	defer cancel()
 	if err := tc.HandshakeContext(ctx); err != nil {

@@ -45,7 +45,7 @@ func (h meshHost) info(node weft.KeyID) *NodeInfo {
 		return info
 	}
 	for _, seed := range h.m.Seeds() {
-		if seed.Node == node {
+		if seed.Node == node || h.m.set.became(seed.Node, node) {
 			return &NodeInfo{Addresses: seed.Addresses}
 		}
 	}
@@ -56,8 +56,8 @@ func (h meshHost) info(node weft.KeyID) *NodeInfo {
 func (s *Set) nodeInfo(node weft.KeyID) *NodeInfo {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if it := s.tree.get(placeOf(KindNode, node.String(), node.String())); it != nil && s.auth.member(node) {
-		return it.fact.(*NodeInfo)
+	if s.auth.member(node) {
+		return s.infoOf(node)
 	}
 	return nil
 }

@@ -268,6 +268,7 @@ func (s *Set) unbind(k *keep) error {
 	defer s.mu.Unlock()
 	s.auth, s.keep, s.tree = newAuthority(weft.Hash{}), nil, tree{}
 	clear(s.floors)
+	clear(s.former)
 	clear(s.signed)
 	clear(s.unread)
 	if k == nil {

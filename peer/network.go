@@ -42,6 +42,10 @@ type host interface {
 	// itself, nil where that is not known.
 	members() []weft.KeyID
 	info(node weft.KeyID) *NodeInfo
+	// changes are the records by which the node took its key, to be shown; learn takes
+	// those that another node shows.
+	changes(key sign.Key) [][]byte
+	learn(node weft.KeyID, changes [][]byte)
 	// announce publishes through whom this node is reached, if that has changed.
 	announce(ctx context.Context, relays []weft.KeyID) error
 }
@@ -144,9 +148,16 @@ func (n *network) cert() (tls.Certificate, error) {
 		return tls.Certificate{}, weft.Errorf(weft.KindConflict, "speak with another node", "", "this node is in no mesh")
 	}
 	n.mu.Lock()
+	fresh := n.key == key.ID()
+	n.mu.Unlock()
+	var changes [][]byte
+	if !fresh {
+		changes = n.host.changes(key)
+	}
+	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.key != key.ID() {
-		c, err := certificate(key)
+		c, err := certificate(key, changes)
 		if err != nil {
 			return tls.Certificate{}, err
 		}

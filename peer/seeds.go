@@ -33,8 +33,11 @@ func (m *Mesh) keepSeeds() error {
 	}
 	var seeds []Seed
 	for _, n := range m.Members() {
-		if !n.Self && !n.Revoked && n.Rotated.IsZero() && len(n.Addresses) > 0 && len(seeds) < maxSeeds {
-			seeds = append(seeds, Seed{Node: n.ID, Addresses: n.Addresses})
+		if n.Self || n.Revoked || !n.Rotated.IsZero() || len(seeds) == maxSeeds {
+			continue
+		}
+		if info := m.set.nodeInfo(n.ID); info != nil && len(info.Addresses) > 0 {
+			seeds = append(seeds, Seed{Node: n.ID, Addresses: info.Addresses})
 		}
 	}
 	if len(seeds) == 0 || reflect.DeepEqual(seeds, m.Seeds()) {

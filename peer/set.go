@@ -48,13 +48,14 @@ type Set struct {
 	signed  map[weft.KeyID]int // records by their first signer
 	unread  map[weft.KeyID]int // of these that are not interpreted
 	waiting waiting
-	broken  bool // a read of the disk failed, and was told
+	former  map[weft.KeyID]*NodeInfo // of nodes that have said nothing by their new keys
+	broken  bool                     // a read of the disk failed, and was told
 }
 
 func newSet(now func() time.Time, log *slog.Logger, v *Verified) *Set {
 	return &Set{
 		now: now, log: log, verified: v, auth: newAuthority(weft.Hash{}), floors: map[RecordID]Entry{},
-		signed: map[weft.KeyID]int{}, unread: map[weft.KeyID]int{}, waiting: waiting{by: map[weft.KeyID]int{}},
+		former: map[weft.KeyID]*NodeInfo{}, signed: map[weft.KeyID]int{}, unread: map[weft.KeyID]int{}, waiting: waiting{by: map[weft.KeyID]int{}},
 	}
 }
 

@@ -50,6 +50,12 @@ func (s *Set) enter(it *item, floor bool) {
 	}
 	delete(s.floors, it.ID)
 	old := s.tree.put(it)
+	switch f := it.fact.(type) {
+	case *Rotation:
+		s.formerly(f)
+	case *NodeInfo:
+		delete(s.former, it.signer())
+	}
 	if it.fact != nil {
 		s.auth.put(it, old)
 	}

@@ -17,16 +17,22 @@ import (
 const Protocol = "weft/1"
 
 // certificate is the one that a node shows: it holds the node's public key, is
-// signed by that key itself, and says nothing else. Its dates are as wide as they can
+// signed by that key itself, and says how the node came to it, where it had another
+// before. Its dates are as wide as they can
 // be, since nobody looks at them: clocks may be wrong, and who may speak is in the
 // records and not in certificates.
-func certificate(key sign.Key) (tls.Certificate, error) {
+func certificate(key sign.Key, changes [][]byte) (tls.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
 		return tls.Certificate{}, weft.Errorf(weft.KindInternal, "make the certificate", "", "%w", err)
 	}
+	extensions, err := withChanges(changes)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
 	t := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "weft"},
+		ExtraExtensions: extensions,
+		SerialNumber:    serial, Subject: pkix.Name{CommonName: "weft"},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
@@ -64,7 +70,7 @@ func peerOf(cs tls.ConnectionState) (weft.KeyID, error) {
 
 // serverTLS is the configuration for connections that come in. Whom admits turns
 // away gets nothing but the end of the handshake.
-func serverTLS(cert tls.Certificate, admits func(weft.KeyID) error) *tls.Config {
+func serverTLS(cert tls.Certificate, admits func(weft.KeyID) error, learn func(weft.KeyID, [][]byte)) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{Protocol},
 		Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert,
@@ -74,13 +80,15 @@ func serverTLS(cert tls.Certificate, admits func(weft.KeyID) error) *tls.Config 
 			if err != nil {
 				return err
 			}
+			learn(id, changesOf(cs.PeerCertificates[0]))
 			return admits(id)
 		},
 	}
 }
 
-// clientTLS is the configuration for a connection to one node and no other.
-func clientTLS(cert tls.Certificate, want weft.KeyID) *tls.Config {
+// clientTLS is the configuration for a connection to one node and no other. Where that
+// has a new key it is learned, and the connection is to be made again, to the new one.
+func clientTLS(cert tls.Certificate, want weft.KeyID, learn func(weft.KeyID, [][]byte)) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{Protocol},
 		Certificates:           []tls.Certificate{cert},
@@ -92,6 +100,7 @@ func clientTLS(cert tls.Certificate, want weft.KeyID) *tls.Config {
 				return err
 			}
 			if id != want {
+				learn(id, changesOf(cs.PeerCertificates[0]))
 				return weft.Errorf(weft.KindDenied, "know the other node", want.Short(), "node %s answers in its place", id.Short()).
 					WithHint("the address belongs to another node now, or somebody is in between")
 			}
