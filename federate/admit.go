@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/engine"
 	"weft/store"
 )
 
@@ -23,6 +24,14 @@ type Read struct {
 	Product weft.Name
 	Rows    int64
 	Bytes   int64
+}
+
+// Asking is what another node would be asked for a question: a part of it, as far
+// as that is known before any part has run.
+type Asking struct {
+	Node     weft.KeyID
+	Products []weft.Name
+	Question weft.Question
 }
 
 // Used is what became of a question that was let in.
@@ -42,16 +51,60 @@ type Used struct {
 // the question has failed.
 type Admit func(ctx context.Context, q weft.Question, cut weft.Cut, e Estimate) (done func(Used), err error)
 
-// Estimate says what q would read, and at which cut, and runs nothing of it.
-func (f *Federation) Estimate(ctx context.Context, q weft.Question) (Estimate, weft.Cut, error) {
-	var e Estimate
+// Estimate says what q would read here, and at which cut, and what other nodes would
+// be asked. Nothing of it runs, and nobody is asked.
+func (f *Federation) Estimate(ctx context.Context, q weft.Question) (Estimate, weft.Cut, []Asking, error) {
 	a, ctx := f.asks(ctx, q)
 	defer a.end()
-	_, err := a.bind(ctx)
+	b, err := a.bind(ctx)
+	var far []Asking
+	if err == nil {
+		far, err = a.askings(ctx, b.split, b.parser)
+	}
 	if err != nil {
-		return e, nil, a.failed(ctx, err)
+		return Estimate{}, nil, nil, a.failed(ctx, err)
+	}
+	return a.cut.estimate(), a.cut.points(), far, nil
+}
+
+// EstimatePart is Estimate for what another node asks: over this node's products.
+func (f *Federation) EstimatePart(ctx context.Context, q weft.Question) (Estimate, weft.Cut, error) {
+	a, ctx := f.asks(ctx, q)
+	defer a.end()
+	a.cut.elsewhere, a.cut.given = nil, &given{}
+	if _, err := a.bind(ctx); err != nil {
+		return Estimate{}, nil, a.failed(ctx, err)
 	}
 	return a.cut.estimate(), a.cut.points(), nil
+}
+
+// askings are what other nodes would be asked.
+func (a *asking) askings(ctx context.Context, split *engine.Split, parser engine.Parser) ([]Asking, error) {
+	if split == nil {
+		return nil, nil
+	}
+	if split.Site != "" {
+		node, err := weft.ParseKeyID(split.Site)
+		return []Asking{{node, a.cut.farProducts()[node], a.q}}, err
+	}
+	var out []Asking
+	p := &parting{a: a, split: split, parser: parser}
+	for _, part := range split.Parts {
+		if part.Site == "" {
+			continue
+		}
+		node, err := weft.ParseKeyID(part.Site)
+		if err != nil {
+			return nil, err
+		}
+		q := a.q
+		if q.SQL, err = part.Text(ctx, parser, nil); err != nil {
+			return nil, err
+		}
+		q.At = p.at(part)
+		out = append(out, Asking{node, p.products(part), q})
+	}
+	return out, nil
 }
 
 // admit asks whether the question may run.

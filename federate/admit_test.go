@@ -58,7 +58,7 @@ func TestAdmit(t *testing.T) {
 			if len(told) != 1 || told[0].Began != c.began || told[0].Time <= 0 {
 				t.Errorf("it was told as %+v", told)
 			}
-			e, cut, err := r.Estimate(t.Context(), weft.Question{SQL: c.sql, Subject: subject("ann")})
+			e, cut, _, err := r.Estimate(t.Context(), weft.Question{SQL: c.sql, Subject: subject("ann")})
 			if err != nil || e.Rows != c.rows || len(cut) != c.reads || len(told) != 1 {
 				t.Errorf("the estimate is %+v at %s, %v", e, cut, err)
 			}

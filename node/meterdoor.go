@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"weft"
-	"weft/meter"
 	"weft/records"
 	"weft/serve"
 )
@@ -19,60 +18,6 @@ type meterDoor struct{ n *Node }
 func (d meterDoor) Quote(ctx context.Context, q weft.Question) (*serve.Quote, error) {
 	q.Subject = withoutNode(q.Subject)
 	return d.n.quote(ctx, q)
-}
-
-// quote is Quote for whoever asks, other nodes too.
-func (n *Node) quote(ctx context.Context, q weft.Question) (*serve.Quote, error) {
-	end, err := n.work.begin("quote the question", "")
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	e, cut, err := n.reader.Estimate(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	ask, err := n.askOf(q, e)
-	if err != nil {
-		return nil, err
-	}
-	m := n.meter.Quote(ask)
-	out := &serve.Quote{
-		Cut: cut.Token(), CutText: cut.String(), Rows: m.Rows, Bytes: m.Bytes, Seconds: m.Seconds,
-		Products: []serve.QuoteRead{}, Budgets: []serve.QuoteBudget{}, Fits: m.Refusal == nil,
-	}
-	for _, r := range ask.Reads {
-		out.Products = append(out.Products, serve.QuoteRead(r))
-	}
-	for i := range m.Rules {
-		out.Budgets = append(out.Budgets, budgetOf(&m.Rules[i]))
-	}
-	if m.Refusal != nil {
-		out.Refusal = serve.ProblemOf(m.Refusal, "")
-	}
-	return out, nil
-}
-
-// budgetOf is how a consumer stands under a rule, as doors show it.
-func budgetOf(s *meter.Standing) serve.QuoteBudget {
-	r := &s.Rule
-	b := serve.QuoteBudget{Name: r.Label(), For: r.For.String(), Counted: s.Account, Fits: s.Fits, Limits: []serve.QuoteLimit{}}
-	if r.Per > 0 {
-		b.Per = meter.ShowPer(r.Per)
-	}
-	if !s.Free.IsZero() {
-		b.Free = &s.Free
-	}
-	add := func(of string, limit, takes, used, left float64) {
-		if limit > 0 {
-			b.Limits = append(b.Limits, serve.QuoteLimit{Of: of, Limit: limit, Takes: takes, Used: used, Left: left})
-		}
-	}
-	add("rows", float64(r.Rows), float64(s.Price.Rows), float64(s.Used.Rows), float64(s.Left.Rows))
-	add("bytes", float64(r.Bytes), float64(s.Price.Bytes), float64(s.Used.Bytes), float64(s.Left.Bytes))
-	add("seconds", r.Seconds, s.Price.Seconds, s.Used.Seconds, s.Left.Seconds)
-	add("concurrent", float64(r.Concurrent), 1, float64(s.Running), float64(max(r.Concurrent-s.Running, 0)))
-	return b
 }
 
 // usageFor is how far back usage is shown where nothing is said.

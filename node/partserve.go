@@ -63,6 +63,9 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 	if len(p.Points) > 0 {
 		return n.tellPoints(w, r, q, p.Points)
 	}
+	if p.Quote {
+		return n.quotePart(w, r, q)
+	}
 	ans, err := (questions{n}).Part(r.Context(), federate.FarQuestion{Question: q, Keys: keys})
 	if err != nil {
 		return err

@@ -37,7 +37,8 @@ type partRequest struct {
 	Memory   int64         `json:"memory,omitempty"`
 	Threads  int           `json:"threads,omitempty"`
 	Nonce    weft.Hash     `json:"nonce,omitzero"`
-	Keys     []string      `json:"keys,omitempty"` // names of the tables that follow
+	Quote    bool          `json:"quote,omitempty"` // only the price is asked
+	Keys     []string      `json:"keys,omitempty"`  // names of the tables that follow
 }
 
 // partSubject is who asks, as the asking node says. Its domains count as far as the
@@ -61,6 +62,8 @@ type partRef struct {
 type partHead struct {
 	Cut  weft.Cut `json:"cut"`
 	Held int64    `json:"held,omitempty"`
+	// Quote is the price, where only that was asked; then nothing follows.
+	Quote *serve.Quote `json:"quote,omitempty"`
 }
 
 // partEnd comes after them.

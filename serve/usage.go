@@ -16,7 +16,7 @@ type Meter interface {
 	Usage(ctx context.Context, s weft.Subject, r UsageRequest) (*UsageReport, error)
 }
 
-// Quote is the price of a question.
+// Quote is the price of a question, at all nodes that it reads at together.
 type Quote struct {
 	Cut      string        `json:"cut" doc:"the cut's token: ask with at= and the price is of what is read"`
 	CutText  string        `json:"cutText"`
@@ -24,13 +24,20 @@ type Quote struct {
 	Bytes    int64         `json:"bytes" doc:"that these rows take where they are kept"`
 	Seconds  float64       `json:"seconds" doc:"that it is thought to have a worker, from what questions like it have taken"`
 	Products []QuoteRead   `json:"products" doc:"what is read of each product"`
-	Budgets  []QuoteBudget `json:"budgets" doc:"those that the question comes under"`
+	Budgets  []QuoteBudget `json:"budgets" doc:"those that the question comes under, here and at other nodes"`
 	Fits     bool          `json:"fits" doc:"it would be let in now"`
 	Refusal  *Problem      `json:"refusal,omitempty" doc:"why it would not be let in"`
 }
 
+// QuoteNode says whose part of a quote something is.
+type QuoteNode struct {
+	Node     *weft.KeyID `json:"node,omitempty" doc:"the other node whose it is; absent for this one"`
+	NodeName string      `json:"nodeName,omitempty" doc:"what that node is called"`
+}
+
 // QuoteRead is what a question reads of a product.
 type QuoteRead struct {
+	QuoteNode
 	Product weft.Name `json:"product"`
 	Rows    int64     `json:"rows"`
 	Bytes   int64     `json:"bytes"`
@@ -38,6 +45,7 @@ type QuoteRead struct {
 
 // QuoteBudget is how the one who asks stands under a budget.
 type QuoteBudget struct {
+	QuoteNode
 	Name    string       `json:"name"`
 	For     string       `json:"for" doc:"whom it is for, as weft.yaml says it"`
 	Counted string       `json:"counted" doc:"whose use is counted together: a subject, a node's key or a domain"`

@@ -46,9 +46,9 @@ func (a *app) printQuote(q *serve.Quote) {
 	p := a.out
 	p.printf("reads about %s, %s; takes about %s\n", plural(q.Rows, "row"), size(q.Bytes), seconds(q.Seconds))
 	if len(q.Products) > 1 {
-		g := &grid{columns: []gridColumn{{title: "product"}, {title: "rows", right: true}, {title: "bytes", right: true}}}
+		g := &grid{columns: []gridColumn{{title: "product"}, {title: "node", optional: true}, {title: "rows", right: true}, {title: "bytes", right: true}}}
 		for _, r := range q.Products {
-			g.add(styled(bold, r.Product.String()), cell(count(r.Rows)), cell(size(r.Bytes)))
+			g.add(styled(bold, r.Product.String()), cell(oneLine(r.NodeName, 63)), cell(count(r.Rows)), cell(size(r.Bytes)))
 		}
 		g.print(p)
 	}
@@ -74,6 +74,7 @@ func (a *app) printQuote(q *serve.Quote) {
 func budgetGrid(list []serve.QuoteBudget, now time.Time) *grid {
 	g := &grid{columns: []gridColumn{
 		{title: "budget", flex: true},
+		{title: "node", optional: true},
 		{title: "limit"},
 		{title: "takes", right: true},
 		{title: "used", right: true},
@@ -82,15 +83,15 @@ func budgetGrid(list []serve.QuoteBudget, now time.Time) *grid {
 	}}
 	for _, b := range list {
 		for i, l := range b.Limits {
-			name, room := "", ""
+			name, node, room := "", "", ""
 			if i == 0 {
-				name, room = b.Name, roomWords(b, now)
+				name, node, room = b.Name, b.NodeName, roomWords(b, now)
 			}
 			per := ""
 			if l.Of != "concurrent" {
 				per = " per " + b.Per
 			}
-			g.add(styled(bold, oneLine(name, 80)), cell(amount(l.Of, l.Limit)+per), cell(amount(l.Of, l.Takes)), cell(amount(l.Of, l.Used)), cell(amount(l.Of, l.Left)), cell(room))
+			g.add(styled(bold, oneLine(name, 80)), cell(oneLine(node, 63)), cell(amount(l.Of, l.Limit)+per), cell(amount(l.Of, l.Takes)), cell(amount(l.Of, l.Used)), cell(amount(l.Of, l.Left)), cell(room))
 		}
 	}
 	return g
