@@ -195,7 +195,7 @@ func (p partner) Quote(ctx context.Context, a federate.Asking) (h partHead, err 
 	defer watch.end()
 	defer func() { _ = body.Close() }()
 	if h, err = readHead(body); err != nil {
-		return h, watch.why(ctx, err)
+		return h, watch.why(err)
 	}
 	if err := checkQuote(h.Quote); err != nil {
 		return h, err
