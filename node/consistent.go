@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"weft"
 )
@@ -17,7 +19,6 @@ type trail struct {
 	name weft.Name
 	list []madePoint
 	head weft.Point
-	done bool
 }
 
 // next moves to the state before; false at the end of what is kept.
@@ -73,19 +74,13 @@ func (n *Node) fit(ctx context.Context, s weft.Subject, names []weft.Name) (cut 
 		}
 		return c
 	}
-	related := n.mayDiffer(points())
-	for back := 0; related; back++ {
-		moved, err := n.goBack(ctx, trails)
-		if err != nil {
+	m := &madeLooks{n: n, seen: map[weft.Hash]madePoint{}}
+	if n.mayDiffer(points()) {
+		if err := m.goBackAll(ctx, trails); err != nil {
 			return nil, nil, err
 		}
-		if !moved {
-			break
-		}
-		if back > maxBack {
-			return nil, nil, weft.Errorf(weft.KindLimit, "fix the state", "", "no states that fit were found among the last %d", maxBack).WithHint(newestHint)
-		}
 	}
+	notes = m.notes()
 	for _, t := range trails {
 		if p := t.at(); p.Seq != t.head.Seq {
 			notes = append(notes, fmt.Sprintf("%s is at %s and not at its newest, %s: only there it was made from the same states as the others (--newest takes the newest)", t.name, p.Seq, t.head.Seq))
@@ -96,13 +91,64 @@ func (n *Node) fit(ctx context.Context, s weft.Subject, names []weft.Name) (cut 
 
 const newestHint = "--newest takes the newest state of each product, with a warning"
 
+// fitFor is how long is looked for states that fit.
+const fitFor = 30 * time.Second
+
+// madeLooks are lookups for one cut: each state is looked at once.
+type madeLooks struct {
+	n       *Node
+	seen    map[weft.Hash]madePoint
+	unknown []weft.Name // products of which nothing could be found out
+}
+
+// look finds out what a state was made from, as far as that can be until ctx ends.
+func (m *madeLooks) look(ctx context.Context, p weft.Point) madePoint {
+	x, ok := m.seen[p.Hash]
+	if !ok && ctx.Err() == nil {
+		if x, ok = m.n.lookMade(ctx, p); !ok && !slices.Contains(m.unknown, p.Product) {
+			m.unknown = append(m.unknown, p.Product)
+		}
+		m.seen[p.Hash] = x
+	}
+	return x
+}
+
+// states are the states of all products that a point was made from, and its own.
+func (m *madeLooks) states(ctx context.Context, p weft.Point) map[weft.Name][]weft.Point {
+	return statesIn(p, func(p weft.Point) []weft.Point { return m.look(ctx, p).From }, func(p weft.Point) weft.Point { return m.look(ctx, p).Rows })
+}
+
+// notes say of which products nothing could be found out.
+func (m *madeLooks) notes() (out []string) {
+	for _, name := range m.unknown {
+		out = append(out, fmt.Sprintf("what %s was made from is not known here: its node is away, or does not tell", name))
+	}
+	return out
+}
+
+// goBackAll moves the products back until their states fit.
+func (m *madeLooks) goBackAll(ctx context.Context, trails []*trail) error {
+	ctx, stop := context.WithTimeout(ctx, fitFor)
+	defer stop()
+	for range maxBack {
+		moved, err := m.goBack(ctx, trails)
+		if err != nil || !moved {
+			return err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return weft.Errorf(weft.KindLimit, "fix the state", "", "no states that fit were found in %s, or among the last %d", fitFor, maxBack).WithHint(newestHint)
+}
+
 // goBack moves those products back that use a later state of something than another one
 // does; false where there is none.
-func (n *Node) goBack(ctx context.Context, trails []*trail) (moved bool, err error) {
+func (m *madeLooks) goBack(ctx context.Context, trails []*trail) (moved bool, err error) {
 	oldest := map[weft.Name]weft.Point{}
 	uses := make([]map[weft.Name][]weft.Point, len(trails))
 	for i, t := range trails {
-		uses[i] = statesIn(t.at().Point, func(p weft.Point) []weft.Point { return n.lookMade(ctx, p).From }, func(p weft.Point) weft.Point { return n.lookMade(ctx, p).Rows })
+		uses[i] = m.states(ctx, t.at().Point)
 		for name, states := range uses[i] {
 			for _, x := range states {
 				if o, ok := oldest[name]; !ok || later(x, o) < 0 {
@@ -131,7 +177,7 @@ func (n *Node) goBack(ctx context.Context, trails []*trail) (moved bool, err err
 		}
 		moved = true
 	}
-	return moved, ctx.Err()
+	return moved, nil
 }
 
 func noState(name weft.Name) error {

@@ -9,12 +9,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"weft"
+	"weft/backup"
 	"weft/records"
+	"weft/run"
 	"weft/serve"
 )
 
@@ -344,4 +348,109 @@ func FuzzPoints(f *testing.F) {
 			last = p.Seq
 		}
 	})
+}
+
+// FuzzCutAsks reads any bytes as what another node asks about cuts.
+func FuzzCutAsks(f *testing.F) {
+	f.Add("seq=5&incarnation=1&hash=0102", []byte(`{"product":"sales.shop","incarnation":1,"seq":5,"hash":"`+strings.Repeat("01", 32)+`","cut":"one","by":"ann","for":60}`))
+	f.Add("time=2026-03-01T12:00:00Z&before=3&limit=100", []byte(`{}`))
+	f.Fuzz(func(t *testing.T, query string, body []byte) {
+		name := weft.Name{Domain: "sales", Product: "shop"}
+		if v, err := url.ParseQuery(query); err == nil {
+			if q, err := readPointAsk(v, name); err == nil {
+				again, err := readPointAsk(q.values(), name)
+				if err != nil || again.ref.Seq != q.ref.Seq || again.before != q.before || !again.time.Equal(q.time) || len(q.ref.HashPrefix) > 32 {
+					t.Fatalf("%q: %+v, and then %+v: %v", query, q, again, err)
+				}
+			}
+		}
+		q, err := readHoldAsk(strings.NewReader(string(body)))
+		if err == nil && (q.Seq == 0 || q.Seconds < 0 || q.Product.IsZero()) {
+			t.Fatalf("%+v was taken", q)
+		}
+	})
+}
+
+// TestQuestionsAtCutsOverTheMesh asks over the mesh at a saved cut, a token, a hash and a
+// time: the rows are those of then, after commits, folds and restarts, and a restored or
+// forked origin is noticed.
+func TestQuestionsAtCutsOverTheMesh(t *testing.T) {
+	p := newPair(t, nil)
+	p.origin.write(shop)
+	p.origin.apply("shop", serve.OutcomeCommitted)
+	p.heard("sales.shop")
+	const all = "SELECT count(*) FROM sales.shop"
+	then := time.Now()
+	p.asker.save(serve.SaveCutRequest{Name: "then"}, "sales.shop")
+	_, cut, _, err := p.asker.door(all, "")
+	if err != nil {
+		t.Fatal(err, weft.HintOf(err))
+	}
+	kept := filepath.Join(t.TempDir(), "kept")
+	if _, err := p.origin.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: kept}, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.origin.change(9)
+	p.origin.fold("sales.shop")
+	lost := p.asker.save(serve.SaveCutRequest{Name: "lost"}, "sales.shop")
+	whole := weft.Cut(append(longCut(100), cut[0]))
+	p.origin.node.keepCut(t.Context(), whole)
+	for _, at := range []string{"then", cut.Token(), whole.Token(), then.UTC().Format(time.RFC3339Nano)} {
+		p.asker.wantAt(all, at, "3", 0)
+	}
+	_, at, _, err := p.asker.door(all, then.UTC().Format(time.RFC3339Nano))
+	if err != nil || at.Token() != cut.Token() || !at.AsOf().Equal(then) {
+		t.Errorf("%s as of %s, want %s: %v", at, at.AsOf(), cut, err)
+	}
+	p.asker.wantAt(all, "", "9", 0)
+	p.origin.restart()
+	p.asker.eventually("the origin is back", func() bool { _, _, _, err := p.asker.door(all, "lost"); return err == nil })
+	p.asker.wantAt(all, "then", "3", 0)
+
+	p.origin.stop()
+	_, _, _, err = p.asker.door(all, "then")
+	if weft.KindOf(err) != weft.KindUnavailable {
+		t.Errorf("the origin is away: %v", err)
+	}
+	data := filepath.Join(p.origin.dir, ".weft")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), kept, data, backup.RestoreOptions{Env: run.Quiet()}); err != nil {
+		t.Fatal(err)
+	}
+	p.origin.start()
+	p.asker.eventually("the origin is back", func() bool { _, _, _, err := p.asker.door(all, "then"); return err == nil })
+	p.asker.wantAt(all, "then", "3", 0)
+	_, _, _, err = p.asker.door(all, lost.Token)
+	if weft.KindOf(err) != weft.KindConflict || !strings.Contains(err.Error(), "restored at") {
+		t.Errorf("the origin was restored: %v", err)
+	}
+	if x := p.asker.look("lost").Points[0]; x.State != serve.PointOther {
+		t.Errorf("%+v", x)
+	}
+}
+
+// TestSkewInQuestionsOverTheMesh: a question over two nodes has a warning where their
+// products do not fit, and none at a saved cut.
+func TestSkewInQuestionsOverTheMesh(t *testing.T) {
+	p := newPair(t, nil)
+	p.origin.write(shop)
+	p.origin.apply("shop", serve.OutcomeCommitted)
+	p.heard("sales.shop")
+	p.asker.write(sums)
+	p.asker.apply("sums", serve.OutcomeCommitted)
+	if _, err := p.asker.node.Pause(t.Context(), tester, mustName(t, "insights.sums")); err != nil {
+		t.Fatal(err)
+	}
+	p.origin.change(6)
+	p.asker.save(serve.SaveCutRequest{Name: "fits"}, "sales.shop", "insights.sums")
+	p.asker.wantAt(both, "", "6,3", 1)
+	p.asker.wantAt(both, "fits", "3,3", 0)
+	if _, err := p.asker.node.Resume(t.Context(), tester, mustName(t, "insights.sums")); err != nil {
+		t.Fatal(err)
+	}
+	p.asker.eventually("sums follow", func() bool { rows, _, _, err := p.asker.door(both, ""); return err == nil && rows == "6,6" })
+	p.asker.wantAt(both, "", "6,6", 0)
+	p.asker.wantAt(both, "fits", "3,3", 0)
 }

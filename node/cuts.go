@@ -44,6 +44,10 @@ func (d cutDoor) SaveCut(ctx context.Context, s weft.Subject, r serve.SaveCutReq
 		}
 		return nil, err
 	}
+	if _, busy := n.saving.LoadOrStore(r.Name, true); busy {
+		return nil, weft.Errorf(weft.KindConflict, "save the cut", r.Name, "a cut of that name is being saved").WithHint("take another name")
+	}
+	defer n.saving.Delete(r.Name)
 	cut, notes, err := n.fix(ctx, s, r)
 	if err != nil {
 		return nil, err

@@ -238,9 +238,9 @@ func (n *Node) takeHold(w http.ResponseWriter, r *http.Request, node weft.KeyID)
 	if err != nil {
 		return err
 	}
-	var q holdAsk
-	if err := json.NewDecoder(io.LimitReader(r.Body, 64<<10)).Decode(&q); err != nil || q.Seconds < 0 || q.Seconds > maxHoldSeconds || q.Seq == 0 {
-		return weft.Errorf(weft.KindInvalid, "answer another node", "", "it does not say what is to be held")
+	q, err := readHoldAsk(r.Body)
+	if err != nil {
+		return err
 	}
 	given, err := n.giveHold(r.Context(), s, node, q)
 	if err != nil {
@@ -248,6 +248,15 @@ func (n *Node) takeHold(w http.ResponseWriter, r *http.Request, node weft.KeyID)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	return json.NewEncoder(w).Encode(given)
+}
+
+// readHoldAsk reads what another node asks to be held.
+func readHoldAsk(r io.Reader) (q holdAsk, err error) {
+	err = json.NewDecoder(io.LimitReader(r, 64<<10)).Decode(&q)
+	if err != nil || q.Seconds < 0 || q.Seconds > maxHoldSeconds || q.Seq == 0 || q.Product.IsZero() || weft.CheckCutName(q.Cut) != nil {
+		return q, weft.Errorf(weft.KindInvalid, "answer another node", "", "it does not say what is to be held")
+	}
+	return q, nil
 }
 
 // maxHoldSeconds is as long as anybody can ask for: ten years.

@@ -73,6 +73,7 @@ type Node struct {
 	hearsay   hearsay             // what others told of lineage
 	made      madeBook            // what states of products were made from
 	holdMu    sync.Mutex          // held while holds on products here are made and ended
+	saving    sync.Map            // names of cuts that are being saved
 	sender    *openlineage.Sender // whom the node tells of its loads; nil: nobody
 
 	adopting sync.Mutex // held while a product of a new name is made

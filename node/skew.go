@@ -137,16 +137,16 @@ func (b *madeBook) put(m madePoint) {
 // lookMade finds out what a state was made from, at the product's origin where it is not
 // known here. What a state was made from never changes. Nobody is told of it but by a
 // warning, and of no product that they may not know of.
-func (n *Node) lookMade(ctx context.Context, p weft.Point) madePoint {
+func (n *Node) lookMade(ctx context.Context, p weft.Point) (m madePoint, ok bool) {
 	if m, ok := n.made.get(p.Hash); ok {
-		return m
+		return m, true
 	}
 	q := pointAsk{ref: weft.CutRef{Product: p.Product, Incarnation: p.Incarnation, Seq: p.Seq, HashPrefix: p.Hash[:]}}
 	var list *pointList
 	far, err := n.foreign(p.Product)
 	switch {
 	case err != nil || far != nil && !n.far.reached(far.origin):
-		return madePoint{Point: p}
+		return madePoint{Point: p}, false
 	case far != nil:
 		list, err = n.askPoints(ctx, weft.Subject{Domains: []string{weft.AllDomains}}, far, q)
 	default:
@@ -156,10 +156,10 @@ func (n *Node) lookMade(ctx context.Context, p weft.Point) madePoint {
 		}
 	}
 	if err != nil || len(list.Points) != 1 {
-		return madePoint{Point: p}
+		return madePoint{Point: p}, false
 	}
 	n.made.put(list.Points[0])
-	return list.Points[0]
+	return list.Points[0], true
 }
 
 // skew says which products of a cut were made from different states of another one, as
@@ -168,16 +168,8 @@ func (n *Node) skew(ctx context.Context, s weft.Subject, cut weft.Cut) []weft.Wa
 	if !n.mayDiffer(cut) {
 		return nil
 	}
-	looked := map[weft.Hash]madePoint{}
-	look := func(p weft.Point) madePoint {
-		m, ok := looked[p.Hash]
-		if !ok && ctx.Err() == nil {
-			m = n.lookMade(ctx, p)
-			looked[p.Hash] = m
-		}
-		return m
-	}
-	out := skewOf(cut, func(p weft.Point) []weft.Point { return look(p).From }, func(p weft.Point) weft.Point { return look(p).Rows })
+	m := &madeLooks{n: n, seen: map[weft.Hash]madePoint{}}
+	out := skewOf(cut, func(p weft.Point) []weft.Point { return m.look(ctx, p).From }, func(p weft.Point) weft.Point { return m.look(ctx, p).Rows })
 	return slices.DeleteFunc(out, func(w weft.Warning) bool { return !n.mayFind(s, w.Product) })
 }
 

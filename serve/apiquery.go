@@ -34,7 +34,7 @@ const (
 // QueryRequest is a question as the API takes it.
 type QueryRequest struct {
 	SQL     string      `json:"sql" minLength:"1" maxLength:"262144" doc:"one SELECT"`
-	At      string      `json:"at,omitempty" maxLength:"65536" doc:"a time, a date, a commit (sales.orders#12) or a cut's token; now where it is absent"`
+	At      string      `json:"at,omitempty" maxLength:"65536" doc:"a time, a date, a commit (sales.orders#12), a cut's token or the name of a saved one; now where it is absent"`
 	Purpose string      `json:"purpose,omitempty" maxLength:"200" doc:"what the answer is for"`
 	Limits  QueryLimits `json:"limits,omitzero" doc:"lower limits than the node's"`
 	Receipt bool        `json:"receipt,omitempty" doc:"sign the answer: GET /api/v1/receipts/{id} gives the proof, after the last byte"`

@@ -84,3 +84,13 @@ func (r *atEnd) Next() bool {
 	*r.whole = *r.whole || !more
 	return more
 }
+
+// FuzzWarnings reads any text as a node's warnings.
+func FuzzWarnings(f *testing.F) {
+	f.Add(FormatWarnings([]weft.Warning{{Kind: weft.WarnSkew, Product: weft.Name{Domain: "a", Product: "b"}, Message: "m"}}))
+	f.Fuzz(func(t *testing.T, s string) {
+		if again := FormatWarnings(ParseWarnings(s)); len(again) > maxWarningBytes {
+			t.Fatalf("%d bytes", len(again))
+		}
+	})
+}

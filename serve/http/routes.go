@@ -106,7 +106,7 @@ func (s *Server) consumerRoutes() {
 type quarantineInput struct {
 	P     string `path:"p" maxLength:"200" doc:"the product's address, domain.product" example:"sales.orders"`
 	Limit int    `query:"limit" default:"20" minimum:"1" maximum:"1000" doc:"rows of each table"`
-	At    string `query:"at" maxLength:"65536" doc:"a time, a date, a commit (#12) or a cut's token; now where it is absent"`
+	At    string `query:"at" maxLength:"65536" doc:"a time, a date, a commit (#12), a cut's token or the name of a saved one; now where it is absent"`
 }
 
 type commitsInput struct {

@@ -20,7 +20,7 @@ type dataInput struct {
 	P      string `path:"p" maxLength:"200" doc:"domain.product, or domain.product.table" example:"sales.orders"`
 	Table  string `query:"table" maxLength:"63" doc:"the table, where the product has several"`
 	Format string `query:"format" doc:"json, arrow, ndjson, csv or parquet; goes before the Accept header"`
-	At     string `query:"at" maxLength:"65536" doc:"a time, a date, a commit (#12) or a cut's token; now where it is absent"`
+	At     string `query:"at" maxLength:"65536" doc:"a time, a date, a commit (#12), a cut's token or the name of a saved one; now where it is absent"`
 }
 
 const streamText = "The answer is streamed in the format that Accept or format= names. Headers before the body say which cut it was read at " +
