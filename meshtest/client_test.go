@@ -211,6 +211,38 @@ func TestHidden(t *testing.T) {
 	})
 }
 
+// A hidden node that could not be reached once is looked for: it is there again for
+// another hidden one, though nobody asks it anything.
+func TestHiddenIsBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := meshtest.NewNetwork()
+		nodes := mesh(t, n, 3, func(i int) meshtest.Options { return meshtest.Options{Hidden: i > 0, Relay: i == 0} })
+		for _, x := range nodes {
+			serveName(x)
+		}
+		link := func() peer.LinkState {
+			for _, m := range nodes[2].Members() {
+				if m.ID == nodes[1].Self() {
+					return m.Link
+				}
+			}
+			return ""
+		}
+		meshtest.Within(t, time.Minute, 100*time.Millisecond, "it is reached", func() bool {
+			_, err := ask(t.Context(), nodes[2], nodes[1].Self(), "hello")
+			return err == nil
+		})
+		n.Cut(nodes[0].Host.Name, nodes[1].Host.Name)
+		time.Sleep(time.Minute)
+		nodes[2].Client(weft.KeyID{}).CloseIdleConnections()
+		if _, err := ask(t.Context(), nodes[2], nodes[1].Self(), "hello"); err == nil || link() != peer.LinkAway {
+			t.Fatalf("it was asked in vain (%v) and is reached by %q", err, link())
+		}
+		n.Heal()
+		meshtest.Within(t, time.Minute, 100*time.Millisecond, "it is there again", func() bool { return link() == peer.LinkRelay })
+	})
+}
+
 // A relay that listens to what passes it, and answers in place of the node that is
 // asked for, learns nothing and is found out.
 func TestRelayThatLies(t *testing.T) {

@@ -89,6 +89,10 @@ func peerOf(m peer.Member) serve.Peer {
 	if p.Domains == nil {
 		p.Domains = []string{}
 	}
+	if !m.Via.IsZero() {
+		via := m.Via
+		p.Via = &via
+	}
 	if !m.LastSeen.IsZero() {
 		at := m.LastSeen
 		p.LastSeen = &at

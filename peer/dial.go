@@ -43,6 +43,7 @@ type contact struct {
 	backoff *backoff.ExponentialBackOff
 	err     error
 	relayed time.Time // when it was reached through a relay last
+	via     weft.KeyID
 	busy    bool      // being dialed
 	// refusals are how often it wanted no link while this node had some.
 	refusals int
@@ -148,6 +149,16 @@ func (d *dialer) state(id weft.KeyID, now time.Time) (LinkState, time.Time) {
 	return LinkNone, seen
 }
 
+// via is the node through which another one was reached last, zero for none.
+func (d *dialer) via(id weft.KeyID) (via weft.KeyID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.contacts[id]; c != nil {
+		via = c.via
+	}
+	return via
+}
+
 // run keeps links to as many nodes as are wanted, chosen at random.
 func (d *dialer) run(ctx context.Context) error {
 	probe, mix := time.Now(), time.Now().Add(jitter(mixEvery/2, mixEvery))
@@ -175,7 +186,8 @@ func (d *dialer) run(ctx context.Context) error {
 }
 
 // targets are the members that could be dialed now, in random order. Those that are
-// away are among them only if asked for.
+// away are among them only if asked for, and of these also who is reached through
+// others alone: that one is back is for nobody else to notice.
 func (d *dialer) targets(now time.Time, away bool) (list []target) {
 	if d.n.host.meshID() == (weft.Hash{}) {
 		return nil
@@ -184,12 +196,30 @@ func (d *dialer) targets(now time.Time, away bool) (list []target) {
 		if d.n.linkTo(id) != nil || !d.due(id, now, away) {
 			continue
 		}
-		if info := d.n.host.info(id); info != nil && len(info.Addresses) > 0 {
+		info := d.n.host.info(id)
+		if info != nil && (len(info.Addresses) > 0 || away && len(info.Relays) > 0 && d.isAway(id)) {
 			list = append(list, target{id, info})
 		}
 	}
 	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	return list
+}
+
+func (d *dialer) isAway(id weft.KeyID) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.contacts[id]
+	return c != nil && c.away
+}
+
+// moved notes that a node says anew how it is reached: if it is away it is looked for at
+// once.
+func (d *dialer) moved(id weft.KeyID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.contacts[id]; c != nil && c.away {
+		c.next, c.backoff = time.Time{}, nil
+	}
 }
 
 func (d *dialer) due(id weft.KeyID, now time.Time, away bool) bool {
@@ -213,7 +243,7 @@ func (d *dialer) fill(now time.Time) {
 	if need <= 0 {
 		return
 	}
-	list := d.targets(now, true)
+	list := slices.DeleteFunc(d.targets(now, true), func(t target) bool { return len(t.info.Addresses) == 0 })
 	d.mu.Lock()
 	slices.SortStableFunc(list, func(a, b target) int {
 		if hidden && a.info.Relay != b.info.Relay {
@@ -243,11 +273,7 @@ func before(yes bool) int {
 // probe looks for one of those that are away.
 func (d *dialer) probe(now time.Time) {
 	for _, t := range d.targets(now, true) {
-		d.mu.Lock()
-		c := d.contacts[t.id]
-		away := c != nil && c.away
-		d.mu.Unlock()
-		if away {
+		if d.isAway(t.id) {
 			d.start(t)
 			return
 		}
@@ -285,7 +311,13 @@ func (d *dialer) start(t target) bool {
 		}()
 		ctx, cancel := context.WithTimeout(d.n.life, dialMost)
 		defer cancel()
-		ask := len(d.n.cfg.Advertise) == 0 && t.info.Relay
+		if len(t.info.Addresses) == 0 {
+			d.look(ctx, t.id)
+			return
+		}
+		// What the other one says of relaying need not be known here yet: who does not
+		// relay does not grant it.
+		ask := len(d.n.cfg.Advertise) == 0
 		l, err := d.n.dialLink(ctx, t.id, ask, lost)
 		var b byeError
 		switch {
@@ -302,26 +334,40 @@ func (d *dialer) start(t target) bool {
 	return true
 }
 
+// look finds out whether a node can be reached that others relay to. There is no link to
+// one: it has its own.
+func (d *dialer) look(ctx context.Context, id weft.KeyID) {
+	c, err := d.connect(ctx, id)
+	switch {
+	case err == nil:
+		_ = c.Close()
+		d.saw(id)
+	case d.n.life.Err() == nil:
+		d.lost(id, err)
+	}
+}
+
 // connect makes a connection to a member, directly or through a relay.
 func (d *dialer) connect(ctx context.Context, id weft.KeyID) (*peerConn, error) {
 	info := d.n.host.info(id)
 	if info == nil {
 		return nil, weft.Errorf(weft.KindUnavailable, "reach the node", id.Short(), "nobody has said yet where it is")
 	}
-	var c *peerConn
+	var conn *peerConn
 	err := errors.New("it gives no address")
 	if len(info.Addresses) > 0 {
-		if c, err = d.direct(ctx, id, info.Addresses, d.n.secure); err == nil {
-			return c, nil
+		if conn, err = d.direct(ctx, id, info.Addresses, d.n.secure); err == nil {
+			return conn, nil
 		}
 	}
 	for _, via := range info.Relays[:min(len(info.Relays), maxRelaysTried)] {
 		var e error
-		if c, e = d.n.relays.call(ctx, via, id); e == nil {
+		if conn, e = d.n.relays.call(ctx, via, id); e == nil {
 			d.mu.Lock()
-			d.of(id).relayed = time.Now()
+			c := d.of(id)
+			c.relayed, c.via = time.Now(), via
 			d.mu.Unlock()
-			return c, nil
+			return conn, nil
 		}
 		err = errors.Join(err, e)
 	}

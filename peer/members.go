@@ -26,6 +26,7 @@ type Member struct {
 	Rotated   weft.KeyID   `json:"rotated,omitzero"` // the key that it has now
 	LastSeen  time.Time    `json:"lastSeen,omitzero"`
 	Link      LinkState    `json:"link,omitempty"`
+	Via       weft.KeyID   `json:"via,omitzero"` // the node that relays, of LinkRelay
 }
 
 // LinkState says how a node is linked to another.
@@ -47,6 +48,9 @@ func (m *Mesh) Members() []Member {
 	for i := range list {
 		list[i].Self = list[i].ID == self
 		list[i].Link, list[i].LastSeen = m.net.state(list[i].ID)
+		if list[i].Link == LinkRelay {
+			list[i].Via = m.net.dial.via(list[i].ID)
+		}
 	}
 	return list
 }

@@ -190,6 +190,9 @@ func (m *Mesh) heard(r *sign.Record) {
 		m.says.mu.Unlock()
 	}
 	if self.IsZero() || r.Signers[0] != self.ID() {
+		if r.Kind == KindNode {
+			m.net.dial.moved(r.Signers[0])
+		}
 		return
 	}
 	id := placeOf(r.Kind, r.Key, self.ID().String())

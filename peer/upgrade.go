@@ -102,9 +102,9 @@ func (n *network) serveLink(w http.ResponseWriter, r *http.Request) {
 func (n *network) take(l *link) byeReason {
 	many, again := len(n.all()), n.linkTo(l.peer) != nil
 	switch {
-	case again:
-	case l.theirs.Relay && n.relays.grant(l):
+	case l.theirs.Relay && n.relays.grant(l): // also of one that has started anew
 		l.relay = true
+	case again:
 	case many >= n.cfg.most() && !l.theirs.Needy:
 		return byeBusy
 	}
