@@ -25,6 +25,9 @@ func (n *Node) quote(ctx context.Context, q weft.Question) (*serve.Quote, error)
 		return nil, err
 	}
 	defer end()
+	if q.At, err = n.fixAt(ctx, q.Subject, q.At); err != nil {
+		return nil, err
+	}
 	e, cut, far, err := n.reader.Estimate(ctx, q)
 	if err != nil {
 		return nil, err
@@ -49,6 +52,7 @@ func (n *Node) quote(ctx context.Context, q weft.Question) (*serve.Quote, error)
 		}
 	}
 	cut = cut.Sorted()
+	n.keepCut(ctx, cut)
 	out.Cut, out.CutText = cut.Token(), cut.String()
 	return out, nil
 }
@@ -195,7 +199,7 @@ func (p partner) Quote(ctx context.Context, a federate.Asking) (h partHead, err 
 	defer watch.end()
 	defer func() { _ = body.Close() }()
 	if h, err = readHead(body); err != nil {
-		return h, watch.why(err)
+		return h, partFault(watch.why(err))
 	}
 	if err := checkQuote(h.Quote); err != nil {
 		return h, err
@@ -262,6 +266,7 @@ func (n *Node) quotePart(w http.ResponseWriter, r *http.Request, q weft.Question
 	if err != nil {
 		return err
 	}
+	n.keepCut(r.Context(), cut)
 	out.Cut, out.CutText = cut.Token(), cut.String()
 	head, err := json.Marshal(partHead{Cut: cut, Quote: out})
 	if err != nil {
