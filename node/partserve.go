@@ -128,7 +128,7 @@ func (n *Node) partQuestion(node weft.KeyID, p partRequest) (weft.Question, erro
 		return q, weft.Errorf(weft.KindInvalid, "answer another node", "", "it names too many products")
 	}
 	for _, c := range p.Cut {
-		if c.Seq == 0 || len(c.Hash) > len(weft.Hash{}) {
+		if c.Product.IsZero() || c.Seq == 0 || len(c.Hash) > len(weft.Hash{}) {
 			return q, weft.Errorf(weft.KindInvalid, "answer another node", "", "it names a state that none can be")
 		}
 		q.At.Cut = append(q.At.Cut, weft.CutRef{Product: c.Product, Incarnation: c.Incarnation, Seq: c.Seq, HashPrefix: c.Hash})

@@ -121,6 +121,9 @@ func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
 			return nil, err
 		}
 		for _, b := range k.Batches {
+			if b.NumRows() == 0 {
+				continue // which is none
+			}
 			if err := w.Write(b); err != nil {
 				return nil, err
 			}
