@@ -76,10 +76,38 @@ type KeyUse struct {
 	pred   object
 }
 
-// KeySource is a column of another part, all of whose values count.
+// KeySource is a column of another part, all of whose values count; or, where SQL is
+// set, the one column of a query over the views of parts, which are all that it needs.
 type KeySource struct {
 	Part   int
 	Column string
+	SQL    string
+	Needs  []int
+}
+
+// Parts are the parts that the keys come from.
+func (k KeySource) Parts() []int {
+	if k.SQL != "" {
+		return k.Needs
+	}
+	return []int{k.Part}
+}
+
+// Sources are the parts that the keys come from, each once.
+func (k KeyUse) Sources() (all []int) {
+	for _, s := range k.From {
+		for _, i := range s.Parts() {
+			if !slices.Contains(all, i) {
+				all = append(all, i)
+			}
+		}
+	}
+	return all
+}
+
+// Chosen says that the keys are few whatever the parts give: a query chooses among them.
+func (k KeyUse) Chosen() bool {
+	return !slices.ContainsFunc(k.From, func(s KeySource) bool { return s.SQL == "" })
 }
 
 // SplitQuery takes a question through the gate, as Bind does, and cuts it by where
@@ -232,6 +260,15 @@ func (s *splitter) finish() {
 		p := s.parts[number[l]]
 		for _, k := range l.keys {
 			use := KeyUse{Name: k.name, Column: k.column, pred: k.pred}
+			if k.query != nil {
+				src := KeySource{Part: -1, SQL: k.sql}
+				for _, x := range s.leaves {
+					if k.query[x] {
+						src.Needs = append(src.Needs, number[x])
+					}
+				}
+				use.From = []KeySource{src}
+			}
 			for _, o := range k.from {
 				src := s.parts[number[o.leaf]]
 				if !slices.Contains(src.Columns, o.column) && src.Site != "" {
@@ -267,6 +304,8 @@ type leafKey struct {
 	name   string
 	column string
 	from   []leafColumn
+	query  map[*leaf]bool // instead: a query over these, which is sql
+	sql    string
 	pred   object
 }
 

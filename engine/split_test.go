@@ -57,6 +57,7 @@ func TestSplitLook(t *testing.T) {
 		"WITH o AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders) SELECT o_cust, count(*), avg(o_total), sum(o_total * 2) s FROM o WHERE o_day > DATE '1995-01-01' GROUP BY o_cust HAVING count(*) > 2 ORDER BY s DESC LIMIT 3",
 		"WITH o AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders) SELECT o_note, o_id FROM o WHERE o_total > 5 ORDER BY o_total DESC LIMIT 3 OFFSET 2",
 		"WITH o AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders) SELECT count(*) FILTER (o_total > 5), max(o_day) FROM o",
+		"SELECT code, count(*) FROM (SELECT substring(c_phone from 1 for 2) AS code FROM crm.customers WHERE substring(c_phone from 1 for 2) IN ('13', '31') AND c_id > (SELECT avg(c_id) FROM crm.customers WHERE c_nation > 1) AND NOT EXISTS (SELECT * FROM sales.orders WHERE o_cust = c_id)) AS x GROUP BY code",
 	} {
 		sp, err := SplitQuery(t.Context(), s, q, splitRules())
 		fmt.Println("==", q)

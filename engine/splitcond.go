@@ -2,8 +2,11 @@ package engine
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
+
+	"weft"
 )
 
 // collect makes a leaf of every table that is read by itself, and notes which
@@ -148,8 +151,50 @@ func (s *splitter) edge(m *smodel, q *squery, c scond, a, b sref) {
 
 // narrow pushes that a column has one of the values of others.
 func (s *splitter) narrow(m *smodel, r *srel, col int, from []leafColumn) {
+	s.narrowBy(m, r, col, &leafKey{from: from})
+}
+
+// answered are the keys that a query gives when its parts are here, where it chooses
+// among what they give: by aggregates, in the first place.
+func (s *splitter) answered(m *smodel, in *squery) *leafKey {
+	if in.left != nil || in.outer || in.blind || in.o["having"] == nil || len(in.parts) > 0 {
+		return nil
+	}
+	k := &leafKey{query: map[*leaf]bool{}}
+	var gather func(q *squery) bool
+	gather = func(q *squery) bool {
+		for _, r := range q.rels {
+			switch {
+			case s.at[r] != nil:
+				k.query[s.at[r]] = true
+			case r.sub == nil || !gather(r.sub):
+				return false
+			}
+		}
+		for _, sub := range q.subs {
+			if !gather(sub.q) {
+				return false
+			}
+		}
+		return q.left == nil || gather(q.left) && gather(q.right)
+	}
+	if !gather(in) {
+		return nil
+	}
+	sql, err := writeNode(s.ctx, s.parser, copyTree(in.o).(object))
+	if weft.KindOf(err) == weft.KindInvalid {
+		return nil // the engine cannot write it: it goes without
+	}
+	if err != nil {
+		panic(refusal{err})
+	}
+	k.sql = sql
+	return k
+}
+
+func (s *splitter) narrowBy(m *smodel, r *srel, col int, k *leafKey) {
 	s.uses++
-	k := &leafKey{name: "k" + digits(s.uses), from: from}
+	k.name = "k" + digits(s.uses)
 	s.pushing = k
 	s.push(m, r, inKeys(columnRef("#"+digits(col)), k.name))
 	s.pushing = nil
@@ -172,8 +217,12 @@ func (s *splitter) subCondition(m *smodel, q *squery, c scond) {
 		if c.expr["comparison_type"] != "COMPARE_EQUAL" || !ok || ref.part || len(in.outs) != 1 || in.open {
 			return
 		}
-		if from, ok := s.outOrigins(in, 0); ok && ref.rel.q == q && slices.Contains(c.narrows, ref.rel) {
-			s.narrow(m, ref.rel, ref.col, from)
+		if ref.rel.q == q && slices.Contains(c.narrows, ref.rel) {
+			if k := s.answered(m, in); k != nil {
+				s.narrowBy(m, ref.rel, ref.col, k)
+			} else if from, ok := s.outOrigins(in, 0); ok {
+				s.narrow(m, ref.rel, ref.col, from)
+			}
 		}
 		if from, ok := s.origins(ref.rel, ref.col); ok {
 			s.uses++
@@ -258,7 +307,7 @@ func (s *splitter) pushLeaf(l *leaf, e object) {
 	})
 	if k := s.pushing; k != nil {
 		if s.mayTravel(k, l) {
-			l.keys = append(l.keys, leafKey{name: k.name, column: column, from: k.from, pred: e})
+			l.keys = append(l.keys, leafKey{name: k.name, column: column, from: k.from, query: k.query, sql: k.sql, pred: e})
 		}
 		return
 	}
@@ -272,12 +321,19 @@ func (s *splitter) mayTravel(k *leafKey, l *leaf) bool {
 	if l.site == "" {
 		return false // what is here is not sent
 	}
+	from := maps.Clone(k.query)
+	if from == nil {
+		from = map[*leaf]bool{}
+	}
 	for _, f := range k.from {
-		if f.leaf == l {
+		from[f.leaf] = true
+	}
+	for f := range from {
+		if f == l {
 			return false
 		}
-		for _, t := range f.leaf.of {
-			if f.leaf.site != l.site && (s.rules.Travels == nil || !s.rules.Travels(t, l.site)) {
+		for _, t := range f.of {
+			if f.site != l.site && (s.rules.Travels == nil || !s.rules.Travels(t, l.site)) {
 				return false
 			}
 		}

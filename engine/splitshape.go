@@ -160,6 +160,14 @@ func (s *splitter) asked(t Target) Target {
 // prune takes columns that nobody uses out of queries in a FROM.
 func (s *splitter) prune(root object) {
 	m := s.model(root)
+	for _, q := range m.all {
+		for _, sub := range q.subs {
+			if t := sub.o["subquery_type"]; (t == "EXISTS" || t == "NOT_EXISTS") && sub.q.left == nil && !aggregates(sub.q) && isEmpty(sub.q.o["modifiers"]) {
+				sub.q.o["select_list"] = []any{constantInt(1)} // what it gives is not looked at
+			}
+		}
+	}
+	m = s.model(root)
 	for range MaxDepth {
 		changed := false
 		for _, q := range m.all {

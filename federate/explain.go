@@ -158,6 +158,12 @@ func (a *asking) planPart(ctx context.Context, b *bound, i int, uses []int) (wef
 	for _, u := range uses {
 		k := weft.PlanKeys{Table: engine.KeysSchema + "." + part.Keys[u].Name, Column: part.Keys[u].Column}
 		for _, s := range part.Keys[u].From {
+			if s.SQL != "" {
+				for _, n := range s.Needs {
+					k.From = append(k.From, weft.PlanColumn{Part: n + 1, Column: "its answer"})
+				}
+				continue
+			}
 			k.From = append(k.From, weft.PlanColumn{Part: s.Part + 1, Column: s.Column})
 		}
 		p.Keys = append(p.Keys, k)

@@ -47,17 +47,15 @@ func planParts(parts []*engine.Part) []planned {
 				continue
 			}
 			for u, k := range p.Keys {
-				if slices.Contains(plan[i].uses, u) || !slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return s.Part == next }) {
-					continue
-				}
-				ready := !slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return !done[s.Part] || !chosen[s.Part] })
-				if !ready {
+				sources := k.Sources()
+				if slices.Contains(plan[i].uses, u) || !slices.Contains(sources, next) ||
+					slices.ContainsFunc(sources, func(s int) bool { return !done[s] || !chosen[s] && !k.Chosen() }) {
 					continue
 				}
 				plan[i].uses = append(plan[i].uses, u)
-				for _, s := range k.From {
-					if parts[s.Part].Site != "" && !slices.Contains(plan[i].waits, s.Part) {
-						plan[i].waits = append(plan[i].waits, s.Part)
+				for _, s := range sources {
+					if parts[s].Site != "" && !slices.Contains(plan[i].waits, s) {
+						plan[i].waits = append(plan[i].waits, s)
 					}
 				}
 				size[i] *= 0.3
@@ -77,7 +75,7 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Keys, err
 		if p.lost(k) {
 			continue
 		}
-		most := min(maxKeys, max(part.Rows/2, fewRows))
+		most := min(maxKeys, max(part.Base/2, fewRows))
 		got, n, err := p.distinct(ctx, k, most+1)
 		if err != nil {
 			return nil, nil, err
@@ -95,7 +93,7 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Keys, err
 func (p *parting) lost(k engine.KeyUse) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return p.split.Parts[s.Part].Site != "" && p.got[s.Part] == nil })
+	return slices.ContainsFunc(k.Sources(), func(s int) bool { return p.split.Parts[s].Site != "" && p.got[s] == nil })
 }
 
 func (k Keys) drop() {
@@ -112,6 +110,13 @@ func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Ke
 	st := engine.Statement{}
 	var from []string
 	for _, s := range k.From {
+		if s.SQL != "" {
+			if err := p.answered(s, &st); err != nil {
+				return out, 0, err
+			}
+			from = append(from, fmt.Sprintf("SELECT k FROM (%s) AS q(k)", s.SQL))
+			continue
+		}
 		part := p.split.Parts[s.Part]
 		column := engine.QuoteIdent(s.Column)
 		if part.Site != "" {
@@ -157,6 +162,29 @@ func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Ke
 		return out, 0, err
 	}
 	return out, n, nil
+}
+
+// answered adds what a query over parts needs.
+func (p *parting) answered(s engine.KeySource, st *engine.Statement) error {
+	local := false
+	for _, i := range s.Needs {
+		part := p.split.Parts[i]
+		if part.Site == "" {
+			local = true
+			continue
+		}
+		l := p.got[i]
+		src := fmt.Sprintf("part%d", i)
+		st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: typedColumns(l.schema, src)})
+		if !slices.ContainsFunc(st.Sources, func(x engine.Source) bool { return x.Name == src }) {
+			st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
+		}
+	}
+	if local {
+		_, err := p.a.cut.relations(st)
+		return err
+	}
+	return nil
 }
 
 // given is what comes with a question of another node.
