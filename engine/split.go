@@ -49,6 +49,76 @@ type Split struct {
 	// Parts are what is asked of the sites. Bound.SQL is the question over their
 	// views, and over those of the tables that are here.
 	Parts []*Part
+
+	tree  *syntax
+	links map[string]link
+}
+
+// link is the equality that a table of keys comes from, in the question.
+type link struct {
+	m    *smodel
+	q    *squery
+	expr object
+}
+
+// Loosen writes the question anew with equalities that match many rows with many, which
+// those are that the named tables of keys come from: the engine, which does not know how
+// many there are, must not begin with them. They are still held against every row. One
+// that alone connects its relations stays as it is.
+func (s *Split) Loosen(ctx context.Context, p Parser, keys []string) error {
+	changed := false
+	for _, k := range keys {
+		if l, ok := s.links[k]; ok && l.loosen() {
+			changed = true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	sql, err := writeBack(ctx, p, s.tree)
+	if err == nil {
+		s.SQL = sql
+	}
+	return err
+}
+
+// loosen makes the equality a condition like any other.
+func (l link) loosen() bool {
+	if l.expr["class"] != "COMPARISON" || !l.q.inner {
+		return false
+	}
+	group := map[*srel]*srel{} // relations that other equalities connect
+	var of func(r *srel) *srel
+	of = func(r *srel) *srel {
+		if g := group[r]; g != nil && g != r {
+			return of(g)
+		}
+		return r
+	}
+	for _, c := range l.q.conds {
+		a, b, ok := l.m.equal(c.expr)
+		if ok && identity(c.expr) != identity(l.expr) && a.rel.q == l.q && b.rel.q == l.q {
+			group[of(a.rel)] = of(b.rel)
+		}
+	}
+	a, b, ok := l.m.equal(l.expr)
+	if !ok || a.rel.q != l.q || b.rel.q != l.q || of(a.rel) != of(b.rel) {
+		return false
+	}
+	for _, x := range []sref{a, b} {
+		if x.rel.table != nil && l.m.s.unique(x.rel, []string{x.rel.cols[x.col]}) {
+			return false
+		}
+	}
+	was := object{}
+	for k, v := range l.expr {
+		was[k] = v
+	}
+	become(l.expr, object{
+		"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace,
+		"children": []any{was, castOf("f", object{"id": "BOOLEAN", "type_info": nil})},
+	})
+	return true
 }
 
 // Part is a SELECT over tables of one site.
@@ -119,7 +189,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 	if err != nil {
 		return nil, err
 	}
-	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, volatile: w.unrepeatable}
+	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, volatile: w.unrepeatable}
 	out := &Split{}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
@@ -132,7 +202,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 		if err := sp.run(tree.stmt); err != nil {
 			return nil, err
 		}
-		out.Parts = sp.parts
+		out.Parts, out.tree, out.links = sp.parts, tree, sp.links
 	}
 	sql, err := writeBack(ctx, s, tree)
 	if err != nil {
@@ -193,6 +263,7 @@ type splitter struct {
 	uses    int
 	at      map[*srel]*leaf
 	pushing *leafKey
+	links   map[string]link
 }
 
 func (s *splitter) oneSite() (string, bool) {
@@ -233,6 +304,7 @@ func (s *splitter) run(stmt object) (err error) {
 		s.blocks(node)
 		s.joins(node)
 		s.sums(node)
+		s.serve(node)
 	}
 	m := s.model(node)
 	s.collect(m)

@@ -20,9 +20,7 @@ func (s *splitter) collect(m *smodel) {
 			}
 			l := s.leafOf(*r.table)
 			if l == nil || l.table != nil && l.site == "" { // here each mention has its own conditions
-				p := s.places[*r.table]
-				l = &leaf{view: *r.table, site: p.Site, table: &p, cols: p.Columns, need: map[string]bool{}, rows: p.Rows, base: p.Rows, of: []Target{s.asked(*r.table)}}
-				s.leaves = append(s.leaves, l)
+				l = s.tableLeaf(*r.table, s.places[*r.table])
 			}
 			s.at[r] = l
 			all := !isEmpty(r.o["column_name_alias"]) // names are given by place
@@ -146,6 +144,7 @@ func (s *splitter) edge(m *smodel, q *squery, c scond, a, b sref) {
 	}
 	if from, ok := s.origins(b.rel, b.col); ok {
 		s.narrow(m, a.rel, a.col, from)
+		s.links["k"+digits(s.uses)] = link{m, q, c.expr}
 	}
 }
 

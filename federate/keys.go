@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-
 	"weft"
 	"weft/engine"
 )
@@ -20,6 +19,22 @@ type planned struct {
 // A part of fewer rows than this is asked at once: to wait for keys would cost more
 // than they save.
 const fewRows = 5_000
+
+// manyToMany is how many rows have one value where an equality of it is no way to begin a
+// join.
+const manyToMany = 20
+
+// rowsOf is how many rows the parts have that keys come from.
+func (p *parting) rowsOf(k engine.KeyUse) (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, i := range k.Sources() {
+		if p.got[i] != nil {
+			n += p.got[i].rows
+		}
+	}
+	return n
+}
 
 // most keys that go to another node.
 const maxKeys = 1_000_000
@@ -83,6 +98,11 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Keys, err
 		if n > most {
 			got.drop()
 			continue
+		}
+		if rows := p.rowsOf(k); n*manyToMany < rows {
+			p.mu.Lock()
+			p.loose = append(p.loose, k.Name)
+			p.mu.Unlock()
 		}
 		uses, keys = append(uses, u), append(keys, got)
 	}
@@ -225,4 +245,3 @@ func CheckKeys(keys []Keys) error {
 	}
 	return nil
 }
-

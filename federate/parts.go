@@ -38,6 +38,7 @@ type parting struct {
 	uses     []weft.PartUse
 	warnings []weft.Warning
 	measures []measure    // by part
+	loose    []string     // tables of keys that are few for many rows
 	memory   atomic.Int64 // what landings may still hold in memory
 }
 

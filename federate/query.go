@@ -291,6 +291,12 @@ func (a *asking) gather(ctx context.Context, b *bound, ans *weft.Answer) error {
 	}
 	a.parting = p
 	a.atEnd(p.drop)
+	if len(p.loose) > 0 {
+		if err := b.split.Loosen(ctx, b.parser, p.loose); err != nil {
+			return err
+		}
+		b.st.SQL = b.split.SQL
+	}
 	if err := p.statement(ctx, &b.st, &b.work); err != nil {
 		return err
 	}
