@@ -21,7 +21,7 @@ func (f *Federation) Explain(ctx context.Context, q weft.Question) (*weft.Plan, 
 	a, ctx := f.asks(ctx, q)
 	defer a.end()
 	a.cut.quiet = true
-	b, err := a.ready(ctx)
+	b, err := a.bind(ctx)
 	if err != nil {
 		return nil, a.failed(ctx, err)
 	}

@@ -168,6 +168,9 @@ type bound struct {
 
 // bind reads the text, fixes the cut, and says what is to be run and read.
 func (a *asking) bind(ctx context.Context) (b bound, err error) {
+	if a.q.At.Named() { // else it would be read now
+		return b, weft.Errorf(weft.KindInvalid, "read at the cut", a.q.At.Saved, "there is no saved cut of that name")
+	}
 	// Reading a text is light, and needs no worker where it was read before.
 	parser := a.f.memo.Parser(func(ctx context.Context) (engine.Session, error) { return a.enter(ctx, engine.LaneLight) })
 	rules := engine.Rules{
@@ -203,16 +206,8 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	return b, nil
 }
 
-// ready binds the question, whose state must be one that can be found here.
-func (a *asking) ready(ctx context.Context) (b bound, err error) {
-	if a.q.At.Named() { // else it would be read now
-		return b, weft.Errorf(weft.KindInvalid, "read at the cut", a.q.At.Saved, "there is no saved cut of that name")
-	}
-	return a.bind(ctx)
-}
-
 func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer, error) {
-	b, err := a.ready(ctx)
+	b, err := a.bind(ctx)
 	if err == nil && look != nil {
 		err = look(&b)
 	}

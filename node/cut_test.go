@@ -265,6 +265,18 @@ func TestSavedCuts(t *testing.T) {
 	if err != nil || len(list) != 3 || list[0].Name != "copy" {
 		t.Errorf("%+v, %v", list, err)
 	}
+	// Whatever asks at a state takes the name: a plan, a price, a table as a file.
+	q := weft.Question{SQL: "SELECT count(*) FROM sales.shop", Subject: tester, At: weft.At{Saved: "one"}}
+	if plan, err := (doorQuestions{questions{r.node}}).Explain(t.Context(), q, true); err != nil || plan == nil {
+		t.Errorf("a plan at a saved cut: %v", err)
+	}
+	if price, err := r.node.quote(t.Context(), q); err != nil || price.Cut != d.Token {
+		t.Errorf("a price at a saved cut: %+v, %v", price, err)
+	}
+	q.At.Saved = "never"
+	if _, err := r.node.quote(t.Context(), q); weft.KindOf(err) != weft.KindNotFound {
+		t.Errorf("a price at no cut: %v", err)
+	}
 	other := weft.Subject{Kind: weft.SubjectPerson, ID: "other", Domains: []string{"insights"}}
 	if err := (cutDoor{r.node}).DropCut(t.Context(), other, "one"); weft.KindOf(err) != weft.KindDenied {
 		t.Errorf("somebody else drops it: %v", err)

@@ -454,3 +454,34 @@ func TestSkewInQuestionsOverTheMesh(t *testing.T) {
 	p.asker.wantAt(both, "", "6,6", 0)
 	p.asker.wantAt(both, "fits", "3,3", 0)
 }
+
+// TestHeldOverTheMesh: what another node's owner holds stays readable from here past its
+// retention, and what nobody holds is gone, with the oldest that there is.
+func TestHeldOverTheMesh(t *testing.T) {
+	p := newPair(t, func(c *Config) { c.KeepFor = time.Millisecond })
+	p.origin.write(holding)
+	p.origin.apply("shop", serve.OutcomeCommitted)
+	p.heard("sales.shop")
+	const all = "SELECT count(*) FROM sales.shop"
+	p.asker.save(serve.SaveCutRequest{Name: "held", Hold: true}, "sales.shop")
+	for n := range 3 {
+		p.origin.change(n + 10)
+		p.origin.fold("sales.shop")
+	}
+	p.asker.wantAt(all, "held", "3", 0)
+	if err := (cutDoor{p.asker.node}).DropCut(t.Context(), tester, "held"); err != nil {
+		t.Fatal(err)
+	}
+	p.asker.save(serve.SaveCutRequest{Name: "free"}, "sales.shop")
+	for n := range 3 {
+		p.origin.change(n + 20)
+		p.origin.fold("sales.shop")
+	}
+	_, _, _, err := p.asker.door(all, "free")
+	if weft.KindOf(err) != weft.KindGone || !strings.Contains(err.Error(), "the oldest of sales.shop is #") {
+		t.Errorf("past its retention: %v", err)
+	}
+	if x := p.asker.look("free").Points[0]; x.State != serve.PointGone || x.Oldest == 0 || x.Newest < x.Oldest {
+		t.Errorf("%+v", x)
+	}
+}
