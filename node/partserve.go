@@ -79,12 +79,13 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 	if err := writeSection(w, head); err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	n.sendPart(w, ans)
+	n.sendPart(w, ans, func(rows int64) (json.RawMessage, error) { return n.partReceipt(r.Context(), node, q, ans.Cut, rows) })
 	return nil
 }
 
-// sendPart streams the rows; what ends them early is said at the end.
-func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer) {
+// sendPart streams the rows; what ends them early is said at the end, and what is signed
+// of them.
+func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer, signed func(rows int64) (json.RawMessage, error)) {
 	out, err := engine.NewRowWriter(w, ans.Schema)
 	if err != nil {
 		panic(http.ErrAbortHandler) // a part of it may be out
@@ -103,6 +104,9 @@ func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer) {
 	}
 	if err == nil {
 		err = ans.Rows.Err()
+	}
+	if err == nil {
+		end.Receipt, err = signed(end.Rows)
 	}
 	if err != nil {
 		end.Fault = serve.ProblemOf(err, "")

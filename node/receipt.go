@@ -50,22 +50,23 @@ func (d receiptDoor) Receipt(ctx context.Context, q weft.Question, a *weft.Answe
 	return receipt.Sign(key, facts)
 }
 
-// partsOf says what each node gave to an answer. One that does not tell was made here,
-// of the whole question.
+// partsOf says what each node gave to an answer. What no other one gave this node has
+// read itself, for the whole question.
 func partsOf(a *weft.Answer, q weft.Question, self weft.KeyID, rows int64) []weft.PartUse {
+	var uses []weft.PartUse
 	if a.Parts != nil {
-		uses := slices.Clone(a.Parts())
-		for i := range uses {
-			if uses[i].Node.IsZero() { // it is in no mesh
-				uses[i].Node = self
-			}
-		}
-		return uses
+		uses = slices.Clone(a.Parts())
 	}
-	if len(a.Cut) == 0 {
-		return nil
+	own := slices.DeleteFunc(slices.Clone(a.Cut), func(p weft.Point) bool {
+		return slices.ContainsFunc(uses, func(u weft.PartUse) bool {
+			at, ok := u.Cut.Find(p.Product)
+			return ok && at.Hash == p.Hash
+		})
+	})
+	if len(own) > 0 {
+		uses = append(uses, weft.PartUse{Node: self, Cut: own, Rows: rows, Text: receipt.TextDigest(q.Nonce, q.SQL)})
 	}
-	return []weft.PartUse{{Node: self, Cut: a.Cut, Rows: rows, Text: receipt.TextDigest(q.Nonce, q.SQL)}}
+	return uses
 }
 
 func warningOf(w weft.Warning) receipt.Warning {
@@ -85,6 +86,19 @@ func whoGave(self weft.KeyID, uses []weft.PartUse) map[weft.KeyID][]string {
 		}
 	}
 	return who
+}
+
+// partReceipt signs a part that this node has answered for another one, nil where that
+// wants no receipt.
+func (n *Node) partReceipt(ctx context.Context, asker weft.KeyID, q weft.Question, cut weft.Cut, rows int64) (json.RawMessage, error) {
+	if q.Nonce == (weft.Hash{}) {
+		return nil, nil
+	}
+	key, err := n.mesh.SigningKey()
+	if err != nil {
+		return nil, err
+	}
+	return n.signPart(ctx, key, asker, q.Nonce, weft.PartUse{Cut: cut, Rows: rows, Text: receipt.TextDigest(q.Nonce, q.SQL)})
 }
 
 // signPart signs what this node gave to the answer of a question that asker answers.

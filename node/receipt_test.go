@@ -171,3 +171,38 @@ func TestAReceiptOfSeveralNodes(t *testing.T) {
 		t.Errorf("a part that the asker signed in the origin's place: %v", err)
 	}
 }
+
+// TestFederatedReceipts asks two nodes in one question and has both sign: the one that
+// has all of it, and the one that has a part.
+func TestFederatedReceipts(t *testing.T) {
+	p := newPair(t, nil)
+	p.origin.write(shop)
+	p.origin.apply("shop", serve.OutcomeCommitted)
+	p.asker.write(notes)
+	p.asker.apply("notes", serve.OutcomeCommitted)
+	p.heard("sales.shop")
+	origin, asker := p.origin.node.mesh.Self(), p.asker.node.mesh.Self()
+	for sql, want := range map[string][]weft.KeyID{wholeQuestion: {origin}, partQuestion: {origin, asker}, "SELECT count(*) FROM insights.notes": {asker}} {
+		body, raw := p.asker.asksSigned(sql, "")
+		rep := p.asker.proves(raw, body, receipt.Keys{Format: 1, Mesh: p.origin.node.mesh.ID()})
+		var signed []weft.KeyID
+		for _, raw := range rep.Receipt.Parts {
+			part, err := receipt.OpenPart(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed = append(signed, part.Node)
+			for _, r := range part.Reads {
+				if r.Contract == (weft.Hash{}) || r.Version == "" || (r.Product.Domain == "sales") != (part.Node == origin) {
+					t.Errorf("%s: node %s says that it read %+v", sql, part.Node.Short(), r)
+				}
+			}
+		}
+		if !slices.Equal(signed, want) || len(rep.Receipt.Warnings) != 0 {
+			t.Errorf("%s: signed by %v, want %v\n%s", sql, signed, want, raw)
+		}
+		if cut := rep.Receipt.Cut().Token(); p.asker.ask(sql, cut) != p.asker.ask(sql) {
+			t.Errorf("%s: at its cut there is another answer", sql)
+		}
+	}
+}

@@ -44,7 +44,7 @@ type contact struct {
 	err     error
 	relayed time.Time // when it was reached through a relay last
 	via     weft.KeyID
-	busy    bool      // being dialed
+	busy    bool // being dialed
 	// refusals are how often it wanted no link while this node had some.
 	refusals int
 }
