@@ -71,6 +71,12 @@ func TestBudgets(t *testing.T) {
 	if q := quote(ann, at); q.Rows != 2 || q.Bytes == 0 || q.Cut != first.Cut || !q.Fits || q.Budgets[0].Limits[0].Used != 2 {
 		t.Errorf("%+v", q)
 	}
+	if _, err := r.node.Backend().Cuts.SaveCut(t.Context(), ann, serve.SaveCutRequest{Name: "quoted", At: first.Cut}); err != nil {
+		t.Fatal(err)
+	}
+	if q := quote(ann, weft.At{Saved: "quoted"}); q.Rows != 2 || q.Cut != first.Cut {
+		t.Errorf("at the saved cut: %+v", q)
+	}
 	ask := func(s weft.Subject) error {
 		ans, err := r.node.Backend().Querier.Query(context.Background(), weft.Question{SQL: sumTills, Subject: s, At: at})
 		if err != nil {
