@@ -89,10 +89,11 @@ type Warning struct {
 
 // PartUse is what one node gave to an answer.
 type PartUse struct {
-	Node  KeyID `json:"node"`
-	Cut   Cut   `json:"cut"`
-	Rows  int64 `json:"rows"`
-	Bytes int64 `json:"bytes"` // on the wire
+	Node  KeyID  `json:"node"`
+	Name  string `json:"name,omitempty"` // what people call the node
+	Cut   Cut    `json:"cut"`
+	Rows  int64  `json:"rows"`
+	Bytes int64  `json:"bytes"` // on the wire
 	// Text is the digest of the SQL that the node was asked.
 	Text Hash `json:"text"`
 	// Receipt is what the node signed of it, as it wrote it; absent where it did not.

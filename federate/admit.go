@@ -56,7 +56,7 @@ type Admit func(ctx context.Context, q weft.Question, cut weft.Cut, e Estimate) 
 func (f *Federation) Estimate(ctx context.Context, q weft.Question) (Estimate, weft.Cut, []Asking, error) {
 	a, ctx := f.asks(ctx, q)
 	defer a.end()
-	b, err := a.ready(ctx)
+	b, err := a.bind(ctx)
 	var far []Asking
 	if err == nil {
 		far, err = a.askings(ctx, b.split, b.parser)
@@ -72,7 +72,7 @@ func (f *Federation) EstimatePart(ctx context.Context, q weft.Question) (Estimat
 	a, ctx := f.asks(ctx, q)
 	defer a.end()
 	a.cut.elsewhere, a.cut.given = nil, &given{}
-	if _, err := a.ready(ctx); err != nil {
+	if _, err := a.bind(ctx); err != nil {
 		return Estimate{}, nil, a.failed(ctx, err)
 	}
 	return a.cut.estimate(), a.cut.points(), nil

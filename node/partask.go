@@ -152,7 +152,7 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 		},
 		Parts: func() []weft.PartUse {
 			return []weft.PartUse{{
-				Node: node, Cut: head.Cut, Rows: in.rows, Bytes: body.n.Load(), Text: receipt.TextDigest(q.Nonce, q.SQL), Receipt: in.end.Receipt,
+				Node: node, Name: p.Called(node), Cut: head.Cut, Rows: in.rows, Bytes: body.n.Load(), Text: receipt.TextDigest(q.Nonce, q.SQL), Receipt: in.end.Receipt,
 			}}
 		},
 	}, nil

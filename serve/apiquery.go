@@ -19,6 +19,10 @@ const (
 	// TrailerWarnings is what the reader should know of the answer, as JSON; there is none
 	// where there is nothing.
 	TrailerWarnings = "Weft-Warnings"
+
+	// TrailerParts is what each other node gave to the answer, as JSON; there is none where
+	// this node has all of it.
+	TrailerParts = "Weft-Parts"
 )
 
 // The keys under which an Arrow stream and a Parquet file carry the same.
@@ -114,6 +118,9 @@ type RequestOutcome struct {
 	Bytes   int64     `json:"bytes" doc:"bytes written"`
 	Ended   time.Time `json:"ended"`
 	Error   *Problem  `json:"error,omitempty" doc:"why the answer broke off; absent where it is whole"`
+
+	Parts    []Gave         `json:"parts,omitempty" doc:"what each other node gave to the answer"`
+	Warnings []weft.Warning `json:"warnings,omitempty" doc:"what the reader of the answer should know"`
 }
 
 // Step is one line of a streamed apply or refresh: events, then exactly one

@@ -76,7 +76,7 @@ type jsonHead struct {
 }
 
 // jsonEncoder writes one document: columns, cut, rows as arrays, and after them
-// the number of rows, and the warnings where there are any. A document that broke off has no end.
+// the number of rows, who gave what, and the warnings where there are any. A document that broke off has no end.
 type jsonEncoder struct {
 	o     *out
 	a     *weft.Answer
@@ -120,6 +120,10 @@ func (e *jsonEncoder) batch(rec arrow.RecordBatch) error {
 func (e *jsonEncoder) end(rows int64) error {
 	e.o.buf = append(e.o.buf, "\n],\"rowCount\":"...)
 	e.o.buf = strconv.AppendInt(e.o.buf, rows, 10)
+	if gs := WhoGave(e.a); len(gs) > 0 {
+		b, _ := json.Marshal(gs) // names, numbers and texts always encode
+		e.o.buf = append(append(e.o.buf, ",\"parts\":"...), b...)
+	}
 	if ws := Warnings(e.a); len(ws) > 0 {
 		b, _ := json.Marshal(ws) // texts and a name always encode
 		e.o.buf = append(append(e.o.buf, ",\"warnings\":"...), b...)

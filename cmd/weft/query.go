@@ -189,7 +189,7 @@ func (a *app) query(ctx context.Context, sql string, f *queryFlags) error {
 		rows, err = a.encode(a.out, format, ans, start)
 	}
 	if err == nil {
-		a.printWarnings(serve.Warnings(ans))
+		a.printGave(ans, f.quiet)
 	}
 	if err == nil && !f.quiet && (format != serve.FormatTable || f.output != "") {
 		printFooter(a.err, ans, rows, time.Since(start))
@@ -245,6 +245,27 @@ func writeFile(path string, write func(io.Writer) error) error {
 		return weft.Errorf(weft.KindUnavailable, op, path, "%w", err)
 	}
 	return nil
+}
+
+// printGave says who gave what to an answer, and what is to be known of it.
+func (a *app) printGave(ans *weft.Answer, quiet bool) {
+	if gs := serve.WhoGave(ans); len(gs) > 0 && !quiet {
+		a.err.println(gaveWords(gs))
+	}
+	a.printWarnings(serve.Warnings(ans))
+}
+
+// gaveWords say who gave what to an answer.
+func gaveWords(gs []serve.Gave) string {
+	var w []string
+	for i, g := range gs {
+		n := count(g.Rows)
+		if i == 0 {
+			n = plural(g.Rows, "row")
+		}
+		w = append(w, oneLine(g.Name, 60)+" "+n)
+	}
+	return "from " + plural(int64(len(gs)), "node") + ": " + strings.Join(w, ", ")
 }
 
 // printWarnings says what is to be known of an answer, on the stream that is not the

@@ -249,6 +249,7 @@ func (a *app) queryWithReceipt(ctx context.Context, sql string, f *queryFlags) e
 	if err != nil {
 		return err
 	}
+	a.printGave(take.seen, f.quiet)
 	if err := writeFile(f.receipt, func(w io.Writer) error { _, err := w.Write(take.receipt); return err }); err != nil {
 		return err
 	}
@@ -321,6 +322,6 @@ func (t *taking) answer(ctx context.Context, q serve.QueryRequest, w io.Writer) 
 	if err != nil {
 		return weft.Errorf(weft.KindUnavailable, "take the receipt", "", "%w", err).WithHint("the node may be of another version than this program")
 	}
-	t.seen = &weft.Answer{Cut: r.Cut(), Held: s.Held}
+	t.seen = &weft.Answer{Cut: r.Cut(), Held: s.Held, Parts: s.Parts, Warnings: s.Warnings}
 	return nil
 }

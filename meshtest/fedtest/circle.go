@@ -207,7 +207,7 @@ func (r *circleReader) Ask(ctx context.Context, node weft.KeyID, q federate.FarQ
 		return nil, err
 	}
 	whole := *ans
-	whole.Parts = func() []weft.PartUse { return []weft.PartUse{{Node: node, Cut: ans.Cut}} }
+	whole.Parts = func() []weft.PartUse { return []weft.PartUse{{Node: node, Name: r.Called(node), Cut: ans.Cut}} }
 	return &whole, nil
 }
 

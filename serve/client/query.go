@@ -123,6 +123,20 @@ func (s *Stream) Warnings() []weft.Warning {
 	return serve.ParseWarnings(s.res.Trailer.Get(serve.TrailerWarnings))
 }
 
+// Parts are what each other node gave to the answer, none before the end; of the states
+// that they were read at, the products alone.
+func (s *Stream) Parts() []weft.PartUse {
+	var out []weft.PartUse
+	for _, g := range serve.ParseGave(s.res.Trailer.Get(serve.TrailerParts)) {
+		u := weft.PartUse{Node: g.Node, Name: g.Name, Rows: g.Rows, Bytes: g.Bytes}
+		for _, p := range g.Products {
+			u.Cut = append(u.Cut, weft.Point{Product: p})
+		}
+		out = append(out, u)
+	}
+	return out
+}
+
 // Close ends the stream. Idempotent.
 func (s *Stream) Close() error {
 	s.once.Do(func() {
@@ -160,7 +174,7 @@ func (s *Stream) Answer(tee io.Writer) (*weft.Answer, error) {
 		s.Close()
 		return nil, s.fault(err)
 	}
-	a := &weft.Answer{Held: s.Held, Warnings: s.Warnings}
+	a := &weft.Answer{Held: s.Held, Warnings: s.Warnings, Parts: s.Parts}
 	md := r.Schema().Metadata()
 	if v, ok := md.GetValue(serve.MetaPoints); ok {
 		if err := json.Unmarshal([]byte(v), &a.Cut); err != nil {

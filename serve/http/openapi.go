@@ -97,6 +97,7 @@ func streamResponses() map[string]*huma.Response {
 			serve.HeaderRequest: text("the request's id"),
 			serve.TrailerRows:   text("a trailer: the number of rows, after the last byte"),
 
+			serve.TrailerParts: text("a trailer, only where other nodes gave to the answer: JSON list of {node, name, products, rows, bytes}"),
 			serve.TrailerWarnings: text("a trailer, only where there is something to say: JSON list of {kind, product, message, hint}, such as products " +
 				"made from different states of a third (skew)"),
 		},

@@ -56,8 +56,12 @@ func (s *Server) stream(w *writer, r *http.Request, q weft.Question, f serve.For
 			s.signed(r, q, ans, f, rows, digest)
 		}
 		w.Header().Set(serve.TrailerRows, serve.FormatHeld(rows))
-		if text := serve.FormatWarnings(serve.Warnings(ans)); text != "" {
+		state.gave, state.warnings = serve.WhoGave(ans), serve.Warnings(ans)
+		if text := serve.FormatWarnings(state.warnings); text != "" {
 			w.Header().Set(serve.TrailerWarnings, text)
+		}
+		if text := serve.FormatGave(state.gave); text != "" {
+			w.Header().Set(serve.TrailerParts, text)
 		}
 		s.remember(r, w, nil)
 		return nil
@@ -82,7 +86,7 @@ func answerHeaders(h http.Header, ans *weft.Answer, f serve.Format, file string)
 	h.Set(serve.HeaderCut, ans.Cut.Token())
 	h.Set(serve.HeaderCutText, ans.Cut.String())
 	h.Set(serve.HeaderHeld, serve.FormatHeld(ans.Held))
-	h.Set("Trailer", serve.TrailerRows+", "+serve.TrailerWarnings)
+	h.Set("Trailer", serve.TrailerRows+", "+serve.TrailerWarnings+", "+serve.TrailerParts)
 	h.Set("Vary", "Accept")
 	if file == "" && f == serve.FormatParquet {
 		file = "answer"
@@ -97,6 +101,7 @@ func (s *Server) remember(r *http.Request, w *writer, err error) {
 	q := of(r.Context())
 	x := outcome{token: q.who.Token, RequestOutcome: serve.RequestOutcome{
 		Request: q.id, Status: w.status, Rows: q.rows, Bytes: w.bytes, Ended: s.env.Clock.Now(),
+		Parts: q.gave, Warnings: q.warnings,
 	}}
 	if err != nil {
 		x.Error = serve.ProblemOf(err, q.id)

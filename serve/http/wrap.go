@@ -25,6 +25,9 @@ type request struct {
 	rows  int64
 	err   error // what went wrong, for the log and for the outcome
 	state *writer
+
+	gave     []serve.Gave   // to its answer
+	warnings []weft.Warning // of its answer
 }
 
 type requestKey struct{}
