@@ -153,6 +153,8 @@ type KeySource struct {
 	Column string
 	SQL    string
 	Needs  []int
+	// Unique says that no value is likely to come twice.
+	Unique bool
 }
 
 // Parts are the parts that the keys come from.
@@ -315,6 +317,16 @@ func (s *splitter) run(stmt object) (err error) {
 	return nil
 }
 
+// likelyUnique says whether a column is a key of the one table that a leaf reads.
+func (s *splitter) likelyUnique(c leafColumn) bool {
+	if len(c.leaf.of) != 1 || c.leaf.join != nil || c.leaf.partial {
+		return false
+	}
+	return slices.ContainsFunc(s.places[c.leaf.of[0]].Unique, func(key []string) bool {
+		return len(key) == 1 && strings.EqualFold(key[0], c.column)
+	})
+}
+
 // name gives the splitter's own relations names that no question has.
 func (s *splitter) name(prefix string) string {
 	s.fresh++
@@ -346,7 +358,7 @@ func (s *splitter) finish() {
 				if !slices.Contains(src.Columns, o.column) && src.Site != "" {
 					src.Columns = o.leaf.ordered(append(src.Columns, o.column))
 				}
-				use.From = append(use.From, KeySource{Part: number[o.leaf], Column: o.column})
+				use.From = append(use.From, KeySource{Part: number[o.leaf], Column: o.column, Unique: s.likelyUnique(o)})
 			}
 			p.Keys = append(p.Keys, use)
 		}

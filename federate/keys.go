@@ -159,7 +159,11 @@ func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Ke
 			}
 		}
 	}
-	st.SQL = fmt.Sprintf("SELECT DISTINCT k FROM (%s) WHERE k IS NOT NULL LIMIT %d", strings.Join(from, " UNION ALL "), most)
+	distinct := "DISTINCT "
+	if !slices.ContainsFunc(k.From, func(s engine.KeySource) bool { return !s.Unique }) {
+		distinct = "" // to look would cost more than one that comes twice
+	}
+	st.SQL = fmt.Sprintf("SELECT %sk FROM (%s) WHERE k IS NOT NULL LIMIT %d", distinct, strings.Join(from, " UNION ALL "), most)
 	s, err := p.a.enter(ctx, engine.LaneLight)
 	if err != nil {
 		return out, 0, err
