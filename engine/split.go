@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 
@@ -114,11 +115,39 @@ func (l link) loosen() bool {
 	for k, v := range l.expr {
 		was[k] = v
 	}
-	become(l.expr, object{
-		"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace,
-		"children": []any{was, castOf("f", object{"id": "BOOLEAN", "type_info": nil})},
-	})
+	// What names all of the relations can only be looked at when all of them are joined.
+	list := []any{was}
+	for r, column := range l.columns() {
+		if r != a.rel && r != b.rel && of(r) == of(a.rel) {
+			list = append(list, object{
+				"class": "COMPARISON", "type": "COMPARE_NOTEQUAL", "alias": "", "query_location": noPlace, "left": copyTree(column), "right": copyTree(column),
+			})
+		}
+	}
+	become(l.expr, object{"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace, "children": list})
 	return true
+}
+
+// columns are a column of each relation that equalities name, in the query's order.
+func (l link) columns() iter.Seq2[*srel, object] {
+	return func(yield func(*srel, object) bool) {
+		for _, r := range l.q.rels {
+			for _, c := range l.q.conds {
+				a, b, ok := l.m.equal(c.expr)
+				if !ok || a.rel != r && b.rel != r {
+					continue
+				}
+				side := "left"
+				if a.rel != r {
+					side = "right"
+				}
+				if !yield(r, asObject(c.expr[side])) {
+					return
+				}
+				break
+			}
+		}
+	}
 }
 
 // Part is a SELECT over tables of one site.

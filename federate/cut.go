@@ -171,6 +171,9 @@ func (c *cutter) state(p Product, at *engine.AtClause) (weft.Seq, string, error)
 		return seq, "@" + seq.String(), err
 	case len(c.q.At.Cut) > 0:
 		i := slices.IndexFunc(c.q.At.Cut, func(r weft.CutRef) bool { return r.Product == p.Name })
+		if i < 0 && c.given != nil {
+			return 0, "", nil // the node that asks has looked; it wants what it does not name as it is now
+		}
 		if i < 0 {
 			return 0, "", notInCut(p.Name)
 		}

@@ -37,8 +37,11 @@ type parting struct {
 	got      []*landed  // by part; nil where it failed and may be missing
 	uses     []weft.PartUse
 	warnings []weft.Warning
-	measures []measure    // by part
-	loose    []string     // tables of keys that are few for many rows
+	measures []measure                   // by part
+	loose    []string                    // tables of keys that are few for many rows
+	lead     map[weft.Name]int           // by product the part that finds its state out
+	known    map[weft.Name]chan struct{} // closed when it has
+	told     map[weft.Name]bool
 	memory   atomic.Int64 // what landings may still hold in memory
 }
 
@@ -47,10 +50,9 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
 	p.memory.Store(lowered(cfg.Memory, a.q.Limits.Memory) / 2)
-	patient, enough := a.patience(ctx)
-	defer enough()
-	if err := a.cut.fix(patient, p.several()); err != nil {
-		return nil, err
+	p.lead, p.known, p.told = p.leaders(), map[weft.Name]chan struct{}{}, map[weft.Name]bool{}
+	for n := range p.lead {
+		p.known[n] = make(chan struct{})
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -66,6 +68,7 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 		}
 		wg.Go(func() {
 			defer close(done[i])
+			defer p.found(i, nil)
 			if !p.wait(ctx, i, done) {
 				return
 			}
@@ -125,45 +128,6 @@ func (p *parting) unanswered(ctx context.Context, err error) error {
 		}
 	}
 	return err
-}
-
-// several are the products whose state is fixed before: those that more than one part
-// reads at the question's cut, and all others of these parts, which are asked for at one cut.
-func (p *parting) several() map[weft.KeyID][]weft.Name {
-	count, node := map[weft.Name]int{}, map[weft.Name]weft.KeyID{}
-	reads := make([][]weft.Name, len(p.split.Parts))
-	for i, part := range p.split.Parts {
-		for _, ft := range p.tables(part) {
-			if n := ft.far.Name; ft.at == nil && !slices.Contains(reads[i], n) {
-				reads[i] = append(reads[i], n)
-				count[n]++
-				node[n] = ft.far.Node
-			}
-		}
-	}
-	fix := map[weft.Name]bool{}
-	for n, c := range count {
-		fix[n] = c > 1
-	}
-	for grown := true; grown; {
-		grown = false
-		for _, names := range reads {
-			if !slices.ContainsFunc(names, func(n weft.Name) bool { return fix[n] }) {
-				continue
-			}
-			for _, n := range names {
-				grown = grown || !fix[n]
-				fix[n] = true
-			}
-		}
-	}
-	out := map[weft.KeyID][]weft.Name{}
-	for n, yes := range fix {
-		if yes {
-			out[node[n]] = append(out[node[n]], n)
-		}
-	}
-	return out
 }
 
 // tables are the tables of other nodes that a part reads.
@@ -253,6 +217,9 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	if err != nil {
 		return nil, use, &ownError{err}
 	}
+	if err := p.follow(ctx, i); err != nil {
+		return nil, use, err
+	}
 	q := FarQuestion{Question: p.a.q, Keys: keys}
 	q.SQL, q.At = text, p.at(part)
 	m.text, m.asked = text, time.Now()
@@ -267,6 +234,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 		return nil, use, err
 	}
 	defer func() { _ = ans.Close() }()
+	p.found(i, ans.Cut)
 	if err := p.fits(part, ans.Schema); err != nil {
 		return nil, use, err
 	}
@@ -291,6 +259,8 @@ func (p *parting) at(part *engine.Part) weft.At {
 	if at := p.a.q.At; !at.IsZero() {
 		return weft.At{Time: at.Time, Cut: slices.DeleteFunc(slices.Clone(at.Cut), func(r weft.CutRef) bool { return !slices.Contains(names, r.Product) })}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.a.cut.fixedAt(names)
 }
 
