@@ -11,6 +11,10 @@ import (
 // and written down as every question is.
 func (d doorQuestions) Explain(ctx context.Context, q weft.Question, analyze bool) (*weft.Plan, error) {
 	q.Subject = withoutNode(q.Subject)
+	var err error
+	if q.At, err = d.n.fixAt(ctx, q.Subject, q.At); err != nil {
+		return nil, err
+	}
 	if analyze {
 		return d.analyze(ctx, q)
 	}
