@@ -25,6 +25,7 @@ type cutter struct {
 	read  map[view]work         // what there is to read of each
 	found map[weft.Name]Product // what is released in the end
 
+	warnings  []weft.Warning
 	elsewhere Elsewhere // nil where only what is here counts
 	given     *given
 	fars      map[engine.Target]farTable
@@ -53,6 +54,9 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 		return engine.Target{}, err
 	}
 	p, ok := c.product(tn.Name)
+	if !ok && ref.At == nil {
+		p, ok = c.copied(tn.Name)
+	}
 	if !ok {
 		if t, found, err := c.far(tn, ref.At); found || err != nil {
 			return t, err

@@ -47,6 +47,7 @@ type Products interface {
 // budget's to say, which the sessions come out of.
 type Config struct {
 	Data      string        // folder of the products' files: all that a worker may read
+	Copies    string        // and of those of copies of other nodes' products; empty for none
 	Temp      string        // folder to spill to
 	Memory    int64         // bytes for one question
 	TempBytes int64         // bytes that one question may spill
@@ -57,6 +58,14 @@ type Config struct {
 	Slice     time.Duration // how long a question may run as a light one; 0 is a fifth of a second
 }
 
+// folders are those that a worker may read.
+func (c *Config) folders() []string {
+	if c.Copies == "" {
+		return []string{c.Data}
+	}
+	return []string{c.Data, c.Copies}
+}
+
 // Federation answers questions. Safe for concurrent use.
 type Federation struct {
 	cfg      atomic.Pointer[Config]
@@ -64,7 +73,6 @@ type Federation struct {
 	products Products
 	env      run.Env
 	memo     *engine.Memo
-	shapes   shapes
 	running  atomic.Int64
 	waiting  atomic.Int64
 }
@@ -112,7 +120,7 @@ func (f *Federation) session(ctx context.Context, q weft.Question, lane engine.L
 	cfg := f.cfg.Load()
 	return f.sessions.Session(ctx, engine.SessionConfig{
 		Name: "query", Lane: lane, Who: q.Subject.Key(),
-		Read: []string{cfg.Data}, Leave: true, Memory: lowered(cfg.Memory, q.Limits.Memory), Threads: threads(cfg.Threads, q.Limits.Threads),
+		Read: cfg.folders(), Leave: true, Memory: lowered(cfg.Memory, q.Limits.Memory), Threads: threads(cfg.Threads, q.Limits.Threads),
 		Temp: cfg.Temp, TempBytes: cfg.TempBytes, Ordered: true,
 	})
 }

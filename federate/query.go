@@ -226,6 +226,7 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 			return nil, err
 		}
 	}
+	a.cut.warn(ans)
 	a.started = time.Now()
 	rows, err := a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
 	if err != nil {

@@ -315,6 +315,7 @@ type oneBody struct{ body string }
 func (o *oneBody) find(weft.Name) (*foreign, error) { return nil, nil }
 func (o *oneBody) client(weft.KeyID) *http.Client   { return &http.Client{Transport: o} }
 func (o *oneBody) domainsOf(weft.KeyID) []string    { return nil }
+func (o *oneBody) own() []string                    { return nil }
 func (o *oneBody) reached(weft.KeyID) bool          { return true }
 func (o *oneBody) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(o.body))}, nil

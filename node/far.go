@@ -38,6 +38,8 @@ type elsewhere interface {
 	// domainsOf are the domains that a node may speak for, none for one that is
 	// unknown or revoked.
 	domainsOf(node weft.KeyID) []string
+	// own are the domains that this node may speak for.
+	own() []string
 	// reached reports whether a node can be reached now, as far as is known here.
 	reached(node weft.KeyID) bool
 }

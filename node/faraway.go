@@ -34,6 +34,8 @@ func (f faraway) client(node weft.KeyID) *http.Client { return f.n.mesh.Client(n
 
 func (f faraway) domainsOf(node weft.KeyID) []string { return f.n.mesh.DomainsOf(node) }
 
+func (f faraway) own() []string { return f.n.mesh.Domains() }
+
 func (f faraway) reached(node weft.KeyID) bool {
 	ok, _ := f.n.Reached(node)
 	return ok
@@ -93,6 +95,9 @@ func (n *Node) tellReaders(ctx context.Context) error {
 // tellMoved wakes the readers of the products whose head is another one than that in
 // heads: much of what is said of a product is not about its rows.
 func (n *Node) tellMoved(names map[weft.Name]bool, heads map[weft.Name]weft.Hash) {
+	for name := range names {
+		n.copies.Wake(name)
+	}
 	read := map[weft.Name]bool{}
 	for _, p := range n.all() {
 		p.mu.Lock()

@@ -53,6 +53,7 @@ func (n *Node) openMesh(ctx context.Context) (err error) {
 	n.cat.SyncSet(m.Set())
 	n.far = faraway{n}
 	n.peerRoutes(m.Handle, peer.FromPeer)
+	n.feedRoutes(m.Handle, peer.FromPeer)
 	n.partRoutes(m.Handle, peer.FromPeer)
 	n.cutRoutes(m.Handle, peer.FromPeer)
 	n.peers.Store(m)

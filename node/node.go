@@ -27,6 +27,7 @@ import (
 	"weft/openlineage"
 	"weft/peer"
 	"weft/records"
+	"weft/replicate"
 	"weft/run"
 	"weft/serve"
 	"weft/serve/http"
@@ -68,7 +69,8 @@ type Node struct {
 	sched     schedule
 	watch     watch
 	far       elsewhere // the products of other nodes
-	pace      peerPace  // that other nodes have to keep
+	copies    *replicate.Keeper
+	pace      peerPace // that other nodes have to keep
 	cards     cards
 	hearsay   hearsay             // what others told of lineage
 	made      madeBook            // what states of products were made from
@@ -126,6 +128,9 @@ func (n *Node) Open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := n.openData(ctx); err != nil {
+		return err
+	}
+	if err := n.openCopies(); err != nil {
 		return err
 	}
 	n.registry.MustRegister(&gauges{n: n})
@@ -187,7 +192,7 @@ func (n *Node) openData(ctx context.Context) (err error) {
 // run left behind.
 func (n *Node) takeFolder() error {
 	const op = "open the data folder"
-	for _, d := range []string{"", "products", "stage", "tmp"} {
+	for _, d := range []string{"", "products", copiesFolder, "stage", "tmp"} {
 		if err := store.MakeFolder(n.cfg.path(d)); err != nil {
 			return weft.Errorf(weft.KindUnavailable, op, n.cfg.Data, "%w", err)
 		}
@@ -351,6 +356,7 @@ func (n *Node) Run(ctx context.Context) error {
 		workers.Go("lineage", n.sender.Run) // the last loads are told of, too
 	}
 	g.Go("readers", n.tellReaders)
+	g.Go("copies", n.copies.Run)
 	g.Go("shelf", n.tidyUp)
 	g.Go("cards", n.runCards)
 	g.Go("null shares", n.runNullShares)
@@ -382,6 +388,9 @@ func (n *Node) Close() error {
 	}
 	for _, p := range ps {
 		errs = append(errs, p.close())
+	}
+	if n.copies != nil {
+		errs = append(errs, n.copies.Close())
 	}
 	errs = append(errs, n.closeMesh()...)
 	if n.pool != nil {

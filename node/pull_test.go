@@ -52,6 +52,8 @@ func (m *fakeMesh) domainsOf(k weft.KeyID) []string {
 	return m.domains[k]
 }
 
+func (m *fakeMesh) own() []string { return m.domainsOf(m.self) }
+
 func (m *fakeMesh) reached(weft.KeyID) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -82,6 +84,7 @@ func peerServer(t *testing.T, n *Node, between func(http.Handler) http.Handler) 
 	}
 	n.peerRoutes(mux.Handle, from)
 	n.partRoutes(mux.Handle, from)
+	n.feedRoutes(mux.Handle, from)
 	h := http.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var k weft.KeyID
 		_ = k.UnmarshalText([]byte(r.Header.Get(fromHeader)))

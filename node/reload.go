@@ -102,7 +102,7 @@ func (c Config) live(other Config) Config {
 // limits are what questions may use.
 func (n *Node) limits(c Config) federate.Config {
 	return federate.Config{
-		Data: n.cfg.path("products"), Temp: n.cfg.path("tmp"), Memory: c.Memory, TempBytes: c.TempBytes,
+		Data: n.cfg.path("products"), Copies: n.cfg.path(copiesFolder), Temp: n.cfg.path("tmp"), Memory: c.Memory, TempBytes: c.TempBytes,
 		Threads: c.Threads, Deadline: c.Deadline, Elsewhere: partner{n}, Admit: n.admit,
 	}
 }

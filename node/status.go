@@ -19,7 +19,7 @@ import (
 func (n *Node) backend() serve.Backend {
 	return serve.Backend{
 		Querier: doorQuestions{questions{n}}, Products: n, Owner: n, Lifecycle: n, Node: n, Tokens: n, Upkeep: n, Metrics: n.registry,
-		Mesh: meshDoor{n}, Members: memberDoor{n}, Handovers: handoverDoor{n}, Catalog: catalogDoor{n}, Lineage: lineageDoor{n}, Cuts: cutDoor{n}, Receipts: receiptDoor{n}, Plans: doorQuestions{questions{n}}, Meter: meterDoor{n},
+		Mesh: meshDoor{n}, Members: memberDoor{n}, Handovers: handoverDoor{n}, Catalog: catalogDoor{n}, Lineage: lineageDoor{n}, Cuts: cutDoor{n}, Receipts: receiptDoor{n}, Plans: doorQuestions{questions{n}}, Meter: meterDoor{n}, Replicas: replicaDoor{n},
 	}
 }
 

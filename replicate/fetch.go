@@ -15,8 +15,13 @@ import (
 	"weft"
 )
 
-// incoming is where files stand until they are whole and belong to a store.
-func (c *replica) incoming() string { return filepath.Join(c.dir, "incoming") }
+// incoming is where files stand until they are whole and belong to a store. The name
+// is of this copy alone, since workers that were let into a folder know it by its
+// place on the disk: one of the same name that was made again they cannot read.
+func (c *replica) incoming() string { return filepath.Join(c.dir, "incoming-"+c.mark()) }
+
+// mark tells this copy's folders from those of one that was removed before.
+func (c *replica) mark() string { return strconv.FormatInt(c.added.UnixNano(), 36) }
 
 const partSuffix = ".part"
 

@@ -36,7 +36,7 @@ func (c *replica) follow(ctx context.Context, o *Origin) (err error) {
 	defer func() { err = why(ctx, err) }()
 	body, err := c.keeper.cfg.Ask(ctx, o.Node, c.name, "/feed", url.Values{
 		"from": {strconv.FormatUint(uint64(head.Seq), 10)}, "incarnation": {strconv.FormatUint(uint64(head.Incarnation), 10)},
-		"hash": {head.Hash.String()}, "id": {head.ID}, "tables": {strings.Join(c.tables(), ",")},
+		"hash": {head.Hash.String()}, "id": {head.ID}, "tables": {strings.Join(st.Tables(), ",")},
 	})
 	if err != nil {
 		return c.refusal(ctx, o, head, err)

@@ -71,7 +71,7 @@ func (k *Keeper) Open() error {
 
 func (k *Keeper) replica(name weft.Name, rec record) *replica {
 	return &replica{
-		keeper: k, name: name, dir: filepath.Join(k.cfg.Dir, name.String()), rec: rec,
+		keeper: k, name: name, dir: filepath.Join(k.cfg.Dir, name.String()), added: rec.Added, rec: rec,
 		wake: make(chan struct{}, 1), gone: make(chan struct{}), over: make(chan struct{}),
 	}
 }

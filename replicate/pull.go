@@ -44,7 +44,7 @@ func (c *replica) pull(ctx context.Context, o *Origin) error {
 	}
 	var first *store.Arrival
 	if cp.Point.Seq > 0 {
-		if first, err = c.firstCommit(ctx, o, cp.Point, offer.Tables); err != nil {
+		if first, err = c.firstCommit(ctx, o, cp.Point); err != nil {
 			return err
 		}
 	}
@@ -153,10 +153,10 @@ func (c *replica) fetchAll(ctx context.Context, o *Origin, files []weft.File) (m
 }
 
 // firstCommit asks for the commit of a checkpoint.
-func (c *replica) firstCommit(ctx context.Context, o *Origin, p weft.Point, tables []string) (*store.Arrival, error) {
+func (c *replica) firstCommit(ctx context.Context, o *Origin, p weft.Point) (*store.Arrival, error) {
 	ctx, w := startWatch(ctx, c.keeper.timing.quiet)
 	defer w.end()
-	q := url.Values{"from": {strconv.FormatUint(uint64(p.Seq)-1, 10)}, "only": {"1"}, "tables": {strings.Join(tables, ",")}}
+	q := url.Values{"from": {strconv.FormatUint(uint64(p.Seq)-1, 10)}, "only": {"1"}}
 	body, err := c.keeper.cfg.Ask(ctx, o.Node, c.name, "/feed", q)
 	if err != nil {
 		return nil, why(ctx, err)

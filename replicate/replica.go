@@ -19,6 +19,7 @@ type replica struct {
 	keeper *Keeper
 	name   weft.Name
 	dir    string
+	added  time.Time
 	wake   chan struct{} // says that something about the origin has changed
 	gone   chan struct{} // closed when it is removed
 	over   chan struct{} // closed when nothing of it runs any more
@@ -44,7 +45,9 @@ type held struct {
 	done  chan struct{}
 }
 
-func (c *replica) folder(n int) string { return filepath.Join(c.dir, "store-"+strconv.Itoa(n)) }
+func (c *replica) folder(n int) string {
+	return filepath.Join(c.dir, "store-"+c.mark()+"-"+strconv.Itoa(n))
+}
 
 func (c *replica) config(dir, id string) store.Config {
 	return c.keeper.cfg.Store(store.Config{Dir: dir, ID: id, Product: c.name, Env: c.keeper.cfg.Env})
@@ -92,12 +95,6 @@ func (c *replica) current() *store.Store {
 	return c.open.store
 }
 
-func (c *replica) tables() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.rec.Tables
-}
-
 // replace makes st the copy's store, and the record what change makes of it. The one
 // before goes when nobody reads it any more.
 func (c *replica) replace(st *store.Store, n int, change func(*record)) error {
@@ -139,7 +136,19 @@ func (c *replica) forget() error {
 	if before != nil {
 		c.release(before)
 	}
-	return errors.Join(err, os.RemoveAll(c.incoming()))
+	return errors.Join(err, c.dropIncoming())
+}
+
+// dropIncoming removes what has come, and not the folder.
+func (c *replica) dropIncoming() error {
+	es, err := os.ReadDir(c.incoming())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range es {
+		err = errors.Join(err, os.Remove(filepath.Join(c.incoming(), e.Name())))
+	}
+	return err
 }
 
 func (c *replica) makeIncoming() error { return own(os.MkdirAll(c.incoming(), 0o700)) }

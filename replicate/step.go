@@ -212,8 +212,12 @@ func (c *replica) expire() error {
 	o, err := c.look()
 	c.mu.Lock()
 	open, state, reason := c.open != nil, c.rec.State, ""
-	if open && err == nil && state == StateAway && !c.rec.Current.IsZero() {
-		if lasts := min(o.For, time.Duration(c.rec.Seconds)*time.Second); now.Sub(c.rec.Current) > lasts {
+	if open && state == StateAway && !c.rec.Current.IsZero() {
+		lasts := time.Duration(c.rec.Seconds) * time.Second
+		if err == nil {
+			lasts = min(lasts, o.For)
+		}
+		if now.Sub(c.rec.Current) > lasts {
 			reason = fmt.Sprintf("its origin is away since %s, and its owner lets a copy be used for %s without", c.rec.Current.Format(time.RFC3339), lasts)
 		}
 	}

@@ -27,7 +27,7 @@ const (
 	maxSchema = 4 << 20
 	maxBlock  = 256 << 20
 	maxWord   = 64 << 10  // of a pulse or an end
-	maxCommit = 512 << 20 // all blocks of one
+	maxCommit = 512 << 20 // all blocks of one, and nothing larger than a frame among them
 	maxParts  = 100_000   // blocks of one
 	// MaxOffer is the size of an offer as it is sent.
 	MaxOffer = 90 << 20
@@ -66,6 +66,9 @@ func (f *FeedWriter) Commit(told []byte, schemas, blocks [][]byte) error {
 	total := 0
 	for _, b := range blocks {
 		total += len(b)
+		if len(b) > maxBlock {
+			total = maxCommit + 1
+		}
 	}
 	if total > maxCommit || len(blocks) > maxParts {
 		return weft.Errorf(weft.KindLimit, "send the commit", "", "it has %d bytes in %d blocks, and at most %d go in one feed", total, len(blocks), maxCommit)

@@ -28,6 +28,7 @@ type Backend struct {
 	Meter     Meter
 	Plans     Plans
 	Cuts      Cuts
+	Replicas  Replicas
 	// Metrics is what the node counts; nil where it counts nothing.
 	Metrics prometheus.Gatherer
 }

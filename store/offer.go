@@ -46,6 +46,9 @@ func (s *Store) Offer(gives func(table string) bool) (*Offer, error) {
 	return o, err
 }
 
+// Tables lists the tables there are now, without hidden ones, in their order.
+func (s *Store) Tables() []string { return s.given(func(string) bool { return true }) }
+
 // given lists the tables there are now that are offered.
 func (s *Store) given(gives func(table string) bool) []string {
 	s.mu.Lock()

@@ -90,7 +90,7 @@ func (a *app) addCommands(root *cobra.Command) {
 			a.refreshCommand(), a.pauseCommand(), a.resumeCommand(), a.rollbackCommand(),
 			a.retireCommand(), a.deleteCommand(), a.quarantineCommand(), a.checksCommand(), a.historyCommand(),
 		}},
-		{groupConsumers, []*cobra.Command{a.statusCommand(), a.searchCommand(), a.showCommand(), a.lineageCommand(), a.queryCommand(), a.explainCommand(), a.cutCommand(), a.receiptCommand(), a.usageCommand()}},
+		{groupConsumers, []*cobra.Command{a.statusCommand(), a.searchCommand(), a.showCommand(), a.lineageCommand(), a.queryCommand(), a.explainCommand(), a.cutCommand(), a.replicaCommand(), a.receiptCommand(), a.usageCommand()}},
 		{groupMesh, []*cobra.Command{
 			a.meshCommand(), a.inviteCommand(), a.joinCommand(), a.peersCommand(), a.memberCommand(), a.handoverCommand(),
 		}},

@@ -62,14 +62,14 @@ func TestOpenAPIListsEveryRoute(t *testing.T) {
 	}
 	slices.Sort(got)
 	want := []string{
-		"DELETE /api/v1/cuts/{cut}", "DELETE /api/v1/products/{p}", "DELETE /api/v1/products/{p}/holds/{hold}", "DELETE /api/v1/tokens/{name}",
+		"DELETE /api/v1/cuts/{cut}", "DELETE /api/v1/products/{p}", "DELETE /api/v1/products/{p}/holds/{hold}", "DELETE /api/v1/replicas/{p}", "DELETE /api/v1/tokens/{name}",
 		"GET /api/v1/cuts", "GET /api/v1/cuts/{cut}", "GET /api/v1/holds",
 		"GET /api/v1/lineage", "GET /api/v1/mesh", "GET /api/v1/mesh/keys", "GET /api/v1/peers", "GET /api/v1/products", "GET /api/v1/products/{p}", "GET /api/v1/products/{p}/commits", "GET /api/v1/products/{p}/data",
-		"GET /api/v1/products/{p}/quarantine", "GET /api/v1/receipts/{id}", "GET /api/v1/requests/{id}", "GET /api/v1/search", "GET /api/v1/status", "GET /api/v1/tokens", "GET /api/v1/usage", "GET /healthz", "GET /metrics", "GET /readyz",
+		"GET /api/v1/products/{p}/quarantine", "GET /api/v1/receipts/{id}", "GET /api/v1/replicas", "GET /api/v1/requests/{id}", "GET /api/v1/search", "GET /api/v1/status", "GET /api/v1/tokens", "GET /api/v1/usage", "GET /healthz", "GET /metrics", "GET /readyz",
 		"POST /api/v1/apply", "POST /api/v1/backup", "POST /api/v1/cuts", "POST /api/v1/explain", "POST /api/v1/lineage/events",
 		"POST /api/v1/mesh", "POST /api/v1/mesh/domains/{d}/decide", "POST /api/v1/mesh/handovers", "POST /api/v1/mesh/invitations", "POST /api/v1/mesh/join", "POST /api/v1/mesh/rotate",
 		"POST /api/v1/peers/{node}/revoke", "POST /api/v1/products/{p}/handover", "POST /api/v1/products/{p}/pause", "POST /api/v1/products/{p}/refresh", "POST /api/v1/products/{p}/resume",
-		"POST /api/v1/products/{p}/retire", "POST /api/v1/products/{p}/rollback", "POST /api/v1/query", "POST /api/v1/reload", "POST /api/v1/tokens",
+		"POST /api/v1/products/{p}/retire", "POST /api/v1/products/{p}/rollback", "POST /api/v1/query", "POST /api/v1/reload", "POST /api/v1/replicas", "POST /api/v1/tokens",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("the document lists %s", strings.Join(got, "\n"))

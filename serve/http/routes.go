@@ -31,6 +31,7 @@ func (s *Server) routes() error {
 	s.nodeRoutes()
 	s.upkeepRoutes()
 	s.meshRoutes()
+	s.replicaRoutes()
 	s.searchRoutes()
 	s.lineageRoutes()
 	s.receiptRoutes()
