@@ -12,6 +12,7 @@ import (
 // ledger gathers what consumers use until it is written to the books: by day,
 // consumer, purpose and product.
 type ledger struct {
+	most     int // keys of one day
 	day      int64
 	known    map[records.UsageKey]bool  // of the day, what is in the books too
 	purposes map[string]map[string]bool // that each consumer has named on that day
@@ -29,7 +30,7 @@ const (
 const longest = 200
 
 func newLedger() *ledger {
-	return &ledger{known: map[records.UsageKey]bool{}, purposes: map[string]map[string]bool{}, open: map[records.UsageKey]*records.Usage{}}
+	return &ledger{most: maxDayKeys, known: map[records.UsageKey]bool{}, purposes: map[string]map[string]bool{}, open: map[records.UsageKey]*records.Usage{}}
 }
 
 // turn begins another day.
@@ -75,7 +76,7 @@ func (l *ledger) at(k records.UsageKey, c *Consumer) *records.Usage {
 		if of := l.purposes[consumerOf(k)]; len(of) >= maxPurposes && !of[k.Purpose] {
 			k.Purpose = others
 		}
-		if len(l.known) >= maxDayKeys {
+		if len(l.known) >= l.most {
 			k.Kind, k.Subject, k.Purpose = "", others, ""
 		}
 	}

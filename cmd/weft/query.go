@@ -86,11 +86,11 @@ be refused, the exit code is 4.`,
 		if err != nil {
 			return err
 		}
-		if f.receipt != "" {
-			return a.queryWithReceipt(cmd.Context(), sql, f)
-		}
 		if f.quote {
 			return a.quote(cmd.Context(), sql, f)
+		}
+		if f.receipt != "" {
+			return a.queryWithReceipt(cmd.Context(), sql, f)
 		}
 		return a.query(cmd.Context(), sql, f)
 	}

@@ -14,8 +14,8 @@ import (
 func (a *app) quote(ctx context.Context, sql string, f *queryFlags) error {
 	format := f.format.value
 	switch {
-	case f.output != "":
-		return usage("quote the query", "", "a quote is not written to a file").WithHint("leave out --output")
+	case f.output != "" || f.receipt != "":
+		return usage("quote the query", "", "nothing runs for a quote that could be written to a file").WithHint("leave out --output and --receipt")
 	case format != "" && format != "table" && format != "json":
 		return usage("quote the query", "", "a quote is no %s", format).WithHint("use --format table or --format json")
 	}
@@ -23,9 +23,7 @@ func (a *app) quote(ctx context.Context, sql string, f *queryFlags) error {
 	if err != nil {
 		return err
 	}
-	q, err := cl.Quote(ctx, serve.QueryRequest{
-		SQL: sql, At: f.at, Purpose: f.purpose, Limits: serve.QueryLimits{Deadline: f.deadline.Seconds()},
-	})
+	q, err := cl.Quote(ctx, f.request(sql))
 	if err != nil {
 		return err
 	}
