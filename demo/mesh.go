@@ -8,8 +8,11 @@ type Act struct {
 	Start string // the domain whose node is started again
 	Add   string // a line that is added to File, which the demonstration takes out again in the end
 	File  string // below the folder of the node At
+	Write string // a file below the folder of the node At, which gets Text
+	Text  string
 	At    string // the domain at whose node the command is given
 	Do    []string
+	Keep  string   // a file below the folder of the node At, which gets what the command prints
 	Want  []string // regular expressions, each of which fits what the command prints
 	// Until says that the mesh takes a while to get there: the command is given again
 	// until it shows what it must.
@@ -85,5 +88,49 @@ FROM insights.delays GROUP BY weather ORDER BY mean_delay DESC`},
 			Want:  []string{`(?m)^weather\.hourly\b`, `at weather, known as of now`},
 			Until: true,
 		},
+		{
+			Title: "Whom does rain delay on the way to San Francisco, and how late is it when it is fair? One question to all five domains, asked at insights.",
+			Write: "rain.sql", Text: rainSQL,
+			At: "insights", Do: []string{"query", "-f", Home + "rain.sql", "--format", "table"},
+			Want:  []string{`United Air Lines Inc\.\W+84\W+275\W+23(\.0)?\W+11\.3`, `JetBlue Airways\W+13\W+200\W+31\.4\W+14\.7`, `from 4 nodes: `, `airports 1\b`},
+			Until: true,
+		},
+		{
+			Title: "How was it answered? Each node does its part, and is asked with the few values that matter.",
+			At:    "insights", Do: []string{"explain", "-f", Home + "rain.sql", "--analyze"},
+			Want: []string{`with rows of 4 other nodes`, `operations +operations\.flights`, `keys +dest in faa of \d \(airports\): 1 sent`, `airports +airports\.airports\n.*\n.*measured +1 row,`, `San Francisco Intl`},
+		},
+		{
+			Title: "The same answer to keep, with a receipt that all who gave to it have signed,",
+			At:    "insights", Do: []string{"query", "-f", Home + "rain.sql", "--output", Home + "rain.csv", "--receipt", Home + "rain.receipt.json"},
+			Want: []string{`5 rows · cut .*operations\.flights#2`, `signed: weft receipt verify`},
+		},
+		{
+			Title: "with whom the mesh trusts,",
+			At:    "airports", Do: []string{"mesh", "keys"}, Keep: "mesh-keys.json",
+			Want:  []string{`"mesh"`},
+			Lines: 4,
+		},
+		{
+			Title: "and proved from these files alone, without a node.",
+			At:    "airports", Do: []string{"receipt", "verify", Home + "../insights/rain.receipt.json", Home + "../insights/rain.csv", "--keys", Home + "mesh-keys.json", "-f", Home + "../insights/rain.sql"},
+			Want: []string{`✓ the receipt is valid`, `operations\.flights +#2`, `weather\.hourly +#2`},
+		},
 	}
 }
+
+// Home stands for the folder of the node, in what is given to a command.
+const Home = "{home}/"
+
+// rainSQL is the question to all domains.
+const rainSQL = `SELECT a.name AS carrier, count(*) AS flights, max(p.seats) AS largest_plane,
+       round(avg(f.arr_delay), 1) AS delay_in_rain, round(avg(u.mean_delay), 1) AS delay_when_fair
+FROM operations.flights f
+JOIN fleet.airlines a USING (carrier)
+JOIN fleet.planes p USING (tailnum)
+JOIN airports.airports d ON d.faa = f.dest
+JOIN weather.hourly w ON w.origin = f.origin AND w.time_hour = f.time_hour
+JOIN insights.delays u ON u.carrier = f.carrier AND u.hour = f.hour AND u.weather = 'fair'
+WHERE d.name = 'San Francisco Intl' AND w.precip > 0.1
+GROUP BY a.name ORDER BY flights DESC
+`

@@ -137,7 +137,7 @@ func (t *planText) part(mark, pad string, p weft.PlanPart) {
 		t.line(pad, "keys      ", t.keys(k))
 	}
 	if m := p.Measured; m != nil {
-		t.line(pad, "measured  ", fmt.Sprintf("%s, %s on the wire; asked after %s, first row after %s, last after %s",
+		t.line(pad, "measured  ", fmt.Sprintf("%s, %s on the wire; asked at %s, first row at %s, last %s",
 			plural(m.Rows, "row"), planBytes(m.Bytes), planTime(m.Began), planTime(m.First), planTime(m.Last)))
 	}
 	if p.Fault != "" {
@@ -153,13 +153,13 @@ func (t *planText) keys(k weft.PlanKeys) string {
 	for _, c := range k.From {
 		from = append(from, fmt.Sprintf("%s of %d (%s)", c.Column, c.Part, t.names[c.Part]))
 	}
-	s := "waits for " + strings.Join(from, " and ") + ": " + k.Column + " is one of them"
+	s := k.Column + " in " + strings.Join(from, " and ")
 	switch {
 	case k.Sent == nil:
 	case *k.Sent == 0:
-		s += "; none sent: there are too many"
+		s += ": none sent, there are too many"
 	default:
-		s += "; " + group(*k.Sent) + " sent"
+		s += ": " + group(*k.Sent) + " sent"
 	}
 	return s
 }

@@ -66,11 +66,23 @@ func (m *demoMesh) act(ctx context.Context, act demo.Act) (why string, err error
 		}
 		m.happens(fmt.Sprintf("%q is added to %s", act.Add, act.File))
 	}
-	m.line(n, act.Do)
+	if err := m.write(n, act.Write, act.Text); err != nil {
+		return "", err
+	}
+	shown, args := n.words(act.Do)
+	if act.Keep != "" {
+		shown = append(shown, ">", act.Keep)
+	}
+	m.line(n, shown)
 	var text string
 	ask := func() error {
-		out, errs, code := n.command(ctx, m.app, nil, act.Do...)
+		out, errs, code := n.command(ctx, m.app, nil, args...)
 		text = out + errs
+		if act.Keep != "" && code == exitDone {
+			if err := os.WriteFile(filepath.Join(n.home, act.Keep), []byte(out), 0o600); err != nil {
+				return err
+			}
+		}
 		if why = missing(act.Want, text); why == "" && code != exitDone {
 			why = fmt.Sprintf("the command ends with code %d", code)
 		}
@@ -89,6 +101,33 @@ func (m *demoMesh) act(ctx context.Context, act demo.Act) (why string, err error
 	}
 	m.app.out.printf("%s", shortened(text, act.Lines, m.app.out))
 	return why, nil
+}
+
+// write puts a file into the folder of a node, and shows it.
+func (m *demoMesh) write(n *demoNode, file, text string) error {
+	if file == "" {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(n.home, file), []byte(text), 0o644); err != nil {
+		return weft.Errorf(weft.KindUnavailable, "write the demo", file, "%w", err)
+	}
+	m.happens(file + ":")
+	m.app.out.indent("  ", strings.TrimSpace(text), plain)
+	return nil
+}
+
+// words are the words of a command as they are typed in the folder of the node, and as
+// they are given from elsewhere.
+func (n *demoNode) words(do []string) (typed, given []string) {
+	for _, w := range do {
+		path, ok := strings.CutPrefix(w, demo.Home)
+		typed = append(typed, path)
+		if ok {
+			path = filepath.Join(n.home, filepath.FromSlash(path))
+		}
+		given = append(given, path)
+	}
+	return typed, given
 }
 
 // shortened is the beginning of a long answer; the reader is told that there is more.
