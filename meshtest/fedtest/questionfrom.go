@@ -116,11 +116,43 @@ func (g *asking) relation(depth int, outer []relation) (string, relation) {
 		g.bare = bare
 		r.columns = out
 		return "(" + sql + ") AS " + r.name, r
+	case g.chance(8):
+		return g.union(r)
 	case g.chance(20):
 		r.columns = []column{{g.name("c"), kInt}, {g.name("c"), kText}}
 		return fmt.Sprintf("(VALUES (1, 'a'), (2, NULL), (%s, %s)) AS %s(%s, %s)", literal(g.Rand, kInt), literal(g.Rand, kText), r.name, r.columns[0].name, r.columns[1].name), r
 	}
 	return g.table(r)
+}
+
+// union makes one of the columns that two or three tables share, as if they were parts
+// of one.
+func (g *asking) union(r relation) (string, relation) {
+	first := &g.w.tables[g.IntN(len(g.w.tables))]
+	parts := []*worldTable{first}
+	columns := first.columns
+	for range 1 + g.IntN(2) {
+		t := &g.w.tables[g.IntN(len(g.w.tables))]
+		common := slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return !slices.Contains(t.columns, c) })
+		if len(common) > 0 && !(t.large && g.large) {
+			parts, columns = append(parts, t), common
+			g.large = g.large || t.large
+		}
+	}
+	var names, all []string
+	for _, c := range columns {
+		names = append(names, c.name)
+	}
+	g.large = g.large || first.large
+	for _, t := range parts {
+		where := ""
+		if g.chance(4) {
+			where = " WHERE " + g.condition(0, []relation{{t.Address(), t.columns}})
+		}
+		all = append(all, "SELECT "+strings.Join(names, ", ")+" FROM "+t.Address()+where)
+	}
+	r.columns = columns
+	return "(" + strings.Join(all, g.pick(" UNION ALL ", " UNION ALL ", " UNION ")) + ") AS " + r.name, r
 }
 
 // table takes one of the world's, in one of the ways to name it.

@@ -5,16 +5,6 @@ import "testing"
 // spread are the domains that made-up tables are laid out over; the last one asks.
 func spread() []string { return []string{"one", "two", "three", Asker} }
 
-// TestTPCHInACircle asks one reader about products of four others, laid out in both ways.
-func TestTPCHInACircle(t *testing.T) {
-	data := tpchData(t)
-	for _, s := range TPCHSplits() {
-		t.Run(s.Name, func(t *testing.T) {
-			tpch(t, NewCircle(t, append([]string{Asker}, s.Domains...)...), s, data)
-		})
-	}
-}
-
 // ask holds the answers to made-up questions against one engine.
 func ask(t *testing.T, m Asked, count int) {
 	t.Helper()
