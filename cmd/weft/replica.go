@@ -180,8 +180,14 @@ cannot be reached from now on.`,
 // replicaGrid is the table of copies.
 func replicaGrid(all []serve.Replica, now time.Time) *grid {
 	g := &grid{columns: []gridColumn{
-		{title: "product"}, {title: "origin"}, {title: "commit", right: true}, {title: "state"}, {title: "current"},
-		{title: "behind", right: true}, {title: "size", right: true}, {title: "usable"},
+		{title: "product"},
+		{title: "origin"},
+		{title: "commit", right: true},
+		{title: "state"},
+		{title: "current"},
+		{title: "behind", right: true},
+		{title: "size", right: true},
+		{title: "usable"},
 	}}
 	for _, r := range all {
 		at, current, usable := "—", "never", "—"
