@@ -74,7 +74,7 @@ func (l *Landing) toDisk() error {
 		return err
 	}
 	_ = os.Remove(f.Name())
-	if _, err := l.file.Seek(0, io.SeekStart); err == nil {
+	if _, err = l.file.Seek(0, io.SeekStart); err == nil {
 		_, err = io.Copy(f, l.file)
 	}
 	if err != nil {

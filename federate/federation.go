@@ -73,6 +73,7 @@ type Federation struct {
 	products Products
 	env      run.Env
 	memo     *engine.Memo
+	shapes   shapes
 	running  atomic.Int64
 	waiting  atomic.Int64
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"weft"
-	"weft/contract"
 	"weft/engine"
 )
 
@@ -235,7 +234,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	}
 	defer func() { _ = ans.Close() }()
 	p.found(i, ans.Cut)
-	if err := p.fits(part, ans.Schema); err != nil {
+	if err := p.fits(ctx, part, ans.Schema); err != nil {
 		return nil, use, err
 	}
 	for _, n := range p.products(part) {
@@ -262,32 +261,6 @@ func (p *parting) at(part *engine.Part) weft.At {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.a.cut.fixedAt(names)
-}
-
-// fits holds the columns that come against those that were asked for, and their types
-// against the product's card.
-func (p *parting) fits(part *engine.Part, sc *arrow.Schema) error {
-	if sc.NumFields() != len(part.Columns) {
-		return fmt.Errorf("%d columns come where %d were asked for", sc.NumFields(), len(part.Columns))
-	}
-	tables := p.tables(part)
-	for i, f := range sc.Fields() {
-		if f.Name != part.Columns[i] {
-			return fmt.Errorf("column %d is another than was asked for", i+1)
-		}
-		if !part.Plain() || len(tables) != 1 {
-			continue
-		}
-		want := tables[0].table.column(f.Name)
-		got, err := contract.FromField(f)
-		if err != nil {
-			return err
-		}
-		if want.Type.Kind != contract.KindUnknown && !want.Type.Equal(got) {
-			return fmt.Errorf("column %q comes as %s, and the product's card says %s", f.Name, got, want.Type)
-		}
-	}
-	return nil
 }
 
 func (t *FarTable) column(name string) FarColumn {
@@ -328,13 +301,13 @@ func (p *parting) rows(ans *weft.Answer, m *measure) (*landed, error) {
 
 // statement adds what has landed to what runs over it.
 func (p *parting) statement(ctx context.Context, st *engine.Statement, w *work) error {
-	empty := false
+	var missing []*engine.Part
 	for i, part := range p.split.Parts {
 		l := p.got[i]
 		switch {
 		case part.Site == "":
 		case l == nil:
-			empty = true
+			missing = append(missing, part)
 			text, err := part.StatelessText(ctx, p.parser)
 			if err != nil {
 				return err
@@ -348,41 +321,8 @@ func (p *parting) statement(ctx context.Context, st *engine.Statement, w *work) 
 			w.bytes += l.bytes
 		}
 	}
-	if empty {
-		st.Views = append(p.emptyTables(), st.Views...)
-	}
+	st.Views = append(p.emptyTables(missing...), st.Views...)
 	return nil
-}
-
-// emptyTables are the tables of parts that are missing, without rows.
-func (p *parting) emptyTables() (views []engine.View) {
-	seen := map[engine.Target]bool{}
-	for i, part := range p.split.Parts {
-		if part.Site == "" || p.got[i] != nil {
-			continue
-		}
-		for _, t := range part.Tables {
-			name, ft := p.a.cut.place(t).Name, p.a.cut.fars[t]
-			if seen[name] {
-				continue
-			}
-			seen[name] = true
-			views = append(views, engine.View{Schema: name.Schema, Name: name.Table, SQL: ft.table.empty()})
-		}
-	}
-	return views
-}
-
-// empty is the table without rows.
-func (t *FarTable) empty() string {
-	sql := "SELECT "
-	for i, c := range t.Columns {
-		if i > 0 {
-			sql += ", "
-		}
-		sql += fmt.Sprintf("CAST(NULL AS %s) AS %s", c.Type.SQL(), engine.QuoteIdent(c.Name))
-	}
-	return sql + " WHERE false"
 }
 
 // cutOf adds the states that the parts were read at, which must be one for each product.
