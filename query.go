@@ -82,7 +82,7 @@ const (
 // Warning is something that the reader of an answer should know.
 type Warning struct {
 	Kind    WarningKind `json:"kind"`
-	Product Name        `json:"product"`
+	Product Name        `json:"product,omitzero"`
 	Message string      `json:"message"`
 	Hint    string      `json:"hint,omitempty"`
 }

@@ -223,6 +223,9 @@ Of a node that is in no mesh it is the node's own public key.`,
 // queryWithReceipt asks, writes the answer's bytes as the node sends them, and then the
 // receipt of exactly these. Where there is no receipt, no file of the answer is left.
 func (a *app) queryWithReceipt(ctx context.Context, sql string, f *queryFlags) error {
+	if f.quote {
+		return usage("ask the query", "", "--quote runs nothing that could be signed").WithHint("leave out --receipt, or --quote")
+	}
 	format, err := a.pickFormat(f)
 	if err != nil {
 		return err
