@@ -52,7 +52,7 @@ func measure() error {
 	flag.Float64Var(&o.scale, "scale", 1, "scale factor of TPC-H's tables")
 	flag.BoolVar(&o.cold, "cold", true, "measure a build with an empty cache, too")
 	flag.DurationVar(&o.sustained, "sustained", 30*time.Second, "length of the run at a steady rate of changes; what is asked is 10m")
-	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, demo, build, commits, many, tail, fold, mesh, sustained, search, tpch")
+	flag.StringVar(&o.only, "only", "", "make this measurement alone: load, gate, verify, backup, start, demo, build, commits, many, tail, fold, mesh, sustained, search, tpch, pull")
 	strict := flag.Bool("strict", false, "fail where a figure does not keep what is asked")
 	flag.Parse()
 	for _, p := range []*string{&o.bin, &o.dir} {
@@ -86,7 +86,7 @@ func measure() error {
 		{"mesh", benchMesh},
 		{"sustained", benchSustained},
 		{"search", benchSearch},
-		{"tpch", benchTPCH},
+		{"tpch", benchTPCH}, {"pull", benchPull},
 	} {
 		if o.only != "" && o.only != m.name {
 			continue
