@@ -66,7 +66,7 @@ type Read struct {
 // Ask is a question as the meter sees it.
 type Ask struct {
 	Consumer Consumer
-	Text     string // a digest of its text: the same text takes about the same time
+	Text     string // a digest of its text: the same text takes about the same time; empty for what is no question
 	Reads    []Read
 }
 
@@ -252,7 +252,7 @@ func (m *Meter) done(t *Ticket, u Used) {
 		for i := range t.ask.Reads {
 			t.ask.Reads[i].Rows, t.ask.Reads[i].Bytes = 0, 0
 		}
-	} else {
+	} else if t.ask.Text != "" {
 		var bytes int64
 		for _, r := range t.ask.Reads {
 			bytes += r.Bytes

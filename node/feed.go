@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/meter"
 	"weft/policy"
 	"weft/replicate"
 	"weft/serve"
@@ -142,10 +143,18 @@ func (n *Node) sendFile(w http.ResponseWriter, r *http.Request, node weft.KeyID,
 	if from > f.Bytes {
 		return weft.Errorf(weft.KindInvalid, "send the file", name.String(), "it has %d bytes, and it is asked for from byte %d on", f.Bytes, from)
 	}
+	ticket, err := n.meter.Admit(n.copying(node, name, f.Bytes-from))
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Content-Length", strconv.FormatInt(f.Bytes-from, 10))
 	out := &deadlined{w: w, control: http.NewResponseController(w)}
 	defer out.end()
+	began := time.Now()
+	defer func() {
+		ticket.Done(meter.Used{Began: true, Seconds: time.Since(began).Seconds(), GivenBytes: out.sent})
+	}()
 	if _, err := io.CopyBuffer(out, io.NewSectionReader(f, from, f.Bytes-from), make([]byte, feedChunk)); err != nil {
 		panic(http.ErrAbortHandler) // a part of it is out
 	}
@@ -169,12 +178,15 @@ func fileFrom(q url.Values) (from int64, seq weft.Seq, err error) {
 type deadlined struct {
 	w       io.Writer
 	control *http.ResponseController
+	sent    int64
 }
 
 // Write is of io.Writer.
 func (d *deadlined) Write(b []byte) (int, error) {
 	_ = d.control.SetWriteDeadline(time.Now().Add(feedStall)) // where there is none, the connection's own limits hold
-	return d.w.Write(b)
+	n, err := d.w.Write(b)
+	d.sent += int64(n)
+	return n, err
 }
 
 // end takes the deadline from the connection, which serves others after.
@@ -227,6 +239,9 @@ func (n *Node) sendFeed(w http.ResponseWriter, r *http.Request, node weft.KeyID,
 	w.Header().Set("Content-Type", "application/octet-stream")
 	out := &deadlined{w: w, control: http.NewResponseController(w)}
 	defer out.end()
+	defer func() { // no budget is for what follows by itself: whoever may copy may keep the copy current
+		n.meter.Book(n.copying(node, name, out.sent)).Done(meter.Used{Began: true, GivenBytes: out.sent})
+	}()
 	f.out, f.flush = replicate.NewFeedWriter(out), out.control.Flush
 	if only {
 		err = f.commits(r.Context(), f.sent+1)

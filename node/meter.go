@@ -98,3 +98,13 @@ func (n *Node) askOf(q weft.Question, e federate.Estimate) (meter.Ask, error) {
 	}
 	return a, nil
 }
+
+// copying is another node that takes bytes of a product to keep a copy of it: no
+// question, and counted as one.
+func (n *Node) copying(node weft.KeyID, name weft.Name, bytes int64) meter.Ask {
+	c := meter.Consumer{Node: node, NodeName: n.nameOf(node), Kind: weft.SubjectService, Subject: node.String(), Purpose: "copy"}
+	if n.far != nil {
+		c.Domains = n.far.domainsOf(node)
+	}
+	return meter.Ask{Consumer: c, Reads: []meter.Read{{Product: name, Bytes: bytes}}}
+}

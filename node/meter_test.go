@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -264,5 +266,54 @@ func BenchmarkAdmitPoint(b *testing.B) {
 				done(federate.Used{Began: true, Time: time.Millisecond})
 			}
 		})
+	}
+}
+
+// TestCopiesAreCounted: what a copy takes is in the ledger, and a file that is over
+// the other node's budget is not sent.
+func TestCopiesAreCounted(t *testing.T) {
+	c := newCopying(t, consents)
+	c.add()
+	used := func() (u serve.UsageLine) {
+		t.Helper()
+		r, err := c.origin.node.Backend().Meter.Usage(t.Context(), tester, serve.UsageRequest{By: serve.UsageByConsumer, Owner: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range r.Usage {
+			if l.Node != nil && *l.Node == key(2) && l.Purpose == "copy" {
+				u = l
+			}
+		}
+		return u
+	}
+	up, err := c.origin.node.find(c.name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(c.origin.node.cfg.productDir(up.record().ID), "*", "*.parquet"))
+	if err != nil || len(files) == 0 {
+		t.Fatal("the product has no file: ", err)
+	}
+	get := func() int {
+		t.Helper()
+		res, err := c.seen.client(c.key).Get("http://peer" + peerPrefix + "/products/sales.shop/files/" + filepath.Base(files[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if got := get(); got != http.StatusOK {
+		t.Fatalf("status %d", got)
+	}
+	c.origin.eventually("the file is booked", func() bool { u := used(); return u.Bytes > 0 && u.GivenBytes > 0 && u.Refused == 0 })
+	c.origin.node.meter.SetRules(t.Context(), []meter.Rule{{For: meter.Who{Kind: meter.WhoNode, ID: "*"}, Per: time.Hour, Bytes: 1}})
+	if got := get(); got != http.StatusTooManyRequests {
+		t.Errorf("status %d over the budget", got)
+	}
+	if u := used(); u.Refused == 0 {
+		t.Errorf("%+v", u)
 	}
 }
