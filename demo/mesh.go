@@ -98,7 +98,7 @@ FROM insights.delays GROUP BY weather ORDER BY mean_delay DESC`},
 		{
 			Title: "How was it answered? Each node does its part, and is asked with the few values that matter.",
 			At:    "insights", Do: []string{"explain", "-f", Home + "rain.sql", "--analyze"},
-			Want: []string{`with rows of 4 other nodes`, `operations +operations\.flights`, `keys +dest in faa of \d \(airports\): 1 sent`, `airports +airports\.airports\n.*\n.*measured +1 row,`, `San Francisco Intl`},
+			Want: []string{`with rows of 4 other nodes`, `operations +operations\.flights`, `keys +dest in faa of \d \(airports\): 1 sent`, `(?s)airports +airports\.airports.*measured +1 row,`, `San Francisco Intl`},
 		},
 		{
 			Title: "The same answer to keep, with a receipt that all who gave to it have signed,",
