@@ -131,7 +131,16 @@ func Diff(got, want *Answer) string {
 		return fmt.Sprintf("the columns are %s, and not %s", got.Types, want.Types)
 	}
 	var b strings.Builder
-	more, less := missing(got, want), missing(want, got)
+	var more, less []string
+	for text, rows := range got.rows {
+		m, l := unpaired(rows, want.rows[text])
+		more, less = append(more, withReals(text, m)...), append(less, withReals(text, l)...)
+	}
+	for text, rows := range want.rows {
+		if _, ok := got.rows[text]; !ok {
+			less = append(less, withReals(text, rows)...)
+		}
+	}
 	if len(more) == 0 && len(less) == 0 {
 		return ""
 	}
@@ -151,28 +160,37 @@ func Diff(got, want *Answer) string {
 	return b.String()
 }
 
-// missing lists the rows of a that have no partner in b.
-func missing(a, b *Answer) (out []string) {
-	for text, all := range a.rows {
-		left := slices.Clone(b.rows[text])
-		if len(all) > 1 { // most find theirs at once
-			all = slices.Clone(all)
-			slices.SortFunc(all, slices.Compare[[]float64])
-			slices.SortFunc(left, slices.Compare[[]float64])
-		}
-		for _, x := range all {
-			i := slices.IndexFunc(left, func(y []float64) bool { return near(x, y) })
-			if i < 0 {
-				out = append(out, withReals(text, x))
-				continue
-			}
-			left = slices.Delete(left, i, i+1)
+// unpaired gives the rows of a and of b, alike but for their real numbers, that have no
+// partner in the other.
+func unpaired(a, b [][]float64) (x, y [][]float64) {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortFunc(a, slices.Compare[[]float64])
+	slices.SortFunc(b, slices.Compare[[]float64])
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case near(a[0], b[0]):
+			a, b = a[1:], b[1:]
+		case slices.Compare(a[0], b[0]) < 0:
+			x, a = append(x, a[0]), a[1:]
+		default:
+			y, b = append(y, b[0]), b[1:]
 		}
 	}
-	return out
+	x, y = append(x, a...), append(y, b...)
+	// What differs in its last digits may be in another order: few are left to try.
+	for i := 0; i < len(x) && len(x)*len(y) < 1_000_000; i++ {
+		if j := slices.IndexFunc(y, func(v []float64) bool { return near(x[i], v) }); j >= 0 {
+			x, y = slices.Delete(x, i, i+1), slices.Delete(y, j, j+1)
+			i--
+		}
+	}
+	return x, y
 }
 
-// withReals puts the numbers back where their signs stand.
-func withReals(text string, reals []float64) string {
-	return fmt.Sprint(text, reals)
+// withReals puts the numbers of rows beside what is exact.
+func withReals(text string, rows [][]float64) (out []string) {
+	for _, r := range rows {
+		out = append(out, fmt.Sprint(text, r))
+	}
+	return out
 }

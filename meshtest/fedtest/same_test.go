@@ -57,6 +57,10 @@ func TestDiff(t *testing.T) {
 			t.Errorf("%s\n%s\nsays %q, and not %q", c.got, c.want, diff, c.diff)
 		}
 	}
+	many := "SELECT (i % 1000) / 7 AS f FROM range(60000) r(i)"
+	if diff := Diff(answer(t, d, many), answer(t, d, many+" ORDER BY f DESC")); diff != "" {
+		t.Error(diff)
+	}
 	if near([]float64{math.MaxFloat64}, []float64{-math.MaxFloat64}) {
 		t.Error("the largest number is near its negative")
 	}
