@@ -356,7 +356,9 @@ func (n *Node) Run(ctx context.Context) error {
 		workers.Go("lineage", n.sender.Run) // the last loads are told of, too
 	}
 	g.Go("readers", n.tellReaders)
-	g.Go("copies", n.copies.Run)
+	if n.copies != nil { // a node that was not opened as a whole
+		g.Go("copies", n.copies.Run)
+	}
 	g.Go("shelf", n.tidyUp)
 	g.Go("cards", n.runCards)
 	g.Go("null shares", n.runNullShares)
