@@ -21,6 +21,7 @@ var updatePlans = flag.Bool("update", false, "write the plans in testdata anew")
 func shop(t *testing.T) *Circle {
 	t.Helper()
 	c := NewCircle(t, "sales", "crm", "geo", "desk")
+	c.honest = true
 	d := direct(t)
 	for _, x := range []struct{ domain, name, key, columns, sql string }{
 		{"sales", "orders", "id", "id bigint, customer bigint, day date, total decimal(12,2), note text", "SELECT i AS id, i % 2000 AS customer, DATE '2026-01-01' + CAST(i % 300 AS INTEGER) AS day, CAST(i % 97 AS DECIMAL(12,2)) AS total, 'n' || i AS note FROM range(40000) r(i)"},
