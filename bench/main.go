@@ -86,7 +86,8 @@ func measure() error {
 		{"mesh", benchMesh},
 		{"sustained", benchSustained},
 		{"search", benchSearch},
-		{"tpch", benchTPCH}, {"pull", benchPull},
+		{"tpch", benchTPCH},
+		{"pull", benchPull},
 	} {
 		if o.only != "" && o.only != m.name {
 			continue
