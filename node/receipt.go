@@ -123,6 +123,7 @@ func (n *Node) readOf(ctx context.Context, at weft.Point) (_ receipt.Read, own b
 	r := receipt.Read{Point: at}
 	p := n.known(at.Product)
 	if p == nil || p.record().ID != at.ID {
+		r.Contract = n.contractOfCopy(at)
 		return r, false, nil
 	}
 	release, err := p.hold(ctx)
@@ -140,6 +141,24 @@ func (n *Node) readOf(ctx context.Context, at weft.Point) (_ receipt.Read, own b
 	r.Contract = c.Contract
 	r.Version, err = p.versionAt(ctx, c.Folder)
 	return r, true, err
+}
+
+// contractOfCopy is the hash of the contracts at a state of a product of which this node
+// keeps a copy, zero where it has none: a copy has the origin's chain.
+func (n *Node) contractOfCopy(at weft.Point) (none weft.Hash) {
+	if n.copies == nil {
+		return none
+	}
+	h, err := n.copies.Hold(at.Product)
+	if err != nil {
+		return none
+	}
+	defer h.Release()
+	c, err := h.Store.Commit(at.Seq)
+	if err != nil || c.Hash != at.Hash {
+		return none
+	}
+	return c.Contract
 }
 
 // versionAt is the version of the output contracts in a folder that was applied; empty

@@ -242,11 +242,14 @@ func rowsOf(n int64) string {
 
 // state writes a product's state for people.
 func state(x Read) string {
-	s := fmt.Sprintf("%s (%s), contract %s", x.Seq, x.Hash.Short(), x.Contract.Short())
-	if x.Version != "" {
-		s = fmt.Sprintf("%s (%s), contract %s (%s)", x.Seq, x.Hash.Short(), x.Version, x.Contract.Short())
+	s := fmt.Sprintf("%s (%s)", x.Seq, x.Hash.Short())
+	switch {
+	case x.Contract == (weft.Hash{}): // of a copy whose commits do not say it
+		return s + ", contract not known"
+	case x.Version != "":
+		return s + fmt.Sprintf(", contract %s (%s)", x.Version, x.Contract.Short())
 	}
-	return s
+	return s + ", contract " + x.Contract.Short()
 }
 
 func productsOf(p *Part) string {
