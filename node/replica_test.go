@@ -225,6 +225,15 @@ func TestReplica(t *testing.T) {
 	if f := store.Verify(stores[0]); len(f) > 0 {
 		t.Error(f)
 	}
+	v, err := VerifyFolder(t.Context(), c.asker.node.cfg.Data, nil)
+	if err != nil || len(v.Faults) > 0 || v.Products != 1 {
+		t.Errorf("%+v, %v", v, err)
+	}
+	for _, n := range v.Notes {
+		if strings.Contains(n.File, copiesFolder) {
+			t.Errorf("%+v", n)
+		}
+	}
 	err = filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -96,7 +96,23 @@ func VerifyFolder(ctx context.Context, dir string, tell serve.Progress) (*Verifi
 	r.others(dir)
 	r.mesh(ctx, filepath.Join(dir, "mesh"))
 	r.products(ctx, dir, products, len(faults) == 0)
+	r.copies(ctx, filepath.Join(dir, copiesFolder))
 	return r, ctx.Err()
+}
+
+// copies checks the copies of other nodes' products: what each holds is a product's
+// folder, whose commits their origin has signed.
+func (r *Verification) copies(ctx context.Context, dir string) {
+	stores, err := filepath.Glob(filepath.Join(dir, "*", "store-*"))
+	if err != nil {
+		r.add(dir, store.Finding{File: ".", Message: err.Error(), Consequence: "no copy was looked at"})
+	}
+	for _, s := range stores {
+		if ctx.Err() != nil {
+			return
+		}
+		r.product(ctx, s, nil)
+	}
 }
 
 // backup checks a backup folder: every state in it.
@@ -182,7 +198,7 @@ func (r *Verification) others(dir string) {
 			r.add(dir, store.Finding{File: name, Message: message, Consequence: consequence, Note: true})
 		}
 		switch {
-		case e.IsDir() && (name == "products" || name == "mesh"):
+		case e.IsDir() && (name == "products" || name == "mesh" || name == copiesFolder):
 		case e.IsDir() && slices.Contains(leftOver, name):
 			if in, err := os.ReadDir(filepath.Join(dir, name)); err == nil && len(in) > 0 {
 				note(fmt.Sprintf("something is left over from an interrupted run (entries: %d)", len(in)), "it takes space until the node starts next; nothing reads it")
