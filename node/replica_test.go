@@ -424,9 +424,9 @@ func TestReplicaGoesOn(t *testing.T) {
 	c.has("1|pen|9.5")
 }
 
-// TestReplicaOfARestore: an origin that was restored is begun anew, which is said; one
-// whose chain is another one stops the copy.
-func TestReplicaOfARestore(t *testing.T) {
+// TestReplicaOfAnotherChain: an origin that has signed another commit than the one that
+// it gave stops the copy, until somebody removes it.
+func TestReplicaOfAnotherChain(t *testing.T) {
 	c := newCopying(t, consents)
 	c.add()
 	c.has("1|pen|1.5", "2|ink|7.25", "3|pad|3")
