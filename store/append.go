@@ -67,17 +67,22 @@ func (s *Store) Append(ctx context.Context, c Candidate) (done weft.Commit, fail
 		return weft.Commit{}, err
 	}
 	s.trust(moved)
+	s.stands(commit, changes)
+	return commit, nil
+}
+
+// stands makes a commit that is durable the head, and tells who waits for one.
+func (s *Store) stands(c weft.Commit, changes []*change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.applyLocked(commit.Seq, changes)
-	s.head = commit
+	s.applyLocked(c.Seq, changes)
+	s.head = c
 	close(s.moved)
 	s.moved = make(chan struct{})
 	if s.closed {
 		close(s.moved)
 	}
 	s.tellDue()
-	return commit, nil
 }
 
 // writable says whether c may be committed now and on what.

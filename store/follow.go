@@ -63,15 +63,23 @@ func (s *Store) isClosed() bool {
 	return s.closed
 }
 
-// await blocks until commit seq is there.
+// await blocks until commit seq is there, to be read row by row.
 func (s *Store) await(ctx context.Context, seq weft.Seq) error {
+	return s.awaitUnless(ctx, seq, func() error {
+		if seq <= s.man.Oldest {
+			return s.gone(seq.String())
+		}
+		return nil
+	})
+}
+
+// awaitUnless blocks until commit seq is there; past, which holds the lock, says why it
+// is too late for it.
+func (s *Store) awaitUnless(ctx context.Context, seq weft.Seq, past func() error) error {
 	for {
 		s.mu.Lock()
 		moved, head, closed := s.moved, s.head.Seq, s.closed
-		var err error
-		if seq <= s.man.Oldest {
-			err = s.gone(seq.String())
-		}
+		err := past()
 		s.mu.Unlock()
 		switch {
 		case closed:

@@ -154,25 +154,7 @@ func (r *RawCommit) take(c scanned, schemas map[weft.Hash][]byte, gives func(str
 
 // Await blocks until commit seq is there, or ctx ends, which is an error too.
 func (s *Store) Await(ctx context.Context, seq weft.Seq) error {
-	for {
-		s.mu.Lock()
-		moved, head, closed := s.moved, s.head.Seq, s.closed
-		s.mu.Unlock()
-		switch {
-		case closed:
-			return closedError()
-		case seq <= head:
-			return ctx.Err()
-		}
-		if err := s.headLost(); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-moved:
-		}
-	}
+	return s.awaitUnless(ctx, seq, func() error { return nil })
 }
 
 // GivenFile is an open data file, for a copy.

@@ -134,16 +134,7 @@ func (s *Store) Take(ctx context.Context, a Arrival) (done weft.Commit, failed e
 		return weft.Commit{}, err
 	}
 	s.trust(moved)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.applyLocked(c.Seq, changes)
-	s.head = c
-	close(s.moved)
-	s.moved = make(chan struct{})
-	if s.closed {
-		close(s.moved)
-	}
-	s.tellDue()
+	s.stands(c, changes)
 	return c, nil
 }
 
