@@ -114,15 +114,7 @@ func (t *tracer) spend(n int) {
 }
 
 func (t *tracer) run(stmt object) (l *Lineage, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, ok := r.(refusal)
-			if !ok {
-				panic(r)
-			}
-			err = f.err
-		}
-	}()
+	defer endsWalk(&err)
 	out := t.query(stmt["node"], nil, nil)
 	l = &Lineage{Open: out.open, Rest: out.rest.list(), Uses: out.rows.list()}
 	for _, c := range out.cols {

@@ -8,8 +8,19 @@ import (
 	"weft"
 )
 
-// refusal carries an error out of the walk; only walker.walk recovers it.
+// refusal carries an error out of a walk over a tree; endsWalk recovers it.
 type refusal struct{ err error }
+
+// endsWalk, deferred, makes a refusal the error that a walk ends with.
+func endsWalk(err *error) {
+	switch r := recover().(type) {
+	case nil:
+	case refusal:
+		*err = r.err
+	default:
+		panic(r)
+	}
+}
 
 // treeNode is one object of the tree being read. Every field must be asked for:
 // done refuses the object when it has another one that says something, so that

@@ -319,15 +319,7 @@ func (s *splitter) anyRemote() bool {
 
 // run rewrites the statement in place, in steps that each look at it anew.
 func (s *splitter) run(stmt object) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, ok := r.(refusal)
-			if !ok {
-				panic(r)
-			}
-			err = f.err
-		}
-	}()
+	defer endsWalk(&err)
 	node := asObject(stmt["node"])
 	if !s.volatile {
 		s.inlineParts(node)

@@ -66,15 +66,7 @@ func (w *walker) now() time.Time {
 
 // walk checks and rewrites the tree in place.
 func (w *walker) walk(t *syntax) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, ok := r.(refusal)
-			if !ok {
-				panic(r)
-			}
-			err = f.err
-		}
-	}()
+	defer endsWalk(&err)
 	for k, v := range t.root {
 		if k != "error" && k != "statements" && !isEmpty(v) {
 			w.refuse("not supported: %s of a query", k)
