@@ -32,7 +32,6 @@ type Elsewhere interface {
 type Far struct {
 	Name   weft.Name
 	Node   weft.KeyID
-	Head   *weft.CardHead // nil where none is known
 	Tables []FarTable
 }
 
@@ -72,5 +71,5 @@ func (k Keys) source() engine.Source {
 
 // view is what the SQL names.
 func (k Keys) view() engine.View {
-	return engine.View{Schema: engine.KeysSchema, Name: k.Name, SQL: typedColumns(k.Schema, k.source().Name)}
+	return engine.View{Schema: engine.KeysSchema, Name: k.Name, SQL: TypedColumns(k.Schema, k.source().Name)}
 }

@@ -226,9 +226,9 @@ func refs(cut weft.Cut) []weft.CutRef {
 	return out
 }
 
-// typedColumns selects all columns of a source in their own types: Arrow has a uuid
-// as text.
-func typedColumns(sc *arrow.Schema, source string) string {
+// TypedColumns selects all columns of a source of the schema in their own types: Arrow
+// has a uuid as text.
+func TypedColumns(sc *arrow.Schema, source string) string {
 	var cols []string
 	for _, f := range sc.Fields() {
 		name := engine.QuoteIdent(f.Name)

@@ -315,7 +315,7 @@ func (p *parting) statement(ctx context.Context, st *engine.Statement, w *work) 
 			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: text})
 		default:
 			src := fmt.Sprintf("part%d", i)
-			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: typedColumns(l.schema, src)})
+			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: TypedColumns(l.schema, src)})
 			st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
 			w.rows += l.rows
 			w.bytes += l.bytes

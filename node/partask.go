@@ -39,7 +39,7 @@ func (p partner) Far(_ weft.Subject, name weft.Name) (*federate.Far, error) {
 	if f == nil || err != nil {
 		return nil, err
 	}
-	out := &federate.Far{Name: name, Node: f.origin, Head: f.head}
+	out := &federate.Far{Name: name, Node: f.origin}
 	if f.card == nil {
 		return nil, nil
 	}

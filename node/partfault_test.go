@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -104,27 +105,7 @@ func newAsks(t *testing.T) *asks {
 }
 
 // known makes the asker see the card and the head of a product.
-func (a *asks) known(name string) weft.Point {
-	a.t.Helper()
-	up, err := a.origin.node.find(mustName(a.t, name))
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	release, err := up.hold(context.Background())
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	defer release()
-	f, err := up.readFolder(context.Background())
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	h := weft.CardHead{Point: up.store.Head(), Origin: key(1), State: weft.StateFresh}
-	a.seen.mu.Lock()
-	defer a.seen.mu.Unlock()
-	a.seen.products[up.name()] = foreign{name: up.name(), origin: key(1), id: up.record().ID, head: &h, card: cardOf(f, up.record(), nil)}
-	return h.Point
-}
+func (a *asks) known(name string) weft.Point { return a.seen.see(a.t, a.origin, name) }
 
 func (a *asks) lies(l lie) {
 	if l == nil {
@@ -392,5 +373,42 @@ func TestRestartWhileAsked(t *testing.T) {
 	a.known("sales.shop")
 	if got, _, err := a.ask(t.Context(), weft.Question{SQL: "SELECT id, price FROM sales.shop ORDER BY id"}); err != nil || got != "1 9.5" {
 		t.Errorf("after a restart comes %q, %v", got, err)
+	}
+}
+
+// TestOnlyItsOwn: a node answers another one over its own products alone, by whichever
+// way it is asked, also where it could ask a third one itself.
+func TestOnlyItsOwn(t *testing.T) {
+	a := newAsks(t)
+	at := a.known("sales.shop")
+	if _, _, err := a.asker.query("SELECT count(*) FROM sales.shop"); err != nil {
+		t.Fatal(err)
+	}
+	a.seen.mu.Lock()
+	a.seen.domains = map[weft.KeyID][]string{key(2): {"insights"}}
+	a.seen.mu.Unlock()
+	s := peerServer(t, a.asker.node, func(next http.Handler) http.Handler { return next })
+	other := (&fakeMesh{self: key(2), base: s.URL}).client(key(1))
+	part, err := encodePart(partRequest{SQL: "SELECT * FROM sales.shop", Subject: partSubject{Kind: weft.SubjectPerson, ID: "ann", Domains: []string{"insights"}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, ask := range map[string]func() (*http.Response, error){
+		"a part": func() (*http.Response, error) {
+			return other.Post("http://peer"+partsPath, "application/octet-stream", bytes.NewReader(part))
+		},
+		"a table": func() (*http.Response, error) {
+			return other.Get(fmt.Sprintf("http://peer%s/products/sales.shop/tables/shop?for=insights.notes&seq=%d&incarnation=%d&hash=%s", peerPrefix, at.Seq, at.Incarnation, at.Hash))
+		},
+	} {
+		res, err := ask()
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %d %.300s", name, res.StatusCode, b)
+		}
 	}
 }

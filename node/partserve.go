@@ -86,25 +86,9 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 // sendPart streams the rows; what ends them early is said at the end, and what is signed
 // of them.
 func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer, signed func(rows int64) (json.RawMessage, error)) {
-	out, err := engine.NewRowWriter(w, ans.Schema)
-	if err != nil {
-		panic(http.ErrAbortHandler) // a part of it may be out
-	}
 	var end partEnd
-	flush := http.NewResponseController(w)
-	for err == nil && ans.Rows.Next() {
-		b := ans.Rows.RecordBatch()
-		if b.NumRows() == 0 {
-			continue
-		}
-		end.Rows += b.NumRows()
-		if err = out.Write(b); err == nil && end.Rows == b.NumRows() {
-			_ = flush.Flush() // the first rows go at once; where that cannot be, with the next
-		}
-	}
-	if err == nil {
-		err = ans.Rows.Err()
-	}
+	out, rows, err := sendRows(w, ans)
+	end.Rows = rows
 	if err == nil {
 		end.Receipt, err = signed(end.Rows)
 	}
@@ -114,6 +98,30 @@ func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer, signed func(row
 	if out.End(end) != nil {
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// sendRows streams an answer's rows, and says how many and what ended them early. The
+// writer's end is still to come.
+func sendRows(w http.ResponseWriter, ans *weft.Answer) (out *engine.RowWriter, rows int64, err error) {
+	out, err = engine.NewRowWriter(w, ans.Schema)
+	if err != nil {
+		panic(http.ErrAbortHandler) // a part of it may be out
+	}
+	flush := http.NewResponseController(w)
+	for err == nil && ans.Rows.Next() {
+		b := ans.Rows.RecordBatch()
+		if b.NumRows() == 0 {
+			continue
+		}
+		rows += b.NumRows()
+		if err = out.Write(b); err == nil && rows == b.NumRows() {
+			_ = flush.Flush() // the first rows go at once; where that cannot be, with the next
+		}
+	}
+	if err == nil {
+		err = ans.Rows.Err()
+	}
+	return out, rows, err
 }
 
 func (n *Node) partQuestion(node weft.KeyID, p partRequest) (weft.Question, error) {

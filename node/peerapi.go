@@ -9,7 +9,7 @@ import (
 
 	"weft"
 	"weft/contract"
-	"weft/engine"
+	"weft/federate"
 	"weft/policy"
 	"weft/serve"
 )
@@ -143,34 +143,18 @@ func (n *Node) sendTable(w http.ResponseWriter, r *http.Request, s weft.Subject,
 	if err := weft.CheckName(table); err != nil {
 		return err
 	}
-	ans, err := (questions{n}).Query(r.Context(), wholeTable(s, at, table))
+	ans, err := (questions{n}).Part(r.Context(), federate.FarQuestion{Question: wholeTable(s, at, table)})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = ans.Close() }()
 	w.Header().Set("Content-Type", "application/octet-stream")
-	out, err := engine.NewRowWriter(w, ans.Schema)
-	if err != nil {
-		panic(http.ErrAbortHandler) // a part of it may be out
-	}
 	end := farEnd{Point: at}
 	if p, ok := ans.Cut.Find(name); ok {
 		end.Point = p
 	}
-	flush := http.NewResponseController(w)
-	for err == nil && ans.Rows.Next() {
-		b := ans.Rows.RecordBatch()
-		if b.NumRows() == 0 {
-			continue
-		}
-		end.Rows += b.NumRows()
-		if err = out.Write(b); err == nil && end.Rows == b.NumRows() {
-			_ = flush.Flush() // the first rows go at once; where that cannot be, with the next
-		}
-	}
-	if err == nil {
-		err = ans.Rows.Err()
-	}
+	out, rows, err := sendRows(w, ans)
+	end.Rows = rows
 	if err != nil {
 		end.Fault = serve.ProblemOf(err, "")
 	}

@@ -138,21 +138,29 @@ func newPulling(t *testing.T) *pulling {
 }
 
 // head makes the asker see the head of a product as it is at its origin.
-func (p *pulling) head(name string) {
-	p.t.Helper()
-	up, err := p.origin.node.find(mustName(p.t, name))
+func (p *pulling) head(name string) { p.seen.see(p.t, p.origin, name) }
+
+// see makes a product of origin known, with its card and its head as they are there.
+func (m *fakeMesh) see(t *testing.T, origin *rig, name string) weft.Point {
+	t.Helper()
+	up, err := origin.node.find(mustName(t, name))
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	release, err := up.hold(context.Background())
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	defer release()
+	f, err := up.readFolder(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
 	h := weft.CardHead{Point: up.store.Head(), Origin: key(1), State: weft.StateFresh}
-	p.seen.mu.Lock()
-	defer p.seen.mu.Unlock()
-	p.seen.products[up.name()] = foreign{name: up.name(), origin: key(1), id: up.record().ID, head: &h}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.products[up.name()] = foreign{name: up.name(), origin: key(1), id: up.record().ID, head: &h, card: cardOf(f, up.record(), nil)}
+	return h.Point
 }
 
 func (p *pulling) lies(f func(w http.ResponseWriter, r *http.Request, next http.Handler)) {

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"weft"
 	"weft/contract"
 	"weft/engine"
+	"weft/federate"
 	"weft/store"
 )
 
@@ -208,20 +208,7 @@ type rowStage struct {
 }
 
 func (l *load) newRowStage(port, table string, sc *arrow.Schema) *rowStage {
-	return &rowStage{l: l, schema: sc, sql: upstreamColumns(sc), out: store.Staged{Port: port, Table: table, Full: true}}
-}
-
-// upstreamColumns selects all columns in their own types: Arrow has a uuid as text.
-func upstreamColumns(sc *arrow.Schema) string {
-	var cols []string
-	for _, f := range sc.Fields() {
-		name := engine.QuoteIdent(f.Name)
-		if t, err := contract.FromField(f); err == nil && strings.Contains(t.SQL(), "UUID") {
-			name = fmt.Sprintf("CAST(%s AS %s) AS %s", name, t.SQL(), name)
-		}
-		cols = append(cols, name)
-	}
-	return "SELECT " + strings.Join(cols, ", ") + " FROM arrow_source('upstream')"
+	return &rowStage{l: l, schema: sc, sql: federate.TypedColumns(sc, "upstream"), out: store.Staged{Port: port, Table: table, Full: true}}
 }
 
 // add takes a batch, which stays the caller's.
