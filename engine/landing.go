@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
@@ -13,37 +14,47 @@ import (
 	"weft"
 )
 
+// LandingRoom is what the landings of one question may keep together. Safe for
+// concurrent use.
+type LandingRoom struct {
+	dir          string
+	memory, most int64
+	held, bytes  atomic.Int64
+}
+
+// NewLandingRoom gives so many bytes of memory, and past them files in dir, which must be
+// there; so many bytes in all, or any number where most is 0.
+func NewLandingRoom(dir string, memory, most int64) *LandingRoom {
+	return &LandingRoom{dir: dir, memory: memory, most: most}
+}
+
 // Landing takes batches as they come and lays them out for workers: in memory at
-// first, and past a bound in a file that has no name. One goroutine uses it.
+// first, and where the room has no more of it in a file that has no name. One goroutine
+// uses it.
 type Landing struct {
-	cfg   LandingConfig
+	room  *LandingRoom
 	file  *os.File
 	spool *spool
 	out   *ipc.Writer
 	disk  bool
 	rows  int64
-}
-
-// LandingConfig bounds a Landing.
-type LandingConfig struct {
-	Dir    string // where the file is made; it must be there
-	Memory int64  // bytes held in memory
-	Most   int64  // bytes in all; 0 for no bound
+	known int64 // bytes that the room has been told of
 }
 
 // NewLanding begins with the schema of all that comes.
-func NewLanding(sc *arrow.Schema, cfg LandingConfig) (*Landing, error) {
+func NewLanding(sc *arrow.Schema, room *LandingRoom) (*Landing, error) {
 	fd, err := unix.MemfdCreate("weft-landing", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return nil, fmt.Errorf("make shared memory: %w", err)
 	}
-	l := &Landing{cfg: cfg, file: os.NewFile(uintptr(fd), "weft-landing")}
+	l := &Landing{room: room, file: os.NewFile(uintptr(fd), "weft-landing")}
 	l.spool = &spool{w: bufio.NewWriterSize(l.file, 128<<10)}
 	l.out = ipc.NewWriterWithPayloadWriter(l.spool, ipc.WithSchema(sc))
 	return l, nil
 }
 
-// Add lays out a batch of the schema, which stays the caller's.
+// Add lays out a batch of the schema, which stays the caller's. An error of KindLimit says
+// that the room is full.
 func (l *Landing) Add(b arrow.RecordBatch) error {
 	whole, err := fromZero(b)
 	if err != nil {
@@ -54,11 +65,13 @@ func (l *Landing) Add(b arrow.RecordBatch) error {
 		return err
 	}
 	l.rows += b.NumRows()
-	if l.cfg.Most > 0 && l.spool.pos > l.cfg.Most {
-		return weft.Errorf(weft.KindLimit, "read what other nodes send", "", "it is more than the %d MB that one question may keep", l.cfg.Most>>20).
+	more := l.spool.pos - l.known
+	l.known = l.spool.pos
+	if all := l.room.bytes.Add(more); l.room.most > 0 && all > l.room.most {
+		return weft.Errorf(weft.KindLimit, "read what other nodes send", "", "it is more than the %d MB that one question may keep", l.room.most>>20).
 			WithHint("narrow the question down, or raise the room for queries to spill")
 	}
-	if !l.disk && l.spool.pos > l.cfg.Memory {
+	if !l.disk && l.room.held.Add(more) > l.room.memory {
 		return l.toDisk()
 	}
 	return nil
@@ -69,7 +82,7 @@ func (l *Landing) toDisk() error {
 	if err := l.spool.w.Flush(); err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(l.cfg.Dir, "landing-*")
+	f, err := os.CreateTemp(l.room.dir, "landing-*")
 	if err != nil {
 		return err
 	}
@@ -82,6 +95,7 @@ func (l *Landing) toDisk() error {
 		return err
 	}
 	_ = l.file.Close()
+	l.room.held.Add(-l.known)
 	l.file, l.disk = f, true
 	l.spool.w.Reset(f)
 	return nil
@@ -106,13 +120,18 @@ func (l *Landing) Done() (*Shared, error) {
 	return &Shared{file: l.file, size: l.spool.pos, rows: l.rows}, nil
 }
 
-// Drop gives up what has come.
-func (l *Landing) Drop() { _ = l.file.Close() }
+// Drop gives up what has come. Idempotent.
+func (l *Landing) Drop() {
+	_ = l.file.Close()
+	l.room.bytes.Add(-l.known)
+	l.room.held.Add(-l.Held())
+	l.known = 0
+}
 
 // Held is how much of it is in memory.
 func (l *Landing) Held() int64 {
 	if l.disk {
 		return 0
 	}
-	return l.spool.pos
+	return l.known
 }

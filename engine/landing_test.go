@@ -25,14 +25,14 @@ func TestLanding(t *testing.T) {
 		return b.NewRecordBatch()
 	}
 	for name, c := range map[string]struct {
-		cfg    LandingConfig
+		memory int64
 		onDisk bool
 	}{
-		"in memory": {cfg: LandingConfig{Memory: 64 << 20}},
-		"on disk":   {cfg: LandingConfig{Memory: 100_000}, onDisk: true},
+		"in memory": {memory: 64 << 20},
+		"on disk":   {memory: 100_000, onDisk: true},
 	} {
-		c.cfg.Dir = t.TempDir()
-		l, err := NewLanding(sc, c.cfg)
+		dir := t.TempDir()
+		l, err := NewLanding(sc, NewLandingRoom(dir, c.memory, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestLanding(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if left, _ := os.ReadDir(c.cfg.Dir); len(left) > 0 {
+		if left, _ := os.ReadDir(dir); len(left) > 0 {
 			t.Errorf("%s: %d files have a name", name, len(left))
 		}
 		rows, err := s.Query(t.Context(), Statement{
@@ -65,7 +65,7 @@ func TestLanding(t *testing.T) {
 		rows.Release()
 		sh.Close()
 	}
-	l, err := NewLanding(sc, LandingConfig{Dir: t.TempDir(), Memory: 10_000, Most: 100_000})
+	l, err := NewLanding(sc, NewLandingRoom(t.TempDir(), 10_000, 100_000))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestLanding(t *testing.T) {
 	if weft.KindOf(err) != weft.KindLimit {
 		t.Errorf("more than may be kept: %v", err)
 	}
-	gone, err := NewLanding(sc, LandingConfig{Dir: t.TempDir() + "/not there", Memory: 10})
+	gone, err := NewLanding(sc, NewLandingRoom(t.TempDir()+"/not there", 10, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,5 +90,53 @@ func TestLanding(t *testing.T) {
 	defer b.Release()
 	if gone.Add(b) == nil {
 		t.Error("there is no folder, and it was kept")
+	}
+}
+
+// TestLandingsShareTheirRoom: what several take together is bounded, and what one gives up
+// another has.
+func TestLandingsShareTheirRoom(t *testing.T) {
+	sc := arrow.NewSchema([]arrow.Field{{Name: "n", Type: arrow.PrimitiveTypes.Int64, Nullable: true}}, nil)
+	rb := array.NewRecordBuilder(memory.DefaultAllocator, sc)
+	defer rb.Release()
+	rb.Field(0).(*array.Int64Builder).AppendValues(make([]int64, 10_000), nil) // 80 KB
+	b := rb.NewRecordBatch()
+	defer b.Release()
+	room := NewLandingRoom(t.TempDir(), 200_000, 400_000)
+	var all []*Landing
+	for range 3 {
+		l, err := NewLanding(sc, room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Drop()
+		if err := l.Add(b); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, l)
+	}
+	if all[0].Held() == 0 || all[1].Held() == 0 || all[2].Held() != 0 {
+		t.Errorf("in memory are %d, %d and %d bytes", all[0].Held(), all[1].Held(), all[2].Held())
+	}
+	if all[2].Add(b) != nil || weft.KindOf(all[2].Add(b)) != weft.KindLimit {
+		t.Error("more came than there is room for")
+	}
+	all[0].Drop()
+	l, err := NewLanding(sc, room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Drop()
+	if err := l.Add(b); err == nil || weft.KindOf(err) != weft.KindLimit {
+		t.Errorf("the room of one that was too large: %v", err)
+	}
+	all[2].Drop()
+	again, err := NewLanding(sc, room)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Drop()
+	if err := again.Add(b); err != nil || again.Held() == 0 {
+		t.Errorf("room that was given up: %v", err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -41,14 +40,14 @@ type parting struct {
 	lead     map[weft.Name]int           // by product the part that finds its state out
 	known    map[weft.Name]chan struct{} // closed when it has
 	told     map[weft.Name]bool
-	memory   atomic.Int64 // what landings may still hold in memory
+	room     *engine.LandingRoom
 }
 
 // parts asks the other nodes for the question's parts, and returns when all are here.
 func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.Parser) (*parting, error) {
 	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
-	p.memory.Store(lowered(cfg.Memory, a.q.Limits.Memory) / 2)
+	p.room = engine.NewLandingRoom(cfg.Temp, lowered(cfg.Memory, a.q.Limits.Memory)/2, cfg.TempBytes)
 	p.lead, p.known, p.told = p.leaders(), map[weft.Name]chan struct{}{}, map[weft.Name]bool{}
 	for n := range p.lead {
 		p.known[n] = make(chan struct{})
@@ -274,19 +273,16 @@ func (t *FarTable) column(name string) FarColumn {
 
 // rows takes in what comes.
 func (p *parting) rows(ans *weft.Answer, m *measure) (*landed, error) {
-	cfg := p.a.f.cfg.Load()
-	in, err := engine.NewLanding(ans.Schema, engine.LandingConfig{Dir: cfg.Temp, Memory: max(p.memory.Load(), 1<<20), Most: cfg.TempBytes})
+	in, err := engine.NewLanding(ans.Schema, p.room)
 	if err != nil {
 		return nil, &ownError{err}
 	}
 	for ans.Rows.Next() {
 		m.add(ans.Rows.RecordBatch().NumRows())
-		before := in.Held()
 		if err := in.Add(ans.Rows.RecordBatch()); err != nil {
 			in.Drop()
 			return nil, &ownError{err}
 		}
-		p.memory.Add(before - in.Held())
 	}
 	if err := ans.Rows.Err(); err != nil {
 		in.Drop()
