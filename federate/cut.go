@@ -141,13 +141,19 @@ func (c *cutter) unknown(n weft.Name) error {
 
 // suggest says what to do where w names nothing.
 func (c *cutter) suggest(w string) string {
-	if len(c.f.products.Names(c.q.Subject)) == 0 {
-		return "the node has no products yet: `weft apply FOLDER` brings one"
+	n, ok := c.nearest(w)
+	if !ok && c.elsewhere != nil {
+		n, ok = c.elsewhere.Near(c.q.Subject, w)
 	}
-	if n, ok := c.nearest(w); ok {
+	switch {
+	case ok:
 		return fmt.Sprintf("did you mean %s?", n)
+	case len(c.f.products.Names(c.q.Subject)) == 0:
+		return "the node has no products yet: `weft apply FOLDER` brings one"
+	case c.elsewhere == nil:
+		return "`weft status` lists the products of this node"
 	}
-	return "`weft status` lists the products of this node"
+	return "`weft status` lists the products of this node, `weft search WORDS` finds those of others"
 }
 
 // nearest finds the product whose address or name is w but for a few letters.

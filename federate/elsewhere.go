@@ -16,6 +16,9 @@ type Elsewhere interface {
 	// or nothing that the subject may know of. An error says why a name that is known
 	// resolves to nothing.
 	Far(s weft.Subject, n weft.Name) (*Far, error)
+	// Near finds the product of another node that a word is nearest to, if it is near
+	// enough to have been meant and the subject may know of it.
+	Near(s weft.Subject, word string) (weft.Name, bool)
 	// Ask has a node answer a question over its own products. The rows were checked
 	// for being what they say; that they are what was asked for is the caller's to see.
 	Ask(ctx context.Context, node weft.KeyID, q FarQuestion) (*weft.Answer, error)

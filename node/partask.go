@@ -64,6 +64,19 @@ func (p partner) Far(_ weft.Subject, name weft.Name) (*federate.Far, error) {
 	return out, nil
 }
 
+// Near finds the product that a word is nearest to among those of other nodes.
+func (p partner) Near(s weft.Subject, word string) (weft.Name, bool) {
+	if p.n.cat == nil || !p.n.joined() {
+		return weft.Name{}, false
+	}
+	for _, name := range p.n.cat.Near(word, 3) {
+		if p.n.known(name) == nil && p.n.mayFind(s, name) {
+			return name, true
+		}
+	}
+	return weft.Name{}, false
+}
+
 // MayRead says whether a node could read a table itself.
 func (p partner) MayRead(node weft.KeyID, f *federate.Far, table string) bool {
 	domains := p.n.far.domainsOf(node)

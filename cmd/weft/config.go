@@ -203,7 +203,7 @@ var options = []option{
 	},
 	{
 		key: "budgets", kind: kindRules,
-		text: "What consumers may use of this node's products: a list of rules; see below, and [budgets.md](budgets.md). As a flag or a variable it is written as in the file, on one line. What was used goes on to count when limits change.",
+		text: "What consumers may use of this node's products: a list of rules (docs/budgets.md). As a flag or a variable it is written as in the file, on one line. What was used goes on to count when limits change.",
 		set:  func(s *settings, v string) (err error) { s.Budgets, err = parseBudgets(v); return err },
 	},
 	{

@@ -217,35 +217,27 @@ func (a *app) cutListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if format.value == "json" {
-			if cuts == nil {
-				cuts = []serve.CutDetail{}
-			}
-			return a.printJSON(cuts)
-		}
-		if len(cuts) == 0 {
-			a.out.println("no cut is saved")
-			a.out.indent("→ ", "weft cut save NAME PRODUCTS… saves one", cyan)
-			return nil
-		}
-		g := &grid{columns: []gridColumn{{title: "cut"}, {title: "saved"}, {title: "by", optional: true}, {title: "held", optional: true}, {title: "products", flex: true}}}
-		for _, d := range cuts {
-			held := 0
-			for _, p := range d.Points {
-				if p.Held {
-					held++
-				}
-			}
-			word := ""
-			if held > 0 {
-				word = plural(int64(held), "product")
-			}
-			g.add(styled(bold, d.Name), cell(savedAt(&d)), cell(oneLine(d.By, 60)), cell(word), cell(d.Text))
-		}
-		g.print(a.out)
-		return nil
+		return printList(a, format, cuts, "no cut is saved", "weft cut save NAME PRODUCTS… saves one", a.printCuts)
 	}
 	return c
+}
+
+func (a *app) printCuts(cuts []serve.CutDetail) {
+	g := &grid{columns: []gridColumn{{title: "cut"}, {title: "saved"}, {title: "by", optional: true}, {title: "held", optional: true}, {title: "products", flex: true}}}
+	for _, d := range cuts {
+		held := 0
+		for _, p := range d.Points {
+			if p.Held {
+				held++
+			}
+		}
+		word := ""
+		if held > 0 {
+			word = plural(int64(held), "product")
+		}
+		g.add(styled(bold, d.Name), cell(savedAt(&d)), cell(oneLine(d.By, 60)), cell(word), cell(d.Text))
+	}
+	g.print(a.out)
 }
 
 func (a *app) cutDropCommand() *cobra.Command {
@@ -287,40 +279,33 @@ by weftHolds of an output port. weft cut release ends a hold.`,
 		if err != nil {
 			return err
 		}
-		if format.value == "json" {
-			if holds == nil {
-				holds = []serve.HoldInfo{}
-			}
-			return a.printJSON(holds)
-		}
-		if len(holds) == 0 {
-			a.out.println("nothing is held")
-			return nil
-		}
-		g := &grid{columns: []gridColumn{
-			{title: "product"},
-			{title: "from", right: true},
-			{title: "by"},
-			{title: "node", optional: true},
-			{title: "for the cut", optional: true},
-			{title: "until"},
-			{title: "hold", flex: true, below: true},
-		}}
-		for _, h := range holds {
-			until := "it is dropped"
-			if h.Expires != nil {
-				until = stamp(*h.Expires)
-			}
-			by := oneLine(h.By, 60)
-			if len(h.Domains) > 0 && h.Domains[0] != weft.AllDomains {
-				by += " of " + strings.Join(h.Domains, ", ")
-			}
-			g.add(styled(bold, h.Product.String()), cell(h.Seq.String()), cell(by), cell(oneLine(h.Node, 63)), cell(h.For), cell(until), styled(dim, h.Hold))
-		}
-		g.print(a.out)
-		return nil
+		return printList(a, format, holds, "nothing is held", "", a.printHolds)
 	}
 	return c
+}
+
+func (a *app) printHolds(holds []serve.HoldInfo) {
+	g := &grid{columns: []gridColumn{
+		{title: "product"},
+		{title: "from", right: true},
+		{title: "by"},
+		{title: "node", optional: true},
+		{title: "for the cut", optional: true},
+		{title: "until"},
+		{title: "hold", flex: true, below: true},
+	}}
+	for _, h := range holds {
+		until := "it is dropped"
+		if h.Expires != nil {
+			until = stamp(*h.Expires)
+		}
+		by := oneLine(h.By, 60)
+		if len(h.Domains) > 0 && h.Domains[0] != weft.AllDomains {
+			by += " of " + strings.Join(h.Domains, ", ")
+		}
+		g.add(styled(bold, h.Product.String()), cell(h.Seq.String()), cell(by), cell(oneLine(h.Node, 63)), cell(h.For), cell(until), styled(dim, h.Hold))
+	}
+	g.print(a.out)
 }
 
 func (a *app) cutReleaseCommand() *cobra.Command {

@@ -33,19 +33,9 @@ be reached when that was tried last.`,
 		if err != nil {
 			return err
 		}
-		if format.value == "json" {
-			if peers == nil {
-				peers = []serve.Peer{}
-			}
-			return a.printJSON(peers)
-		}
-		if len(peers) == 0 {
-			a.out.println("the node is in no mesh")
-			a.out.indent("→ ", "weft mesh init founds one; weft join TOKEN enters one by an invitation", cyan)
-			return nil
-		}
-		peerGrid(peers, time.Now()).print(a.out)
-		return nil
+		return printList(a, format, peers, "the node is in no mesh", "weft mesh init founds one; weft join TOKEN enters one by an invitation", func(peers []serve.Peer) {
+			peerGrid(peers, time.Now()).print(a.out)
+		})
 	}
 	return c
 }

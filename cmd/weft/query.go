@@ -107,6 +107,14 @@ func (f *queryFlags) request(sql string) serve.QueryRequest {
 
 // sqlText takes the statement from the argument, standard input or the file.
 func (a *app) sqlText(args []string, file string) (string, error) {
+	sql, err := a.readSQL(args, file)
+	if err == nil && strings.TrimSpace(sql) == "" {
+		return "", usage("read the query", "", "SQL is missing").WithHint(`weft query "SELECT …", or - for standard input`)
+	}
+	return sql, err
+}
+
+func (a *app) readSQL(args []string, file string) (string, error) {
 	const op = "read the query"
 	switch {
 	case len(args) > 1:
@@ -120,7 +128,7 @@ func (a *app) sqlText(args []string, file string) (string, error) {
 		}
 		return string(b), nil
 	case len(args) == 0:
-		return "", usage(op, "", "SQL is missing").WithHint(`weft query "SELECT …", or - for standard input`)
+		return "", nil
 	case args[0] == "-":
 		b, err := io.ReadAll(io.LimitReader(a.in, maxSQL+1))
 		if err != nil {

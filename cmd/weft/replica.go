@@ -153,28 +153,20 @@ cannot be reached from now on.`,
 		if err != nil {
 			return err
 		}
-		if format.value == "json" {
-			if all == nil {
-				all = []serve.Replica{}
-			}
-			return a.printJSON(all)
-		}
-		if len(all) == 0 {
-			a.out.println("the node keeps no copies")
-			a.out.indent("→ ", "weft replica add PRODUCT copies a product whose owner consents to it", cyan)
-			return nil
-		}
-		now := time.Now()
-		replicaGrid(all, now).print(a.out)
-		for _, r := range all {
-			if r.Reason != "" {
-				a.out.println("")
-				a.printReplica(&r, now)
-			}
-		}
-		return nil
+		return printList(a, format, all, "the node keeps no copies", "weft replica add PRODUCT copies a product whose owner consents to it", a.printReplicas)
 	}
 	return c
+}
+
+func (a *app) printReplicas(all []serve.Replica) {
+	now := time.Now()
+	replicaGrid(all, now).print(a.out)
+	for _, r := range all {
+		if r.Reason != "" {
+			a.out.println("")
+			a.printReplica(&r, now)
+		}
+	}
 }
 
 // replicaGrid is the table of copies.

@@ -202,6 +202,25 @@ func listFormat(set *pflag.FlagSet, words ...string) *choice {
 	return c
 }
 
+// printList prints a list as JSON where the format says so, says none of an empty one,
+// with what to do about it, and leaves the rest to show.
+func printList[T any](a *app, format *choice, all []T, none, hint string, show func([]T)) error {
+	switch {
+	case format.value == "json" && all == nil:
+		return a.printJSON([]T{})
+	case format.value == "json":
+		return a.printJSON(all)
+	case len(all) > 0:
+		show(all)
+		return nil
+	}
+	a.out.println(none)
+	if hint != "" {
+		a.out.indent("→ ", hint, cyan)
+	}
+	return nil
+}
+
 // printJSON writes v as indented JSON.
 func (a *app) printJSON(v any) error {
 	e := json.NewEncoder(a.out)
