@@ -323,6 +323,7 @@ func (s *splitter) run(stmt object) (err error) {
 	node := asObject(stmt["node"])
 	if !s.volatile {
 		s.inlineParts(node)
+		s.spellUsing(node)
 		s.prune(node)
 		s.blocks(node)
 		s.joins(node)

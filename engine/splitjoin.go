@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
@@ -365,12 +366,14 @@ func (s *splitter) guessJoin(l *leaf, rels []*srel, taken []object) {
 	l.chosen = share < 1
 }
 
-// joinBlock is a leaf that joins relations of its site.
+// joinBlock is a leaf that joins relations of its site, or aggregates what one has.
 type joinBlock struct {
 	items []object // of its FROM
 	where []object
 	list  []any
 	of    []joinColumn // by column of the leaf: which item it is of
+	// groups are what the rows are grouped by, where the list has aggregates.
+	groups []object
 }
 
 type joinColumn struct {
@@ -407,6 +410,15 @@ func (l *leaf) node(conds []object) object {
 		from = joined(from, o)
 	}
 	node := selectNode(copyTree(j.list).([]any), from, and(j.where))
+	if len(j.groups) > 0 {
+		var list, set []any
+		for i, g := range j.groups {
+			g := copyTree(g).(object)
+			g["alias"] = ""
+			list, set = append(list, g), append(set, json.Number(digits(i)))
+		}
+		node["group_expressions"], node["group_sets"] = list, []any{set}
+	}
 	if len(rest) == 0 {
 		return node
 	}

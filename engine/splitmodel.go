@@ -18,6 +18,7 @@ type squery struct {
 	env         *spart // WITH parts in sight
 	inner       bool   // its FROM is inner joins alone, without USING
 	solid       []*srel
+	usings      []susing
 	conds       []scond
 	outer       bool // it names columns or WITH parts from outside, or what could not be found
 	blind       bool // it, or what is in it, uses columns that could not be told
@@ -69,6 +70,13 @@ type scond struct {
 	narrows []*srel
 	among   []*srel // whose columns it may name
 	from    object  // the join whose ON it is in; nil for WHERE
+}
+
+// susing is a column that a USING names, and the relations whose columns it makes one of.
+type susing struct {
+	join        object
+	name        string
+	left, right *srel
 }
 
 // sref is what the name of a column means.
@@ -336,7 +344,7 @@ func (m *smodel) join(o object, q *squery, env *spart) (solid, all []*srel) {
 		}
 	}
 	for _, c := range using {
-		m.using(c, la, ra, narrows, q)
+		m.using(o, c, la, ra, narrows, q)
 	}
 	m.expr(o["condition"], q)
 	for _, c := range conjuncts(o["condition"]) {
@@ -352,7 +360,7 @@ func (m *smodel) join(o object, q *squery, env *spart) (solid, all []*srel) {
 }
 
 // using looks at a column that USING names: each side has it once.
-func (m *smodel) using(name string, la, ra, narrows []*srel, q *squery) {
+func (m *smodel) using(o object, name string, la, ra, narrows []*srel, q *squery) {
 	find := func(rels []*srel) *srel {
 		for _, r := range rels {
 			if has(r.cols, name) {
@@ -370,6 +378,7 @@ func (m *smodel) using(name string, la, ra, narrows []*srel, q *squery) {
 	if l == nil || r == nil {
 		return
 	}
+	q.usings = append(q.usings, susing{o, name, l, r})
 	a, b := columnRef(l.name, name), columnRef(r.name, name)
 	m.refs[identity(a)], m.refs[identity(b)] = sref{rel: l, col: indexOf(l.cols, name), size: 2}, sref{rel: r, col: indexOf(r.cols, name), size: 2}
 	q.conds = append(q.conds, scond{narrows: narrows, among: slices.Concat(la, ra), from: object{}, expr: object{

@@ -157,6 +157,68 @@ func (s *splitter) asked(t Target) Target {
 	return t
 }
 
+// spellUsing writes USING as ON where that means the same: with names of columns that say
+// whose they are, so that a join can be looked at as any other.
+func (s *splitter) spellUsing(root object) {
+	m := s.model(root)
+	for _, q := range m.all {
+		if len(q.usings) == 0 || q.blind || q.open || hasStarItem(q) || !plainUsing(q) {
+			continue
+		}
+		for _, u := range q.usings {
+			for _, x := range m.all {
+				each(x.o, func(o object) {
+					words := textsOf(o, "column_names")
+					ref, ok := m.refs[identity(o)]
+					if ok && isRef(o) && ref.rel.q == q && ref.size == 1 && strings.EqualFold(words[0], u.name) {
+						list := []any{ref.rel.called()}
+						for _, w := range words {
+							list = append(list, w)
+						}
+						o["column_names"] = list
+						ref.size = 2
+						m.refs[identity(o)] = ref
+					}
+				})
+			}
+			on := object{
+				"class": "COMPARISON", "type": "COMPARE_EQUAL", "alias": "", "query_location": noPlace,
+				"left": columnRef(u.left.called(), u.name), "right": columnRef(u.right.called(), u.name),
+			}
+			if was, ok := u.join["condition"].(object); ok {
+				on = andAsIs([]object{was, on})
+			}
+			u.join["condition"], u.join["using_columns"] = on, []any{}
+		}
+	}
+}
+
+// plainUsing says whether every USING of a query joins rows of which the left side is
+// always there, so that its column is the one that is meant; each names relations that have
+// names of their own.
+func plainUsing(q *squery) bool {
+	ok := true
+	names := map[string]bool{}
+	for _, r := range q.rels {
+		ok = ok && r.name != "" && !names[r.name] && !r.open && isEmpty(r.o["sample"])
+		names[r.name] = true
+	}
+	joins := 0
+	each(q.o["from_table"], func(o object) {
+		if o["type"] == "JOIN" {
+			ok = ok && (o["ref_type"] == "REGULAR" || o["ref_type"] == "CROSS") && (o["join_type"] == "INNER" || o["join_type"] == "LEFT")
+			joins += len(textsOf(o, "using_columns"))
+		}
+	})
+	own := 0
+	for _, u := range q.usings {
+		if u.left != nil && u.right != nil {
+			own++
+		}
+	}
+	return ok && joins == own
+}
+
 // prune takes columns that nobody uses out of queries in a FROM.
 func (s *splitter) prune(root object) {
 	m := s.model(root)

@@ -14,7 +14,7 @@ func (s *splitter) sums(root object) {
 		m := s.model(root)
 		done := true
 		for _, q := range m.all {
-			if q.left == nil && (s.sumIn(m, q) || s.topIn(m, q)) {
+			if q.left == nil && (s.sumIn(m, q) || s.topIn(m, q) || s.sumBefore(m, q)) {
 				done = false
 				break
 			}
@@ -83,6 +83,7 @@ type summing struct {
 	inner  []any    // what each branch gives: the groups, then the aggregates
 	names  int
 	failed bool
+	filled bool // a row of the others may have none of its own: it counts once
 }
 
 func (s *splitter) sumIn(m *smodel, q *squery) bool {
@@ -159,27 +160,47 @@ func aggregated(q *squery) bool {
 // sumBranch makes a part of a branch that aggregates its rows.
 func (s *splitter) sumBranch(u *summing, x *squery, groups []object, where any) object {
 	old := s.leafOf(*x.rels[0].table)
-	node := selectNode(copyTree(u.inner).([]any), subqueryRef(old.node(nil), u.r.called()), copyTree(where))
-	var list, set []any
-	for i, g := range groups {
-		list, set = append(list, copyTree(g)), append(set, json.Number(digits(i)))
+	var of []joinColumn
+	for _, g := range groups {
+		c := joinColumn{-1, ""}
+		if ref, ok := u.m.refs[identity(g)]; ok && isRef(g) && !ref.part {
+			c = joinColumn{0, u.r.cols[ref.col]}
+		}
+		of = append(of, c)
 	}
-	if len(groups) > 0 {
-		node["group_expressions"], node["group_sets"] = list, []any{set}
+	rows := max(old.rows/10, 1)
+	if len(groups) == 0 {
+		rows = 1
+	}
+	l := s.sumLeaf(u, old, of, groups, conjuncts(where), rows)
+	return selectNode([]any{star()}, baseTable(l.view, ""), nil)
+}
+
+// sumLeaf puts a part that aggregates the rows of another one in its place. Of are the
+// groups' columns, as conditions on them can be asked where the rows are read.
+func (s *splitter) sumLeaf(u *summing, old *leaf, of []joinColumn, groups, where []object, rows int64) *leaf {
+	source := subqueryRef(old.node(nil), u.r.called())
+	if old.table != nil {
+		source = baseTable(old.table.Name, u.r.called())
+		source["at_clause"] = old.table.At.tree()
+	}
+	j := &joinBlock{items: []object{source}, list: u.inner, of: of, groups: groups}
+	for _, c := range slices.Concat(old.preds, where) {
+		j.where = append(j.where, copyTree(c).(object))
+	}
+	for range len(u.inner) - len(of) {
+		j.of = append(j.of, joinColumn{-1, ""})
 	}
 	l := &leaf{
-		view: Target{Schema: "~", Table: s.name("q")}, site: old.site, need: map[string]bool{}, block: node, base: old.base, rows: max(old.rows/10, 1),
-		of: old.of, chosen: old.chosen || where != nil, partial: true,
-	}
-	if len(groups) == 0 {
-		l.rows = 1
+		view: Target{Schema: "~", Table: s.name("q")}, site: old.site, need: map[string]bool{}, join: j, base: old.base, rows: rows,
+		of: old.of, chosen: old.chosen || len(j.where) > 0, partial: true,
 	}
 	for _, item := range u.inner {
 		l.cols = append(l.cols, textOf(asObject(item), "alias"))
 	}
 	s.leaves = slices.DeleteFunc(s.leaves, func(y *leaf) bool { return y == old })
 	s.leaves = append(s.leaves, l)
-	return selectNode([]any{star()}, baseTable(l.view, ""), nil)
+	return l
 }
 
 // groupList are the expressions that rows are grouped by, with positions and names of the
@@ -339,7 +360,11 @@ func (u *summing) aggregate(x object) any {
 	case "sum", "min", "max":
 		out = callOf(name, part(name))
 	case "count", "count_star":
-		out = castTo(callOf("coalesce0", callOf("sum", part(name))), "BIGINT")
+		n := part(name)
+		if u.filled && name == "count_star" {
+			n = coalesce(n, 1)
+		}
+		out = castTo(coalesce(callOf("sum", n), 0), "BIGINT")
 	case "avg":
 		if !u.numeric(x) {
 			u.failed = true
@@ -360,10 +385,21 @@ func (u *summing) numeric(x object) bool {
 	each(x["children"], func(o object) {
 		if isRef(o) {
 			any = true
-			ok = ok && u.m.s.isNumber(u.r.sub, u.m.refs[identity(o)].col)
+			ok = ok && u.m.s.numberOf(u.r, u.m.refs[identity(o)].col)
 		}
 	})
 	return ok && any
+}
+
+// numberOf says whether the i-th column of a relation is known to be of numbers.
+func (s *splitter) numberOf(r *srel, i int) bool {
+	if r.table == nil {
+		return s.isNumber(r.sub, i)
+	}
+	if p, ok := s.places[*r.table]; ok {
+		return has(p.Numbers, p.Columns[i])
+	}
+	return false
 }
 
 // isNumber says whether the i-th column of a query is known to be of numbers.
@@ -390,13 +426,14 @@ func (s *splitter) isNumber(q *squery, i int) bool {
 	return has(s.places[l.of[0]].Numbers, w[len(w)-1])
 }
 
-func callOf(name string, args ...object) object {
-	if name == "coalesce0" {
-		return object{
-			"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace,
-			"children": []any{args[0], constantInt(0)},
-		}
+// coalesce is COALESCE(e, n).
+func coalesce(e object, n int64) object {
+	return object{
+		"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace, "children": []any{e, constantInt(n)},
 	}
+}
+
+func callOf(name string, args ...object) object {
 	list := make([]any, len(args))
 	for i, a := range args {
 		list[i] = a
