@@ -5,8 +5,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-
-	"weft"
 )
 
 // Place says where a table of a question is, and what is known of it.
@@ -214,7 +212,7 @@ func (k KeyUse) Chosen() bool {
 // SplitQuery takes a question through the gate, as Bind does, and cuts it by where
 // its tables are. What a part leaves out never changes the answer: the question's
 // own conditions are all still in what runs over the parts, but for those that are
-// wholly inside one.
+// wholly inside one or were left to it (serve).
 func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Split, error) {
 	w, tree, err := walked(ctx, s, text, r.Rules)
 	if err != nil {
@@ -517,7 +515,7 @@ func writeNode(ctx context.Context, s Parser, node object) (string, error) {
 	return writeBack(ctx, s, t)
 }
 
-// asSites gives the tables of a query their names at their site.
+// atSite gives the tables of a query their names at their site.
 func (s *splitter) atSite(v any) {
 	each(v, func(o object) {
 		if o["type"] != "BASE_TABLE" {
@@ -542,9 +540,4 @@ func (a *AtClause) tree() any {
 		return object{"unit": "VERSION", "expr": constantInt(int64(*a.Seq))}
 	}
 	return object{"unit": "TIMESTAMP", "expr": castOf(a.Time.UTC().Format("2006-01-02 15:04:05.999999"), object{"id": "TIMESTAMP", "type_info": nil})}
-}
-
-// errSplit is a fault of the splitter itself: the question is not to blame.
-func errSplit(what string) error {
-	return weft.Errorf(weft.KindInternal, "plan the query", "", "%s", what)
 }

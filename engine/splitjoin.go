@@ -260,7 +260,7 @@ func joined(left, right object) object {
 // now, before what they are made of is called something else.
 func (s *splitter) spell(q *squery) {
 	var list []any
-	for i, out := range q.outs {
+	for _, out := range q.outs {
 		item := out.expr
 		if item == nil {
 			item = columnRef(out.rel.called(), out.rel.cols[out.col])
@@ -272,7 +272,6 @@ func (s *splitter) spell(q *squery) {
 				item["alias"] = s.madeUp(item)
 			}
 		}
-		_ = i
 		list = append(list, item)
 	}
 	q.o["select_list"] = list

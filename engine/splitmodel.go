@@ -112,7 +112,7 @@ func (m *smodel) query(node object, parent *squery, env *spart) *squery {
 		inner := asObject(asObject(info["query"])["node"])
 		if inner["type"] == "RECURSIVE_CTE_NODE" {
 			p.open = true
-			q.blindly()
+			q.blind = true
 			m.recursive(inner, q, p)
 		} else {
 			p.q = m.query(inner, parent, env)
@@ -173,8 +173,6 @@ func renamedBy(cols, aliases []string) []string {
 	}
 	return cols
 }
-
-func (q *squery) blindly() { q.blind = true }
 
 // absorb takes over what a query inside says of the one around it.
 func (m *smodel) absorb(q, in *squery) {
@@ -255,8 +253,7 @@ func (m *smodel) from(o object, q *squery, env *spart) (solid, all []*srel) {
 		q.inner = false
 		for _, k := range []string{"function", "values", "source", "aggregates", "pivots", "groups", "unpivot_names"} {
 			if k == "source" && o[k] != nil {
-				s, _ := m.from(asObject(o[k]), q, env)
-				_ = s
+				m.from(asObject(o[k]), q, env)
 				q.blind = true
 			} else {
 				m.expr(o[k], q)

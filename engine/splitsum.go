@@ -230,7 +230,7 @@ func (u *summing) groupList() (out []object, ok bool) {
 	}
 	for _, g := range listOf(q.o, "group_expressions") {
 		g := asObject(g)
-		if n, err := asNumber(asObject(g["value"])["value"]); err == nil && g["class"] == "CONSTANT" {
+		if n, ok := asNumber(asObject(g["value"])["value"]); ok && g["class"] == "CONSTANT" {
 			g = item(n - 1)
 		} else if _, found := u.m.refs[identity(g)]; isRef(g) && !found {
 			name := textsOf(g, "column_names")
@@ -254,17 +254,15 @@ func (u *summing) groupList() (out []object, ok bool) {
 	return out, true
 }
 
-func asNumber(v any) (int, error) {
+// asNumber reads a whole number of the tree.
+func asNumber(v any) (int, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
-		return 0, strErr
+		return 0, false
 	}
 	i, err := n.Int64()
-	return int(i), err
+	return int(i), err == nil
 }
-
-// strErr says that something is no number.
-var strErr = errSplit("no number")
 
 // own says whether an expression is about columns of the union alone, which may be none.
 func (u *summing) own(e object) (ok bool) {
@@ -463,13 +461,13 @@ func (s *splitter) topIn(m *smodel, q *squery) bool {
 	if limit["type"] != "LIMIT_MODIFIER" || len(mods) == 2 && asObject(mods[0])["type"] != "ORDER_MODIFIER" {
 		return false
 	}
-	n, err := asNumber(asObject(asObject(limit["limit"])["value"])["value"])
+	n, ok := asNumber(asObject(asObject(limit["limit"])["value"])["value"])
 	skip := 0
-	if err == nil && limit["offset"] != nil {
-		skip, err = asNumber(asObject(asObject(limit["offset"])["value"])["value"])
+	if ok && limit["offset"] != nil {
+		skip, ok = asNumber(asObject(asObject(limit["offset"])["value"])["value"])
 	}
 	u := &summing{m: m, q: q, r: r}
-	if err != nil || n < 0 || skip < 0 || n+skip > 1_000_000 {
+	if !ok || n < 0 || skip < 0 || n+skip > 1_000_000 {
 		return false
 	}
 	var orders []any
