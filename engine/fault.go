@@ -54,6 +54,7 @@ func faultOf(err error, c settings) *fault {
 	}
 	msg, _, _ = strings.Cut(msg, "\n\nLINE ")
 	msg, _, _ = strings.Cut(msg, "\nLINE ")
+	msg, _, _ = strings.Cut(msg, "\n\nStack Trace") // of a fault of the engine's own
 	switch class {
 	case "Conversion", "Invalid Input", "Out of Range", "Constraint":
 		msg = hideValues(msg)

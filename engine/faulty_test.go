@@ -34,3 +34,11 @@ func TestFaultBehindCancel(t *testing.T) {
 		}
 	}
 }
+
+// TestFaultWithoutTrace: a fault of the engine itself is told without its stack.
+func TestFaultWithoutTrace(t *testing.T) {
+	err := classed("INTERNAL", "Failed to bind column reference: inequal types\n\nStack Trace:\n\n/lib/libduckdb.so(+0x1) [0x7f]\nThis error signals an assertion failure")
+	if f := faultOf(err, settings{}); f.Message != "Failed to bind column reference: inequal types" || f.Kind != weft.KindInternal {
+		t.Errorf("%v: %s", f.Kind, f.Message)
+	}
+}
