@@ -155,13 +155,20 @@ func TestVerifyFolderFindsDamage(t *testing.T) {
 		domainKey("sales"):   func(p string) error { return os.WriteFile(p, []byte("x"), 0o600) },
 		founderName(0):       func(p string) error { return os.Chmod(p, 0o644) },
 		filepath.Base("odd"): func(p string) error { return os.WriteFile(p, nil, 0o600) },
-		filepath.Join(recordsDir, filepath.Base(table[0])): func(p string) error {
-			b, err := os.ReadFile(p)
-			if err == nil {
-				b[40] ^= 1
-				err = os.WriteFile(p, b, 0o600)
+		// A table that the compaction replaced may outlive the close: all are harmed.
+		recordsDir: func(p string) error {
+			for _, name := range table {
+				p := filepath.Join(p, filepath.Base(name))
+				b, err := os.ReadFile(p)
+				if err == nil {
+					b[40] ^= 1
+					err = os.WriteFile(p, b, 0o600)
+				}
+				if err != nil {
+					return err
+				}
 			}
-			return err
+			return nil
 		},
 	} {
 		bad := filepath.Join(t.TempDir(), "mesh")
