@@ -109,20 +109,58 @@ func (l link) loosen() bool {
 			return false
 		}
 	}
-	was := object{}
-	for k, v := range l.expr {
-		was[k] = v
-	}
 	// What names all of the relations can only be looked at when all of them are joined.
-	list := []any{was}
+	list := []any{}
+	inFrom := containsObject(l.q.o["from_table"], l.expr)
+	if inFrom { // an ON sees none of the relations that are joined later
+		if !l.q.named() {
+			return false
+		}
+		list = append(list, object{
+			"class": "COMPARISON", "type": "COMPARE_EQUAL", "alias": "", "query_location": noPlace, "left": a.full(), "right": b.full(),
+		})
+	} else {
+		was := object{}
+		for k, v := range l.expr {
+			was[k] = v
+		}
+		list = append(list, was)
+	}
 	for r, column := range l.columns() {
 		if r != a.rel && r != b.rel && of(r) == of(a.rel) {
+			if inFrom {
+				column = l.m.refs[identity(column)].full()
+			}
 			list = append(list, object{
 				"class": "COMPARISON", "type": "COMPARE_NOTEQUAL", "alias": "", "query_location": noPlace, "left": copyTree(column), "right": copyTree(column),
 			})
 		}
 	}
-	become(l.expr, object{"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace, "children": list})
+	all := object{"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace, "children": list}
+	if !inFrom {
+		become(l.expr, all)
+		return true
+	}
+	become(l.expr, castOf("t", object{"id": "BOOLEAN", "type_info": nil}))
+	if w, ok := l.q.o["where_clause"].(object); ok {
+		all = andAsIs([]object{w, all})
+	}
+	l.q.o["where_clause"] = all
+	return true
+}
+
+// full is the name of a column that says whose it is.
+func (r sref) full() object { return columnRef(r.rel.called(), r.rel.cols[r.col]) }
+
+// named says whether the name of each relation of a FROM is its own.
+func (q *squery) named() bool {
+	seen := map[string]bool{}
+	for _, r := range q.rels {
+		if name := strings.ToLower(r.called()); name == "" || seen[name] {
+			return false
+		}
+		seen[strings.ToLower(r.called())] = true
+	}
 	return true
 }
 
