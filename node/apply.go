@@ -246,6 +246,9 @@ func (p *product) take(ctx context.Context, f *contract.Folder, rec records.Prod
 	if was.Life != b.Life || !reflect.DeepEqual(was.Grants, b.Grants) {
 		p.node.notify(p.name()) // who may read it has changed
 	}
+	if !slices.Equal(was.Upstream, b.Upstream) {
+		p.node.spareCopies()
+	}
 }
 
 // published says whether the product has a table that can be read.

@@ -71,6 +71,7 @@ func (n *Node) Retire(ctx context.Context, s weft.Subject, name weft.Name) (*ser
 	n.watch.set(p)
 	n.sched.at(p, n.firstRead(p))
 	n.notify(name)
+	n.spareCopies()
 	return p.summary(ctx, s)
 }
 
@@ -140,6 +141,7 @@ func (n *Node) Delete(ctx context.Context, s weft.Subject, name weft.Name, confi
 	if err := errors.Join(p.close(), os.RemoveAll(dir)); err != nil {
 		return weft.Errorf(weft.KindUnavailable, "delete the files of", name.String(), "%w", err).WithHint("remove %s by hand", dir)
 	}
+	n.spareCopies()
 	return nil
 }
 

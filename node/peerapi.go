@@ -12,6 +12,7 @@ import (
 	"weft/federate"
 	"weft/policy"
 	"weft/serve"
+	"weft/store"
 )
 
 // peerPrefix is where nodes ask each other.
@@ -111,11 +112,20 @@ func (n *Node) tellState(w http.ResponseWriter, r *http.Request, s weft.Subject,
 		return err
 	}
 	defer func() { _ = snap.Close() }()
+	if err := st.list(snap, p.Deny); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(st)
+}
+
+// list notes the tables of a snapshot that may be read.
+func (st *farState) list(snap *store.Snapshot, deny func(table string) error) error {
 	for _, t := range snap.Tables() {
 		if t.Hidden {
 			continue
 		}
-		if why := p.Deny(t.Table); why != nil {
+		if why := deny(t.Table); why != nil {
 			st.Withheld = serve.ProblemOf(why, "")
 			continue
 		}
@@ -129,8 +139,7 @@ func (n *Node) tellState(w http.ResponseWriter, r *http.Request, s weft.Subject,
 		}
 		st.Tables = append(st.Tables, ft)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(st)
+	return nil
 }
 
 // sendTable sends all rows of a table at a point.

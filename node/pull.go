@@ -44,9 +44,17 @@ func (l *load) lookFar(ctx context.Context, x *input, was weft.Point) error {
 	return nil
 }
 
-// askState asks the product's node what there is to be read now.
+// askState asks the product's node what there is to be read now. Where that is away, it
+// is what the copy here has, if there is one that may be used.
 func (l *load) askState(ctx context.Context, x *input) error {
 	st, err := l.farState(ctx, x)
+	if away := (*farAway)(nil); errors.As(err, &away) && ctx.Err() == nil {
+		if kept, note := l.keptState(ctx, x); kept != nil {
+			l.p.lose(x.far.name)
+			l.notes = append(l.notes, note)
+			st, err = kept, nil
+		}
+	}
 	if err != nil {
 		return l.farFault(ctx, x, err)
 	}
@@ -115,6 +123,10 @@ func (l *load) readFar(ctx context.Context, x *input) error {
 		if err := l.leaveOut(x, problemOf(w)); err != nil {
 			return err
 		}
+	}
+	if held := l.awaitCopy(ctx, x); held != nil {
+		defer held.Release()
+		return l.readCopy(ctx, x, held.Store)
 	}
 	for _, t := range x.state.Tables {
 		s, err := l.pullTable(ctx, x, t)

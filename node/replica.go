@@ -157,8 +157,12 @@ func (d replicaDoor) Replicas(_ context.Context, s weft.Subject) ([]serve.Replic
 func (n *Node) replicaOf(i replicate.Info) serve.Replica {
 	r := serve.Replica{
 		Product: i.Product, State: string(i.State), Reason: i.Reason, Todo: i.Todo, Added: i.Added, Behind: i.Behind,
-		Bytes: i.Bytes, Done: i.Done, Total: i.Total, Tables: i.Tables,
+		Bytes: i.Bytes, Done: i.Done, Total: i.Total, Tables: i.Tables, Needed: i.Needed,
 	}
+	for _, d := range n.dependents(i.Product) {
+		r.Inputs = append(r.Inputs, d.name())
+	}
+	slices.SortFunc(r.Inputs, compare)
 	if !i.Origin.IsZero() {
 		r.Origin, r.Node = i.Origin, partner{n}.Called(i.Origin)
 	}

@@ -47,8 +47,19 @@ func newCopying(t *testing.T, consent string) *copying {
 		t.Fatal(err)
 	}
 	c.key = k.ID()
+	c.seen = &fakeMesh{self: key(2), products: map[weft.Name]foreign{}, domains: map[weft.KeyID][]string{key(2): {"insights"}}}
+	c.asker.node.far = c.seen
+	c.serves()
+	c.origin.write(lent(consent))
+	c.origin.apply("shop", serve.OutcomeCommitted)
+	c.card()
+	return c
+}
+
+// serves has the origin answer the asker, as it does after a restart.
+func (c *copying) serves() {
 	c.origin.node.far = &fakeMesh{domains: map[weft.KeyID][]string{key(2): {"insights"}}}
-	s := peerServer(t, c.origin.node, func(next http.Handler) http.Handler {
+	s := peerServer(c.t, c.origin.node, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if lie := c.lie.Load(); lie != nil {
 				(*lie)(w, r, next)
@@ -57,13 +68,10 @@ func newCopying(t *testing.T, consent string) *copying {
 			next.ServeHTTP(w, r)
 		})
 	})
-	c.seen = &fakeMesh{self: key(2), base: s.URL, products: map[weft.Name]foreign{}, domains: map[weft.KeyID][]string{key(2): {"insights"}}}
-	t.Cleanup(func() { c.asker.stop() }) // before the server, which waits for feeds
-	c.asker.node.far = c.seen
-	c.origin.write(lent(consent))
-	c.origin.apply("shop", serve.OutcomeCommitted)
-	c.card()
-	return c
+	c.seen.mu.Lock()
+	c.seen.base = s.URL
+	c.seen.mu.Unlock()
+	c.t.Cleanup(func() { c.asker.stop() }) // before the server, which waits for feeds
 }
 
 func (c *copying) name() weft.Name { return mustName(c.t, "sales.shop") }

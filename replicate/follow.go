@@ -169,6 +169,9 @@ func (c *replica) take(ctx context.Context, st *store.Store, o *Origin, commit w
 		return fromStore(err)
 	}
 	c.behind(o)
+	c.mu.Lock()
+	c.toldLocked()
+	c.mu.Unlock()
 	return nil
 }
 
@@ -224,6 +227,9 @@ func (c *replica) signed(st *store.Store, h *weft.CardHead) error {
 	commit, err := st.Commit(h.Seq)
 	if err != nil || commit.Hash == h.Hash {
 		return nil // one that this side cannot read proves nothing
+	}
+	if commit.Incarnation != h.Incarnation {
+		return nil // one of the two was before a restore: the origin says so when it is asked
 	}
 	return &forked{fmt.Errorf("the signed head of the origin names another commit %s than the one it gave", h.Seq)}
 }

@@ -149,14 +149,23 @@ func (k *Keeper) find(name weft.Name) *replica {
 	return k.all[name]
 }
 
-// Add begins to keep a copy of a product; it comes in the background. KindConflict
-// where there is one, KindNotFound where nobody is known to have the product, and
-// KindDenied where its owner does not let this node.
-func (k *Keeper) Add(name weft.Name) error {
+// Add begins to keep a copy of a product; it comes in the background. One that is there
+// because it was needed stays from now on. KindConflict where one was added before,
+// KindNotFound where nobody is known to have the product, and KindDenied where its owner
+// does not let this node.
+func (k *Keeper) Add(name weft.Name) error { return k.add(name, false) }
+
+func (k *Keeper) add(name weft.Name, needed bool) error {
 	const op = "keep a copy of"
 	k.changing.Lock()
 	defer k.changing.Unlock()
-	if k.find(name) != nil {
+	if c := k.find(name); c != nil {
+		if needed {
+			return nil
+		}
+		if done, err := c.stay(); done {
+			return err
+		}
 		return weft.Errorf(weft.KindConflict, op, name.String(), "there is a copy already").WithHint("weft replica list shows how it stands")
 	}
 	o, err := k.cfg.Look(name)
@@ -168,7 +177,7 @@ func (k *Keeper) Add(name weft.Name) error {
 	case o.Denied != nil:
 		return o.Denied
 	}
-	c := k.replica(name, record{Magic: recordMagic, Version: recordVersion, Product: name, Added: k.now(), State: StateCopying})
+	c := k.replica(name, record{Magic: recordMagic, Version: recordVersion, Product: name, Added: k.now(), State: StateCopying, Needed: needed})
 	c.node = o.Node
 	if err := os.MkdirAll(c.dir, 0o700); err != nil {
 		return weft.Errorf(weft.KindUnavailable, op, name.String(), "%w", err)
@@ -283,7 +292,7 @@ func (c *replica) info() Info {
 	c.mu.Lock()
 	i := Info{
 		Product: c.name, Origin: c.node, State: c.rec.State, Reason: c.rec.Reason, Todo: c.rec.Todo, Added: c.rec.Added,
-		Current: c.rec.Current, Behind: c.more, Total: c.total, Done: min(c.done, c.total), Tables: c.rec.Tables,
+		Current: c.rec.Current, Needed: c.rec.Needed, Behind: c.more, Total: c.total, Done: min(c.done, c.total), Tables: c.rec.Tables,
 	}
 	var st *store.Store
 	if c.open != nil {

@@ -88,6 +88,7 @@ type Info struct {
 	Until   time.Time // to which it may be used if the origin stays away; zero where it may not
 	Removed time.Time // when what it holds is removed, where it may not be used any more
 	Tables  []string
+	Needed  bool // it is there for who needs it, and goes when nobody does: nobody added it
 }
 
 // timing is how long a copy waits for what.
@@ -97,6 +98,8 @@ type timing struct {
 	again   time.Duration // after it said no, or what it sent was not in order
 	quiet   time.Duration // in which something must come of what was asked for
 	keep    time.Duration // between two writes of when it was current
+
+	patience time.Duration // of those who wait for a commit, while nothing comes
 }
 
-var usual = timing{retry: time.Second, longest: 30 * time.Second, again: time.Minute, quiet: 30 * time.Second, keep: 10 * time.Second}
+var usual = timing{retry: time.Second, longest: 30 * time.Second, again: time.Minute, quiet: 30 * time.Second, keep: 10 * time.Second, patience: 30 * time.Second}

@@ -28,8 +28,10 @@ type record struct {
 	// Current is when it was last known to be what the origin has.
 	Current time.Time `json:"current,omitzero"`
 	State   State     `json:"state"`
-	Reason  string    `json:"reason,omitempty"`
-	Todo    string    `json:"todo,omitempty"`
+	// Needed says that it is there for who reads it all the time, and goes with them.
+	Needed bool   `json:"needed,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Todo   string `json:"todo,omitempty"`
 	// Ended is when it began not to be used; zero while it may be.
 	Ended time.Time `json:"ended,omitzero"`
 }

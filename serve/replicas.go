@@ -38,6 +38,8 @@ type Replica struct {
 	Until   *time.Time  `json:"until,omitempty" doc:"to when it may be used if the origin stays away; absent where it may not be used"`
 	Removed *time.Time  `json:"removed,omitempty" doc:"when what it holds is removed, where it may not be used any more"`
 	Tables  []string    `json:"tables,omitempty"`
+	Inputs  []weft.Name `json:"inputs,omitempty" doc:"products of this node that read it as an input"`
+	Needed  bool        `json:"needed,omitempty" doc:"it is there for these products alone, and goes when they do: nobody added it"`
 }
 
 // ReplicaList are the copies of a node.

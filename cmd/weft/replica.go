@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -180,6 +181,7 @@ func replicaGrid(all []serve.Replica, now time.Time) *grid {
 		{title: "behind", right: true},
 		{title: "size", right: true},
 		{title: "usable"},
+		{title: "kept for"},
 	}}
 	for _, r := range all {
 		at, current, usable := "—", "never", "—"
@@ -197,9 +199,21 @@ func replicaGrid(all []serve.Replica, now time.Time) *grid {
 			size = fmt.Sprintf("%s of %s", humanize.IBytes(uint64(max(r.Done, 0))), humanize.IBytes(uint64(r.Total)))
 		}
 		g.add(styled(bold, r.Product.String()), cell(oneLine(r.Node, 63)), cell(at), styled(replicaStyle(r.State), r.State), cell(current),
-			cell(count(int64(r.Behind))), cell(size), cell(usable))
+			cell(count(int64(r.Behind))), cell(size), cell(usable), cell(oneLine(keptFor(&r), 200)))
 	}
 	return g
+}
+
+// keptFor says why a copy is there: somebody added it, or products here read it.
+func keptFor(r *serve.Replica) string {
+	var of []string
+	if !r.Needed {
+		of = append(of, "questions")
+	}
+	for _, n := range r.Inputs {
+		of = append(of, n.String())
+	}
+	return strings.Join(of, ", ")
 }
 
 func (a *app) replicaRemoveCommand() *cobra.Command {
@@ -218,10 +232,23 @@ func (a *app) replicaRemoveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		all, err := cl.Replicas(cmd.Context())
+		if err != nil {
+			return err
+		}
+		var inputs []weft.Name
+		for _, r := range all {
+			if r.Product == name && r.State != "refused" {
+				inputs = r.Inputs
+			}
+		}
 		if err := cl.RemoveReplica(cmd.Context(), name); err != nil {
 			return err
 		}
 		a.out.printf("the copy of %s is removed\n", name)
+		for _, n := range inputs {
+			a.out.indent("→ ", fmt.Sprintf("it comes again with the next load of %s, which reads it", n), cyan)
+		}
 		return nil
 	}
 	return c

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"weft"
+	"weft/backup"
+	"weft/replicate"
+	"weft/run"
+	"weft/serve"
+)
+
+// counted has the rows of tables counted that the asker asks the origin for.
+func (c *copying) counted(between func(w http.ResponseWriter, r *http.Request) bool) (tables *atomic.Int64) {
+	tables = new(atomic.Int64)
+	c.lies(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.Contains(r.URL.Path, "/tables/") {
+			tables.Add(1)
+		}
+		if between == nil || !between(w, r) {
+			next.ServeHTTP(w, r)
+		}
+	})
+	return tables
+}
+
+// TestInputIsKept: a product of another node that is an input is kept as a copy, where
+// its owner consents: its rows come once, and then what is new. The copy goes with the
+// last product that reads it, unless somebody added it.
+func TestInputIsKept(t *testing.T) {
+	c := newCopying(t, consents)
+	c.fold()
+	tables := c.counted(nil)
+	c.asker.write(sums)
+	c.asker.apply("sums", serve.OutcomeCommitted)
+	c.asker.want("SELECT * FROM insights.sums", "3,11.75")
+	if i := c.info(); !i.Needed || i.State != replicate.StateCurrent && i.State != replicate.StateBehind {
+		t.Errorf("%+v", i)
+	}
+	c.sells("1,pen,2.50\n2,ink,7.25")
+	c.asker.node.notify(c.name())
+	c.asker.eventually("it follows", func() bool { return c.asker.ask("SELECT * FROM insights.sums") == "2,9.75" })
+	c.asker.write("-- sums/sums.sql --\nSELECT count(*) AS orders, 2 * sum(price) AS value FROM shop\n")
+	c.asker.apply("sums", serve.OutcomeCommitted)
+	c.asker.want("SELECT * FROM insights.sums", "2,19.50")
+	if n := tables.Load(); n > 0 {
+		t.Errorf("%d tables were asked for beside the copy", n)
+	}
+	all, err := replicaDoor{c.asker.node}.Replicas(t.Context(), tester)
+	if err != nil || len(all) != 1 || !all[0].Needed || len(all[0].Inputs) != 1 || all[0].Inputs[0] != mustName(t, "insights.sums") {
+		t.Errorf("%+v %v", all, err)
+	}
+
+	// Over a restart it is what it was.
+	c.asker.restart()
+	c.asker.node.far = c.seen
+	c.card()
+	if i := c.info(); !i.Needed {
+		t.Errorf("%+v", i)
+	}
+
+	// One that somebody adds stays.
+	if err := c.asker.node.copies.Add(c.name()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.asker.node.copies.Add(c.name()); weft.KindOf(err) != weft.KindConflict {
+		t.Errorf("added twice: %v", err)
+	}
+	if err := c.asker.node.Delete(t.Context(), tester, mustName(t, "insights.sums"), "insights.sums"); err != nil {
+		t.Fatal(err)
+	}
+	if i := c.info(); i.Needed {
+		t.Errorf("%+v", i)
+	}
+	if err := c.asker.node.copies.Remove(c.name()); err != nil {
+		t.Fatal(err)
+	}
+	c.asker.apply("sums", serve.OutcomeCommitted)
+	if i := c.info(); !i.Needed {
+		t.Errorf("%+v", i)
+	}
+	if _, err := c.asker.node.Retire(t.Context(), tester, mustName(t, "insights.sums")); err != nil {
+		t.Fatal(err)
+	}
+	if l := c.asker.node.copies.List(); len(l) > 0 {
+		t.Errorf("left: %+v", l)
+	}
+}
+
+// TestInputWithoutItsCopy: where there is no consent, and where the copy does not go on,
+// the rows are asked for.
+func TestInputWithoutItsCopy(t *testing.T) {
+	for name, x := range map[string]struct {
+		consent string
+		between func(w http.ResponseWriter, r *http.Request) bool
+		kept    int
+	}{
+		"no consent":                 {"", nil, 0},
+		"consent to others":          {", {property: weftReplicas, value: {domains: [finance], for: 1h}}", nil, 0},
+		"the copy cannot be begun":   {consents, func(w http.ResponseWriter, r *http.Request) bool { return refuses(w, r, "/snapshot") }, 1},
+		"the copy cannot go on":      {consents, func(w http.ResponseWriter, r *http.Request) bool { return refuses(w, r, "/feed") }, 1},
+		"its files cannot be had":    {consents, func(w http.ResponseWriter, r *http.Request) bool { return refuses(w, r, "/files/") }, 1},
+		"its files are not in order": {consents, func(w http.ResponseWriter, r *http.Request) bool { return garbles(w, r, "/files/") }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := newCopying(t, x.consent)
+			c.fold()
+			tables := c.counted(x.between)
+			c.asker.write(sums)
+			c.asker.apply("sums", serve.OutcomeCommitted)
+			c.asker.want("SELECT * FROM insights.sums", "3,11.75")
+			if n := tables.Load(); n != 1 {
+				t.Errorf("%d tables were asked for", n)
+			}
+			if l := c.asker.node.copies.List(); len(l) != x.kept {
+				t.Errorf("%+v", l)
+			}
+		})
+	}
+}
+
+func refuses(w http.ResponseWriter, r *http.Request, path string) bool {
+	if !strings.Contains(r.URL.Path, path) {
+		return false
+	}
+	refusePeer(w, weft.Errorf(weft.KindInternal, "answer", "", "out of order"))
+	return true
+}
+
+func garbles(w http.ResponseWriter, r *http.Request, path string) bool {
+	if !strings.Contains(r.URL.Path, path) {
+		return false
+	}
+	_, _ = w.Write([]byte(strings.Repeat("x", 100_000)))
+	return true
+}
+
+// TestInputWhileItsOriginIsAway: a product can be made anew from the copy of its input.
+// It says so, and that the origin is away.
+func TestInputWhileItsOriginIsAway(t *testing.T) {
+	c := newCopying(t, consents)
+	c.asker.write(sums)
+	c.asker.apply("sums", serve.OutcomeCommitted)
+	c.has("1|pen|1.5", "2|ink|7.25", "3|pad|3")
+	base := c.seen.base
+	c.seen.base = "http://127.0.0.1:1"
+	c.asker.write("-- sums/sums.sql --\nSELECT count(*) AS orders, 2 * sum(price) AS value FROM shop\n")
+	c.asker.apply("sums", serve.OutcomeCommitted)
+	c.asker.want("SELECT * FROM insights.sums", "3,23.50")
+	own, err := c.asker.node.find(mustName(t, "insights.sums"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.mu.Lock()
+	notes := strings.Join(own.last.Notes, "\n")
+	own.mu.Unlock()
+	if !strings.Contains(notes, "the copy here was read") {
+		t.Errorf("the notes are %q", notes)
+	}
+	if s := c.asker.state("insights.sums"); s.State != weft.StateUpstreamStopped {
+		t.Errorf("%s, to do %q", s.State, s.Todo)
+	}
+	c.seen.base = base
+	c.sells("1,pen,2.50")
+	c.asker.node.notify(c.name())
+	c.asker.eventually("it follows", func() bool { return c.asker.ask("SELECT * FROM insights.sums") == "1,5.00" })
+	if s := c.asker.state("insights.sums"); s.State != weft.StateFresh {
+		t.Errorf("%s, to do %q", s.State, s.Todo)
+	}
+}
+
+// TestReplicaOfARestoredOrigin: an origin that was restored from a backup says so itself,
+// and the copy is begun anew of what it has now.
+func TestReplicaOfARestoredOrigin(t *testing.T) {
+	c := newCopying(t, consents)
+	c.add()
+	c.has("1|pen|1.5", "2|ink|7.25", "3|pad|3")
+	kept := filepath.Join(t.TempDir(), "kept")
+	if _, err := c.origin.node.Backup(t.Context(), tester, serve.BackupRequest{Dir: kept}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.sells("1,pen,9.50")
+	c.has("1|pen|9.5")
+	before := c.info()
+
+	c.origin.stop()
+	data := filepath.Join(c.origin.dir, ".weft")
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Restore(t.Context(), kept, data, backup.RestoreOptions{Env: run.Quiet()}); err != nil {
+		t.Fatal(err)
+	}
+	c.origin.start()
+	c.serves()
+	c.card()
+	c.asker.eventually("the copy is of the new incarnation", func() bool { return c.info().Point.Incarnation > before.Point.Incarnation })
+	c.has("1|pen|1.5", "2|ink|7.25", "3|pad|3")
+	c.sells("4,cap,1.00")
+	c.has("4|cap|1")
+}
