@@ -222,15 +222,17 @@ func (e *batchEncoder) add(d arrow.ArrayData) {
 	}
 }
 
-// decodeBatch reads a batch frame of schema sc; the batch points into frame.
-// Everything that a reader of the batch relies on is checked.
+// decodeBatch reads a batch frame of schema sc, which newFrame gave and which is the
+// batch's from now on. Everything that a reader of the batch relies on is checked.
 func decodeBatch(sc *arrow.Schema, frame []byte) (b arrow.RecordBatch, err error) {
+	whole := ownedFrame(frame)
+	defer whole.Release()
 	defer func() {
 		if p := recover(); p != nil { // the checks below should leave Arrow no reason
 			b, err = nil, fmt.Errorf("a batch that cannot be read: %v", p)
 		}
 	}()
-	d := &batchDecoder{head: frame}
+	d := &batchDecoder{head: frame, whole: whole}
 	rows, numbers := d.number(), d.number()
 	if d.bad || rows < 0 || rows > maxMessage || numbers < 0 || numbers > int64(len(d.head)/8) {
 		return nil, errors.New("a batch without a head")
@@ -250,7 +252,7 @@ func decodeBatch(sc *arrow.Schema, frame []byte) (b arrow.RecordBatch, err error
 		return nil, errors.New("a batch with something behind it")
 	}
 	b = array.NewRecordBatch(sc, cols, rows)
-	if err := array.ValidateRecordFull(b); err != nil {
+	if err := checkBytes(b); err != nil {
 		b.Release()
 		return nil, err
 	}
@@ -259,6 +261,7 @@ func decodeBatch(sc *arrow.Schema, frame []byte) (b arrow.RecordBatch, err error
 
 type batchDecoder struct {
 	head, body []byte
+	whole      *memory.Buffer // what both are of
 	bad        bool
 }
 
@@ -286,7 +289,8 @@ func (d *batchDecoder) array(t arrow.DataType) arrow.ArrayData {
 		case d.bad || size < -1 || padded > int64(len(d.body)):
 			return nil
 		case size >= 0:
-			bufs[i] = memory.NewBufferBytes(d.body[:size:size])
+			bufs[i] = memory.SliceBuffer(d.whole, d.whole.Len()-len(d.body), int(size))
+			defer bufs[i].Release()
 			d.body = d.body[padded:]
 		}
 	}

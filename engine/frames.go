@@ -21,7 +21,7 @@ import (
 const (
 	MaxRowFrame = 64 << 20 // bytes of a batch, and so of a row
 	maxRowHead  = 4 << 20  // bytes of the schema's frame, and of the one at the end
-	rowsTarget  = 8 << 20  // bytes of a batch that is written, where its rows allow it
+	rowsTarget  = 12 << 20 // bytes of a batch that is written, where its rows allow it: more than a worker's has
 )
 
 // RowWriter writes rows for another node. One goroutine uses it.
@@ -95,9 +95,10 @@ func (r *RowWriter) frame(kind byte, limit int, parts ...[]byte) error {
 // RowReader reads what a RowWriter wrote, or somebody who means harm. One goroutine
 // uses it.
 type RowReader struct {
-	r   io.Reader
-	sc  *arrow.Schema
-	end []byte
+	r    io.Reader
+	sc   *arrow.Schema
+	end  []byte
+	came int // bytes of the largest frame so far
 }
 
 // ErrNotWhole is the error where rows break off before their end.
@@ -143,7 +144,7 @@ func (q *RowReader) Next() (arrow.RecordBatch, error) {
 	}
 	rec, err := decodeBatch(q.sc, b)
 	if err != nil {
-		return nil, errors.New("rows whose bytes are not as they must be") // Arrow's words may quote a value
+		return nil, errBytes
 	}
 	if rec.NumRows() == 0 {
 		err = errors.New("a batch without rows")
@@ -168,7 +169,8 @@ func (q *RowReader) End(v any) error {
 	return json.Unmarshal(q.end, v)
 }
 
-// frame reads one frame; memory is taken as its bytes come, not as it says.
+// frame reads one frame into memory that may be given back; it is taken as its bytes
+// come, not as it says.
 func (q *RowReader) frame() (byte, []byte, error) {
 	var h [8]byte
 	if _, err := io.ReadFull(q.r, h[:]); err != nil {
@@ -185,17 +187,23 @@ func (q *RowReader) frame() (byte, []byte, error) {
 	if n > limit || h[5]|h[6]|h[7] != 0 {
 		return 0, nil, fmt.Errorf("frame %q of %d bytes is not valid", kind, n)
 	}
-	b := make([]byte, 0, min(n, 64<<10))
-	for len(b) < n {
-		if len(b) == cap(b) {
-			b = append(make([]byte, 0, min(n, 2*cap(b))), b...)
-		}
-		m, err := io.ReadFull(q.r, b[len(b):cap(b)])
-		b = b[:len(b)+m]
+	// As much as has come before at once, and no more than twice what has come of it.
+	b := newFrame(min(n, max(q.came, 64<<10)))
+	for at := 0; ; {
+		m, err := io.ReadFull(q.r, b[at:])
 		if err != nil {
+			freeFrame(b)
 			return 0, nil, broken(err)
 		}
+		if at += m; at == n {
+			break
+		}
+		more := newFrame(min(n, 2*at))
+		copy(more, b)
+		freeFrame(b)
+		b = more
 	}
+	q.came = max(q.came, n)
 	return kind, b, nil
 }
 
@@ -211,8 +219,8 @@ func broken(err error) error {
 // lies within its buffers, text is text, and values are those of their types. Panics
 // that it may come to are the caller's to catch.
 func CheckRows(b arrow.RecordBatch) error {
-	if err := array.ValidateRecordFull(b); err != nil {
-		return errors.New("rows whose bytes are not as they must be") // Arrow's words may quote a value
+	if err := checkBytes(b); err != nil {
+		return errBytes
 	}
 	for i, c := range b.Columns() {
 		if err := checkValues(c); err != nil {
@@ -228,8 +236,10 @@ func checkValues(a arrow.Array) error {
 	switch a := a.(type) {
 	case *array.Decimal128:
 		p := a.DataType().(*arrow.Decimal128Type).Precision
-		for i := range a.Len() {
-			if a.IsValid(i) && !within(a.Value(i), p) {
+		most := decimal128.GetScaleMultiplier(int(p))
+		least := most.Negate()
+		for i, v := range a.Values() {
+			if !(v.Less(most) && least.Less(v)) && a.IsValid(i) {
 				return fmt.Errorf("a number of more than %d digits", p)
 			}
 		}
@@ -265,10 +275,4 @@ func checkValues(a arrow.Array) error {
 		return checkValues(a.ListValues())
 	}
 	return nil
-}
-
-// within reports whether v has at most p digits.
-func within(v decimal128.Num, p int32) bool {
-	most := decimal128.GetScaleMultiplier(int(p))
-	return v.Less(most) && most.Negate().Less(v)
 }

@@ -196,9 +196,9 @@ func (w *wire) takeFDs() []int {
 	return fds
 }
 
-// payload reads n bytes.
+// payload reads n bytes, into memory that may be given back.
 func (w *wire) payload(n int) ([]byte, error) {
-	b := make([]byte, n)
+	b := newFrame(n)
 	return b, w.full(b)
 }
 

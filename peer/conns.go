@@ -23,12 +23,15 @@ const (
 // peerConn is a connection to a node that has proved its key.
 type peerConn struct {
 	net.Conn
-	raw    net.Conn // beneath the encryption
+	raw    *gathered // beneath the encryption
 	id     weft.KeyID
 	member bool // when it came
 	all    *conns
 	once   sync.Once
 }
+
+// Write is of net.Conn.
+func (c *peerConn) Write(b []byte) (int, error) { return c.raw.gather(b, c.Conn.Write) }
 
 // Close ends the connection.
 func (c *peerConn) Close() error {
@@ -74,7 +77,7 @@ func (c *conns) settled(conn net.Conn) {
 }
 
 // take keeps a connection; most is how many there may be of its node.
-func (c *conns) take(conn, raw net.Conn, id weft.KeyID, member bool, most int) (*peerConn, error) {
+func (c *conns) take(conn net.Conn, raw *gathered, id weft.KeyID, member bool, most int) (*peerConn, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -140,7 +143,7 @@ func (n *network) accept(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
-	raw := counted{conn, &n.traffic}
+	raw := &gathered{Conn: counted{conn, &n.traffic}}
 	tc := tls.Server(raw, serverTLS(cert, n.admits, n.host.learn))
 	ctx, cancel := context.WithTimeout(n.life, handshakeWait)
 	defer cancel()

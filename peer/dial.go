@@ -451,7 +451,7 @@ func (n *network) secure(ctx context.Context, conn net.Conn, id weft.KeyID) (*pe
 
 // secureAs is secure with the certificate to show.
 func (n *network) secureAs(ctx context.Context, conn net.Conn, id weft.KeyID, cert tls.Certificate) (*peerConn, error) {
-	raw := counted{conn, &n.traffic}
+	raw := &gathered{Conn: counted{conn, &n.traffic}}
 	tc := tls.Client(raw, clientTLS(cert, id, n.host.learn))
 	if err := tc.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()

@@ -260,7 +260,7 @@ func (p *program) trouble(rnd *rand.Rand, workers int) (kills int) {
 	select {
 	case <-p.committed:
 	case <-time.After(10 * time.Second):
-		p.t.Error("nothing was committed for 10 s")
+		p.t.Errorf("nothing was committed for 10 s; the node then did:\n%s", p.stacks())
 	}
 	time.Sleep(time.Duration(rnd.IntN(120)) * time.Millisecond)
 	p.end(syscall.SIGKILL)
@@ -269,9 +269,22 @@ func (p *program) trouble(rnd *rand.Rand, workers int) (kills int) {
 	return kills
 }
 
+// stacks ends the node, and gives what its goroutines did.
+func (p *program) stacks() string {
+	if err := p.cmd.Process.Signal(syscall.SIGQUIT); err != nil {
+		return err.Error()
+	}
+	_ = p.cmd.Wait()
+	b, err := os.ReadFile(filepath.Join(p.dir, "up.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}
+
 func (p *program) end(sig syscall.Signal) {
 	p.t.Helper()
-	if err := p.cmd.Process.Signal(sig); err != nil {
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Error(err)
 	}
 	_ = p.cmd.Wait() // it was killed, or says nothing
