@@ -2,6 +2,7 @@ package federate
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,7 +92,7 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Keys, err
 			continue
 		}
 		most := min(maxKeys, max(part.Base/2, fewRows))
-		got, n, err := p.distinct(ctx, k, most+1)
+		got, n, err := p.values(ctx, k, most)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -122,11 +123,46 @@ func (k Keys) drop() {
 	}
 }
 
-// distinct reads the different values that a use names, at most so many.
-func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
-	out := Keys{Name: k.Name}
+// gatheredKeys are values that were read once, for all parts that are asked with them.
+type gatheredKeys struct {
+	keys  Keys
+	n     int64
+	limit int64 // no more than these were read
+}
+
+// values are the different values that a use names, and how many: more than most where
+// there are more. The branches of a union are asked with the same ones.
+func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
+	of, err := json.Marshal(k.From)
+	if err != nil {
+		return Keys{}, 0, err
+	}
 	p.mu.Lock() // one statement at a time
 	defer p.mu.Unlock()
+	g := p.gathered[string(of)]
+	if g == nil || g.n > g.limit && most > g.limit {
+		keys, n, err := p.distinct(ctx, k, most+1)
+		if err != nil {
+			return Keys{}, 0, err
+		}
+		if g != nil {
+			g.keys.drop()
+		}
+		g = &gatheredKeys{keys, n, most}
+		p.gathered[string(of)] = g
+	}
+	for _, b := range g.keys.Batches {
+		b.Retain()
+	}
+	out := g.keys
+	out.Name = k.Name
+	return out, g.n, nil
+}
+
+// distinct reads the different values that a use names, at most so many; the lock must
+// be held.
+func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
+	out := Keys{Name: k.Name}
 	st := engine.Statement{}
 	var from []string
 	for _, s := range k.From {

@@ -31,8 +31,9 @@ type parting struct {
 	parser engine.Parser
 	plan   []planned
 
-	mu       sync.Mutex // guards the session, and what follows
-	got      []*landed  // by part; nil where it failed and may be missing
+	mu       sync.Mutex               // guards the session, and what follows
+	got      []*landed                // by part; nil where it failed and may be missing
+	gathered map[string]*gatheredKeys // by where they are from
 	uses     []weft.PartUse
 	warnings []weft.Warning
 	measures []measure                   // by part
@@ -45,7 +46,7 @@ type parting struct {
 
 // parts asks the other nodes for the question's parts, and returns when all are here.
 func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.Parser) (*parting, error) {
-	p := &parting{a: a, split: split, parser: parser, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
+	p := &parting{a: a, split: split, parser: parser, gathered: map[string]*gatheredKeys{}, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
 	p.room = engine.NewLandingRoom(cfg.Temp, lowered(cfg.Memory, a.q.Limits.Memory)/2, cfg.TempBytes)
 	p.lead, p.known, p.told = p.leaders(), map[weft.Name]chan struct{}{}, map[weft.Name]bool{}
@@ -76,6 +77,9 @@ func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.P
 		})
 	}
 	wg.Wait()
+	for _, g := range p.gathered {
+		g.keys.drop()
+	}
 	if err := context.Cause(ctx); err != nil {
 		p.drop()
 		return nil, p.unanswered(ctx, err)

@@ -115,8 +115,11 @@ func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
 		return nil, err
 	}
 	for _, k := range keys {
-		var rows bytes.Buffer
-		w, err := engine.NewRowWriter(&rows, k.Schema)
+		at := out.Len()
+		if err := writeSection(&out, nil); err != nil {
+			return nil, err
+		}
+		w, err := engine.NewRowWriter(&out, k.Schema)
 		if err != nil {
 			return nil, err
 		}
@@ -131,9 +134,7 @@ func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
 		if err := w.End(struct{}{}); err != nil {
 			return nil, err
 		}
-		if err := writeSection(&out, rows.Bytes()); err != nil {
-			return nil, err
-		}
+		binary.LittleEndian.PutUint64(out.Bytes()[at:], uint64(out.Len()-at-8))
 	}
 	return out.Bytes(), nil
 }
