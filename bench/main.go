@@ -31,6 +31,7 @@ type options struct {
 	dir    string // folder for data, kept between runs
 	rows   int64  // of the large table
 	rounds int
+	plans  string
 	cards  int     // of the catalogue
 	scale  float64 // of TPC-H's tables
 	backup int     // gigabytes of the product that is backed up
@@ -46,6 +47,7 @@ func measure() error {
 	flag.StringVar(&o.bin, "bin", "bin/weft", "the program under test")
 	flag.StringVar(&o.dir, "dir", "bench/out", "folder for generated data")
 	flag.Int64Var(&o.rows, "rows", 5_000_000, "rows of the large table")
+	flag.StringVar(&o.plans, "plans", "", "folder for how each question of TPC-H was answered, with what was measured")
 	flag.IntVar(&o.rounds, "rounds", 5, "rounds of each measurement")
 	flag.IntVar(&o.backup, "backup", 1, "gigabytes of the product that is backed up")
 	flag.IntVar(&o.cards, "cards", fullCards, "cards of the catalogue that is searched")

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"weft/engine"
@@ -62,7 +64,7 @@ func (b *tpchBench) measure(ctx context.Context, data string) (err error) {
 			return err
 		}
 	}
-	for _, f := range []func(context.Context) error{b.same, b.questions, b.point} {
+	for _, f := range []func(context.Context) error{b.same, b.questions, b.plans, b.point} {
 		if err := f(ctx); err != nil {
 			return err
 		}
@@ -144,6 +146,32 @@ func (b *tpchBench) questions(ctx context.Context) error {
 		}
 	}
 	b.report(queries, times)
+	return nil
+}
+
+// plans writes how each question was answered, for people who look for what takes long.
+func (b *tpchBench) plans(ctx context.Context) error {
+	if b.o.plans == "" {
+		return nil
+	}
+	for _, q := range fedtest.TPCHQueries() {
+		p, err := b.mesh.nodes[fedtest.Asker].client.Explain(ctx, serve.ExplainRequest{
+			QueryRequest: serve.QueryRequest{SQL: b.split.SQL(q, b.o.scale)}, Analyze: true,
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", q.Name, err)
+		}
+		var text strings.Builder
+		if err := serve.WritePlan(&text, p, serve.PlanPrint{}); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(b.o.plans, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(b.o.plans, strings.ReplaceAll(b.split.Name, " ", "-")+"-"+q.Name+".txt"), []byte(text.String()), 0o644); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -58,6 +58,10 @@ type FarQuestion struct {
 	weft.Question
 	// Keys are tables of values that the SQL names, under engine.KeysSchema.
 	Keys []Keys
+	// Fixed, where it is set, is told at which states the rows will be, and how many rows
+	// of them are held back, as soon as that is known: before the first row, and once. An
+	// error of it ends the question.
+	Fixed func(cut weft.Cut, held int64) error
 }
 
 // Keys are values that come with a question, as a table of one column, k.

@@ -21,6 +21,10 @@ type planned struct {
 // than they save.
 const fewRows = 5_000
 
+// manyRows is how many rows a table has for which that is not believed: that few of them
+// fit the conditions is a guess, and to read them all for it takes longer than to wait.
+const manyRows = 100 * fewRows
+
 // manyToMany is how many rows have one value where an equality of it is no way to begin a
 // join.
 const manyToMany = 20
@@ -59,7 +63,7 @@ func planParts(parts []*engine.Part) []planned {
 		}
 		done[next] = true
 		for i, p := range parts {
-			if done[i] || p.Rows < fewRows {
+			if done[i] || p.Rows < fewRows && p.Base < manyRows {
 				continue
 			}
 			for u, k := range p.Keys {

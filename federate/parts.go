@@ -224,6 +224,10 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	}
 	q := FarQuestion{Question: p.a.q, Keys: keys}
 	q.SQL, q.At = text, p.at(part)
+	q.Fixed = func(cut weft.Cut, _ int64) error { // others need not wait for the first row
+		p.found(i, cut)
+		return nil
+	}
 	m.text, m.asked = text, time.Now()
 	defer func() { m.last, m.bytes = time.Now(), use.Bytes }()
 	ans, err := p.a.cut.elsewhere.Ask(ctx, node, q)

@@ -28,7 +28,7 @@ func (f *Federation) Answer(ctx context.Context, q FarQuestion) (*weft.Answer, e
 		return nil, err
 	}
 	a, ctx := f.asks(ctx, q.Question)
-	a.cut.elsewhere, a.cut.given = nil, &given{q.Keys}
+	a.cut.elsewhere, a.cut.given, a.fixed = nil, &given{q.Keys}, q.Fixed
 	return a.answer(ctx, nil)
 }
 
@@ -107,11 +107,12 @@ type asking struct {
 	cut     *cutter
 	session engine.Session // of the lane it is in; nil before it needs one
 	lane    engine.Lane
-	since   time.Time  // that it has had its session
-	used    Used       // up to now
-	done    func(Used) // told of what was used, where that is wanted
-	parting *parting   // its parts, where it has any and they are here
-	started time.Time  // that what runs here was begun
+	since   time.Time                   // that it has had its session
+	used    Used                        // up to now
+	done    func(Used)                  // told of what was used, where that is wanted
+	fixed   func(weft.Cut, int64) error // told of the cut, where another node asks
+	parting *parting                    // its parts, where it has any and they are here
+	started time.Time                   // that what runs here was begun
 	once    sync.Once
 	ends    []func() // what to give back, last first
 }
@@ -227,6 +228,11 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 		}
 	}
 	a.cut.warn(ans)
+	if a.fixed != nil {
+		if err := a.fixed(ans.Cut, ans.Held); err != nil {
+			return nil, err
+		}
+	}
 	a.started = time.Now()
 	rows, err := a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
 	if err != nil {

@@ -147,8 +147,14 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 	if err == nil {
 		err = p.honest(node, head.Cut)
 	}
+	if err == nil && q.Fixed != nil {
+		err = q.Fixed(head.Cut, head.Held)
+	}
 	if err == nil {
 		rows, err = engine.NewRowReader(body)
+	}
+	if err == nil && rows.Schema().NumFields() == 0 {
+		err = noRows(rows)
 	}
 	if err != nil {
 		err = partFault(watch.why(err))
@@ -169,6 +175,21 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 			}}
 		},
 	}, nil
+}
+
+// noRows is why an answer has no columns: it failed after it had said its states.
+func noRows(rows *engine.RowReader) error {
+	if _, err := rows.Next(); err != io.EOF {
+		return errors.New("its answer has no columns")
+	}
+	var end partEnd
+	if err := rows.End(&end); err != nil {
+		return err
+	}
+	if end.Fault == nil {
+		return errors.New("its answer has no columns")
+	}
+	return problemOf(end.Fault)
 }
 
 // partFault gives words to what goes wrong with an answer that another node has begun.

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"weft"
 	"weft/engine"
 	"weft/federate"
@@ -66,20 +68,54 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 	if p.Quote {
 		return n.quotePart(w, r, q)
 	}
-	ans, err := (questions{n}).Part(r.Context(), federate.FarQuestion{Question: q, Keys: keys})
+	head := &partBegun{w: w}
+	ans, err := (questions{n}).Part(r.Context(), federate.FarQuestion{Question: q, Keys: keys, Fixed: head.write})
 	if err != nil {
-		return err
+		return head.fault(err)
 	}
 	defer func() { _ = ans.Close() }()
-	w.Header().Set("Content-Type", "application/octet-stream")
-	head, err := json.Marshal(partHead{Cut: ans.Cut, Held: ans.Held})
+	if !head.begun {
+		if err := head.write(ans.Cut, ans.Held); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+	}
+	n.sendPart(w, ans, func(rows int64) (json.RawMessage, error) { return n.partReceipt(r.Context(), node, q, ans.Cut, rows) })
+	return nil
+}
+
+// partBegun is the beginning of a part's answer. It goes out as soon as the states are
+// known, as other parts of the question wait for them.
+type partBegun struct {
+	w     http.ResponseWriter
+	begun bool
+}
+
+func (h *partBegun) write(cut weft.Cut, held int64) error {
+	b, err := json.Marshal(partHead{Cut: cut, Held: held})
 	if err != nil {
 		return err
 	}
-	if err := writeSection(w, head); err != nil {
+	h.begun = true
+	h.w.Header().Set("Content-Type", "application/octet-stream")
+	if err := writeSection(h.w, b); err != nil {
+		return err
+	}
+	_ = http.NewResponseController(h.w).Flush() // where that cannot be, with the first rows
+	return nil
+}
+
+// fault ends the answer with an error: as one without columns, where it has begun.
+func (h *partBegun) fault(err error) error {
+	if !h.begun {
+		return err
+	}
+	out, bad := engine.NewRowWriter(h.w, arrow.NewSchema(nil, nil))
+	if bad == nil {
+		bad = out.End(partEnd{Fault: serve.ProblemOf(err, "")})
+	}
+	if bad != nil {
 		panic(http.ErrAbortHandler)
 	}
-	n.sendPart(w, ans, func(rows int64) (json.RawMessage, error) { return n.partReceipt(r.Context(), node, q, ans.Cut, rows) })
 	return nil
 }
 
