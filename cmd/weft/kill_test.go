@@ -259,8 +259,8 @@ func (p *program) trouble(rnd *rand.Rand, workers int) (kills int) {
 	// The node is killed some time after a commit was acknowledged: within the next.
 	select {
 	case <-p.committed:
-	case <-time.After(10 * time.Second):
-		p.t.Errorf("nothing was committed for 10 s; the node then did:\n%s", p.stacks())
+	case <-time.After(time.Minute): // on a machine that does much else, too
+		p.t.Errorf("nothing was committed for a minute; the node then did:\n%s", p.stacks())
 	}
 	time.Sleep(time.Duration(rnd.IntN(120)) * time.Millisecond)
 	p.end(syscall.SIGKILL)
