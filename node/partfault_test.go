@@ -412,3 +412,71 @@ func TestOnlyItsOwn(t *testing.T) {
 		}
 	}
 }
+
+// TestPartFailsBehindItsHead: a node that has said the states of a part can still say why
+// there are no rows.
+func TestPartFailsBehindItsHead(t *testing.T) {
+	a := newAsks(t)
+	for _, sql := range []string{
+		"SELECT sum(CAST(item AS INTEGER)) FROM sales.shop",
+		"SELECT n.id FROM insights.notes n WHERE n.id NOT IN (SELECT CAST(item AS INTEGER) FROM sales.shop)",
+	} {
+		_, _, err := a.ask(t.Context(), weft.Question{SQL: sql})
+		if weft.KindOf(err) != weft.KindInvalid || !strings.Contains(err.Error(), "sales.shop") || !strings.Contains(err.Error(), "INT32") {
+			t.Errorf("%s: %s %v", sql, weft.KindOf(err), err)
+		}
+		a.honest("after " + sql)
+	}
+}
+
+// waits is an answer of which only the first flush goes out before something is done.
+type waits struct {
+	http.ResponseWriter
+	until   <-chan struct{}
+	flushed bool
+	late    bool
+}
+
+func (w *waits) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *waits) Write(b []byte) (int, error) {
+	if w.flushed && !w.late {
+		select {
+		case <-w.until:
+		case <-time.After(10 * time.Second):
+			w.late = true
+		}
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *waits) FlushError() error {
+	w.flushed = true
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// TestPartsOfOneStateRunAtOnce: of two parts that read one product the second is asked as
+// soon as the first has said its state, not when it has rows.
+func TestPartsOfOneStateRunAtOnce(t *testing.T) {
+	a := newAsks(t)
+	second := make(chan struct{})
+	var asked, late atomic.Int64
+	a.lies(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if asked.Add(1) == 2 {
+			close(second)
+		}
+		held := &waits{ResponseWriter: w, until: second}
+		next.ServeHTTP(held, r)
+		if held.late {
+			late.Add(1)
+		}
+	})
+	const sql = `SELECT n.id, a.c, b.p FROM insights.notes n JOIN (SELECT id, count(*) AS c FROM sales.shop GROUP BY id) a ON a.id = n.id
+		JOIN (SELECT id, max(price) AS p FROM sales.shop GROUP BY id) b ON b.id = n.id ORDER BY 1`
+	if _, _, err := a.ask(t.Context(), weft.Question{SQL: sql}); err != nil {
+		t.Fatal(err)
+	}
+	if asked.Load() != 2 || late.Load() > 0 {
+		t.Errorf("%d parts were asked, %d waited for the other", asked.Load(), late.Load())
+	}
+}
