@@ -56,6 +56,7 @@ type frameOwner struct{}
 
 // Allocate and Reallocate are never asked of it: nothing of a frame grows.
 func (frameOwner) Allocate(size int) []byte { return make([]byte, size) }
+
 func (frameOwner) Reallocate(size int, b []byte) []byte {
 	return append(make([]byte, 0, size), b...)[:size]
 }
