@@ -201,7 +201,7 @@ func (n *Node) takeFolder() error {
 	if err != nil {
 		return weft.Errorf(weft.KindUnavailable, op, n.cfg.Data, "%w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := lock(f, lockWait); err != nil {
 		_ = f.Close()
 		return weft.Errorf(weft.KindConflict, op, n.cfg.Data, "another node holds it").
 			WithHint("stop that node (`weft status` tells where it is), or use another folder with --data")
@@ -217,6 +217,21 @@ func (n *Node) takeFolder() error {
 		}
 	}
 	return nil
+}
+
+// lockWait is how long a folder is waited for that another process holds. A node that
+// was killed while it started a worker leaves a process behind that has its files open
+// until it has become that worker.
+const lockWait = 2 * time.Second
+
+// lock takes the lock of a file for this process, and waits for it.
+func lock(f *os.File, wait time.Duration) error {
+	for until := time.Now().Add(wait); ; time.Sleep(20 * time.Millisecond) {
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil || time.Now().After(until) {
+			return err
+		}
+	}
 }
 
 func clear(dir string) error {

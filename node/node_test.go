@@ -796,3 +796,32 @@ func TestAppendAndUpsert(t *testing.T) {
 		})
 	}
 }
+
+// TestLockWaits: what a killed node leaves behind holds the folder for a moment; another
+// node holds it for good.
+func TestLockWaits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	open := func() *os.File {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	first, second := open(), open()
+	if err := lock(first, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock(second, 50*time.Millisecond); err == nil {
+		t.Error("two have the lock")
+	}
+	got := make(chan error, 1)
+	go func() { got <- lock(second, time.Minute) }()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}

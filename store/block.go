@@ -80,6 +80,10 @@ func decodeBlock(schema, payload []byte) (rec arrow.RecordBatch, err error) {
 	if len(payload) < blockPrefix {
 		return nil, fmt.Errorf("a block of %d bytes is too short", len(payload))
 	}
+	// Also where the block is this node's own: a folder may come from anywhere.
+	if err := checkBatchMessage(payload[blockPrefix:]); err != nil {
+		return nil, err
+	}
 	r, err := ipc.NewReaderFromMessageReader(&messages{rest: [][]byte{schema, payload[blockPrefix:]}})
 	if err != nil {
 		return nil, err

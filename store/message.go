@@ -9,8 +9,8 @@ import (
 
 // Arrow messages keep their heads in flatbuffers, whose Go reader believes every
 // count in them: a few bytes can make it take gigabytes, which no recover catches.
-// What comes from another node is walked here first, with a budget: what is
-// counted must be there, and nothing is compressed. What lies outside of its bytes
+// Schemas from another node, and every block, are walked here first, with a budget:
+// what is counted must be there, and nothing is compressed. What lies outside of its bytes
 // makes Arrow's reader panic, which decodeSchema and decodeBlock turn into errors.
 
 // Bounds of messages that come from elsewhere.
