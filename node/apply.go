@@ -144,7 +144,7 @@ func (n *Node) take(ctx context.Context, f *contract.Folder, r serve.ApplyReques
 	if l.err != nil && !l.refused {
 		return nil, l.err
 	}
-	res.Verdict = l.verdict
+	res.Verdict, res.Notes = l.verdict, l.notes
 	switch {
 	case l.refused:
 		res.Outcome, res.Message = serve.OutcomeRefused, l.err.Error()
@@ -346,7 +346,7 @@ func (n *Node) Refresh(ctx context.Context, s weft.Subject, name weft.Name, r se
 	if l.err != nil && !l.refused {
 		return nil, l.err
 	}
-	res.Verdict = l.verdict
+	res.Verdict, res.Notes = l.verdict, l.notes
 	switch {
 	case l.refused:
 		res.Outcome, res.Message = serve.OutcomeRefused, l.err.Error()

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"weft"
-	"weft/backup"
-	"weft/run"
 	"weft/serve"
 )
 
@@ -330,14 +328,7 @@ func TestRestoredAndForked(t *testing.T) {
 	twin.wantAt(all, "saved", "3", 0)
 
 	// The backup is put in its place.
-	r.stop()
-	if err := os.RemoveAll(data); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := backup.Restore(t.Context(), kept, data, backup.RestoreOptions{Env: run.Quiet()}); err != nil {
-		t.Fatal(err)
-	}
-	r.start()
+	r.restores(kept)
 	r.wantAt(all, "saved", "3", 0)
 	r.wantAt(all, saved.Token, "3", 0)
 	if p := r.look("saved").Points[0]; p.State != serve.PointReadable || !p.Held {

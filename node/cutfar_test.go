@@ -9,16 +9,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"weft"
-	"weft/backup"
 	"weft/records"
-	"weft/run"
 	"weft/serve"
 )
 
@@ -413,14 +410,7 @@ func TestQuestionsAtCutsOverTheMesh(t *testing.T) {
 	if weft.KindOf(err) != weft.KindUnavailable {
 		t.Errorf("the origin is away: %v", err)
 	}
-	data := filepath.Join(p.origin.dir, ".weft")
-	if err := os.RemoveAll(data); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := backup.Restore(t.Context(), kept, data, backup.RestoreOptions{Env: run.Quiet()}); err != nil {
-		t.Fatal(err)
-	}
-	p.origin.start()
+	p.origin.restores(kept)
 	p.asker.eventually("the origin is back", func() bool { _, _, _, err := p.asker.door(all, "then"); return err == nil })
 	p.asker.wantAt(all, "then", "3", 0)
 	_, _, _, err = p.asker.door(all, lost.Token)

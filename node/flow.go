@@ -54,6 +54,7 @@ type load struct {
 	inputs    []input        // what was read, by port
 	positions weft.Positions // how far every port is read after this load
 	notes     []string
+	runs      bool // the product is made anew, whatever inputs are still to be looked at
 	acks      []func(context.Context) error
 }
 

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"weft"
+	"weft/backup"
 	"weft/engine"
 	"weft/run"
 	"weft/serve"
@@ -93,6 +94,20 @@ func (r *rig) start() {
 		defer n.mu.RUnlock()
 		return n.running != nil
 	})
+}
+
+// restores puts a backup in the place of the node's data folder, and starts it again.
+func (r *rig) restores(kept string) {
+	r.t.Helper()
+	r.stop()
+	data := filepath.Join(r.dir, ".weft")
+	if err := os.RemoveAll(data); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := backup.Restore(r.t.Context(), kept, data, backup.RestoreOptions{Env: run.Quiet()}); err != nil {
+		r.t.Fatal(err)
+	}
+	r.start()
 }
 
 func (r *rig) restart() {

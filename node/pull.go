@@ -44,11 +44,12 @@ func (l *load) lookFar(ctx context.Context, x *input, was weft.Point) error {
 	return nil
 }
 
-// askState asks the product's node what there is to be read now. Where that is away, it
-// is what the copy here has, if there is one that may be used.
+// askState asks the product's node what there is to be read now. Where that is away, and
+// the product is made anew whatever it says, it is what the copy here has, if there is
+// one that may be used.
 func (l *load) askState(ctx context.Context, x *input) error {
 	st, err := l.farState(ctx, x)
-	if away := (*farAway)(nil); errors.As(err, &away) && ctx.Err() == nil {
+	if away := (*farAway)(nil); errors.As(err, &away) && l.runs && ctx.Err() == nil {
 		if kept, note := l.keptState(ctx, x); kept != nil {
 			l.p.lose(x.far.name)
 			l.notes = append(l.notes, note)

@@ -73,8 +73,8 @@ func (l *load) keptState(ctx context.Context, x *input) (*farState, string) {
 		return nil, ""
 	}
 	at, err := publishedPoint(p.Store, x.far.name)
-	if err != nil {
-		return nil, ""
+	if err != nil || at.Incarnation < x.point.Incarnation || at.Incarnation == x.point.Incarnation && at.Seq < x.point.Seq {
+		return nil, "" // what was read before is newer
 	}
 	snap, err := p.Store.Snapshot(ctx, at.Seq)
 	if err != nil {

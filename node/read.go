@@ -48,7 +48,7 @@ func (l *load) read(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	l.p.lose(weft.Name{})
-	moved := l.stale()
+	l.runs = l.stale()
 	for _, in := range l.folder.Inputs {
 		x := input{port: in}
 		var err error
@@ -61,9 +61,9 @@ func (l *load) read(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		l.inputs = append(l.inputs, x)
-		moved = moved || x.moved
+		l.runs = l.runs || x.moved
 	}
-	if !moved {
+	if !l.runs {
 		return true, nil
 	}
 	// A product's rows are not kept a second time: where anything is made anew,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,6 +30,7 @@ type copying struct {
 	asker  *rig
 	seen   *fakeMesh // by the asker
 	key    weft.KeyID
+	server *httptest.Server // of the origin
 	lie    atomic.Pointer[func(w http.ResponseWriter, r *http.Request, next http.Handler)]
 }
 
@@ -59,7 +61,7 @@ func newCopying(t *testing.T, consent string) *copying {
 // serves has the origin answer the asker, as it does after a restart.
 func (c *copying) serves() {
 	c.origin.node.far = &fakeMesh{domains: map[weft.KeyID][]string{key(2): {"insights"}}}
-	s := peerServer(c.t, c.origin.node, func(next http.Handler) http.Handler {
+	c.server = peerServer(c.t, c.origin.node, func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if lie := c.lie.Load(); lie != nil {
 				(*lie)(w, r, next)
@@ -69,7 +71,7 @@ func (c *copying) serves() {
 		})
 	})
 	c.seen.mu.Lock()
-	c.seen.base = s.URL
+	c.seen.base = c.server.URL
 	c.seen.mu.Unlock()
 	c.t.Cleanup(func() { c.asker.stop() }) // before the server, which waits for feeds
 }

@@ -49,6 +49,7 @@ type ApplyResult struct {
 	Commit      *CommitInfo      `json:"commit,omitempty" doc:"the commit that was made"`
 	Verdict     *weft.Verdict    `json:"verdict,omitempty" doc:"the checks' verdict on the data, also where it was refused"`
 	Message     string           `json:"message,omitempty" doc:"one sentence for people"`
+	Notes       []string         `json:"notes,omitempty" doc:"what is to be known of how the data was read"`
 }
 
 // Difference is one thing that two versions of a folder do not have in common.
@@ -76,6 +77,7 @@ type RefreshResult struct {
 	Commit  *CommitInfo   `json:"commit,omitempty"`
 	Verdict *weft.Verdict `json:"verdict,omitempty"`
 	Message string        `json:"message,omitempty"`
+	Notes   []string      `json:"notes,omitempty" doc:"what is to be known of how the data was read"`
 }
 
 // RollbackRequest names the commit to restore.

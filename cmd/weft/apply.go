@@ -182,7 +182,7 @@ func printApply(p *printer, res *serve.ApplyResult, took time.Duration) {
 	if !res.New {
 		printDifferences(p, res.Differences)
 	}
-	o := outcome{name: res.Product, outcome: res.Outcome, commit: res.Commit, verdict: res.Verdict, message: res.Message, took: took}
+	o := outcome{name: res.Product, outcome: res.Outcome, commit: res.Commit, verdict: res.Verdict, message: res.Message, notes: res.Notes, took: took}
 	if res.Outcome == serve.OutcomePlanned && res.New {
 		o.message = "it would be new here; nothing was changed: this was a dry run"
 	}

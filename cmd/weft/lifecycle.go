@@ -195,7 +195,7 @@ func (a *app) refresh(ctx context.Context, cl *client.Client, name weft.Name, r 
 		}
 	} else {
 		printOutcome(a.out, outcome{
-			name: name, outcome: res.Outcome, commit: res.Commit, verdict: res.Verdict, message: res.Message, took: time.Since(start),
+			name: name, outcome: res.Outcome, commit: res.Commit, verdict: res.Verdict, message: res.Message, notes: res.Notes, took: time.Since(start),
 		})
 	}
 	if res.Outcome == serve.OutcomeRefused {

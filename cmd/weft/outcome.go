@@ -16,6 +16,7 @@ type outcome struct {
 	commit  *serve.CommitInfo
 	verdict *weft.Verdict
 	message string
+	notes   []string
 	took    time.Duration
 }
 
@@ -64,6 +65,9 @@ func printOutcome(p *printer, o outcome) {
 	p.println(line)
 	if o.message != "" {
 		p.indent("  ", clip(clean(o.message), maxErrorRunes), plain)
+	}
+	for _, n := range o.notes {
+		p.indent("  note: ", clip(clean(n), maxErrorRunes), plain)
 	}
 	if o.outcome == serve.OutcomeRefused {
 		if o.verdict != nil {

@@ -141,7 +141,8 @@ func (a *app) replicaListCommand() *cobra.Command {
 		Short: "List the copies: origin, commit, how far behind, size, until when each may be used",
 		Long: `List the copies of other nodes' products. "current" is how long ago the copy was last
 known to be what its origin has, and "usable" for how long it may be used if the origin
-cannot be reached from now on.`,
+cannot be reached from now on. "kept for" is questions where somebody added it, and the
+products here whose input it is.`,
 		Args: exactly(),
 	}
 	format := listFormat(c.Flags())
