@@ -11,6 +11,7 @@ import (
 	"weft"
 	"weft/engine"
 	"weft/records"
+	"weft/run"
 	"weft/store"
 	"weft/transform"
 )
@@ -26,9 +27,9 @@ type told struct {
 	kept    time.Time      // it was written to the books
 	stale   bool           // the books have another one
 
-	point          weft.Point    // the newest commit that was seen
-	news           chan struct{} // closed when there is another; nil where nobody waits
-	passed, failed int           // of the newest verdict
+	point          weft.Point // the newest commit that was seen
+	news           run.News   // told when there is another
+	passed, failed int        // of the newest verdict
 	nulls          map[string]map[string]float64
 	counted        weft.Seq  // commit that nulls are of
 	countAt        time.Time // not counted again before
@@ -60,20 +61,14 @@ func (p *product) noteHead() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.told.point, p.told.passed, p.told.failed = point, passed, failed
-	if p.told.news != nil {
-		close(p.told.news)
-		p.told.news = nil
-	}
+	p.told.news.Tell()
 }
 
 // news is closed when there is a newer commit than the one that was noted last.
 func (p *product) news() <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.told.news == nil {
-		p.told.news = make(chan struct{})
-	}
-	return p.told.news
+	return p.told.news.Next()
 }
 
 // noteCommit is noteHead where there may be a new commit, of a product that is held.

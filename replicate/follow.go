@@ -170,7 +170,7 @@ func (c *replica) take(ctx context.Context, st *store.Store, o *Origin, commit w
 	}
 	c.behind(o)
 	c.mu.Lock()
-	c.toldLocked()
+	c.news.Tell()
 	c.mu.Unlock()
 	return nil
 }

@@ -51,7 +51,7 @@ func (c *replica) stay() (done bool, err error) {
 
 // Await waits until a copy has a commit of its origin, and holds it. It gives up, with
 // why, where the copy may not be used, where it cannot go on, or where nothing of it has
-// come for some seconds.
+// come for 30 seconds.
 func (k *Keeper) Await(ctx context.Context, at weft.Point) (*Held, error) {
 	const op = "use the copy"
 	patience := time.NewTimer(k.timing.patience)
@@ -62,7 +62,7 @@ func (k *Keeper) Await(ctx context.Context, at weft.Point) (*Held, error) {
 			return nil, weft.Errorf(weft.KindNotFound, op, at.Product.String(), "there is none here")
 		}
 		c.mu.Lock()
-		news := c.newsLocked()
+		news := c.news.Next()
 		state, reason, empty := c.rec.State, c.rec.Reason, c.open == nil
 		c.mu.Unlock()
 		h, err := k.Hold(at.Product)
@@ -81,12 +81,13 @@ func (k *Keeper) Await(ctx context.Context, at weft.Point) (*Held, error) {
 			}
 			h.Release()
 		}
-		switch {
-		case state == StateCopying && empty, err == nil && reason == "" && (state == StateCurrent || state == StateBehind || state == StateCopying):
-		case err != nil:
-			return nil, err
-		default:
-			return nil, weft.Errorf(weft.KindUnavailable, op, at.Product.String(), "it is %s: %s", state, reason)
+		if begins := state == StateCopying && empty; !begins { // else it comes
+			if err != nil {
+				return nil, err
+			}
+			if reason != "" {
+				return nil, weft.Errorf(weft.KindUnavailable, op, at.Product.String(), "it is %s: %s", state, reason)
+			}
 		}
 		select {
 		case <-news:
@@ -98,22 +99,5 @@ func (k *Keeper) Await(ctx context.Context, at weft.Point) (*Held, error) {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-// newsLocked is closed when the copy has gone on, or stands otherwise; the lock must be
-// held.
-func (c *replica) newsLocked() <-chan struct{} {
-	if c.news == nil {
-		c.news = make(chan struct{})
-	}
-	return c.news
-}
-
-// toldLocked tells those that wait that the copy has gone on; the lock must be held.
-func (c *replica) toldLocked() {
-	if c.news != nil {
-		close(c.news)
-		c.news = nil
 	}
 }

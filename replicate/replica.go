@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/run"
 	"weft/store"
 )
 
@@ -33,7 +34,7 @@ type replica struct {
 	again bool   // the store is to be replaced by a new one; it is used until then
 	more  uint64 // commits that the origin is known to have besides
 	node  weft.KeyID
-	news  chan struct{} // closed when it has gone on; nil where nobody waits
+	news  run.News // told when it has gone on, or stands otherwise
 }
 
 // held is an open store and who uses it.
@@ -113,7 +114,7 @@ func (c *replica) replace(st *store.Store, n int, change func(*record)) error {
 		return own(err)
 	}
 	c.open, c.again = h, false
-	c.toldLocked()
+	c.news.Tell()
 	if before != nil {
 		before.drop = true
 	}
@@ -165,7 +166,7 @@ func (c *replica) progress(n int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.done += n
-	c.toldLocked()
+	c.news.Tell()
 }
 
 // behind notes how many commits the origin is known to have besides the copy's.
@@ -189,7 +190,7 @@ func (c *replica) confirm(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.more = 0
-	c.toldLocked()
+	c.news.Tell()
 	if at.After(c.rec.Current) {
 		c.rec.Current = at
 	}
@@ -229,7 +230,7 @@ func (c *replica) set(s State, reason, todo string) {
 	if was == s && why == c.rec.Reason {
 		return
 	}
-	c.toldLocked()
+	c.news.Tell()
 	c.keep(now)
 	c.keeper.cfg.Env.Log.Info("a copy stands otherwise", "product", c.name.String(), "state", string(s), "was", string(was), "reason", c.rec.Reason)
 }
