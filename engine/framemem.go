@@ -20,7 +20,7 @@ const (
 var frameMemory [mostFrameClass + 1]sync.Pool
 
 // poisoned says that memory that was given back is overwritten, so that whoever still
-// reads it is found out. Tests set it; the race detector does.
+// reads it is found out: so it is under the race detector.
 var poisoned = raced
 
 // newFrame gives memory for n bytes, with what was in it before.

@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/decimal128"
 )
 
 // Rows between nodes travel as the frames that a worker answers with: one of the
@@ -213,66 +210,4 @@ func broken(err error) error {
 		return ErrNotWhole
 	}
 	return fmt.Errorf("%w: %w", ErrNotWhole, err)
-}
-
-// CheckRows holds rows of somebody who is not believed: every offset and length
-// lies within its buffers, text is text, and values are those of their types. Panics
-// that it may come to are the caller's to catch.
-func CheckRows(b arrow.RecordBatch) error {
-	if err := checkBytes(b); err != nil {
-		return errBytes
-	}
-	for i, c := range b.Columns() {
-		if err := checkValues(c); err != nil {
-			return fmt.Errorf("column %q: %w", b.Schema().Field(i).Name, err)
-		}
-	}
-	return nil
-}
-
-// checkValues finds values that Arrow's own checks let pass and the engine takes
-// for granted: numbers longer than their type, times of no day.
-func checkValues(a arrow.Array) error {
-	switch a := a.(type) {
-	case *array.Decimal128:
-		p := a.DataType().(*arrow.Decimal128Type).Precision
-		most := decimal128.GetScaleMultiplier(int(p))
-		least := most.Negate()
-		for i, v := range a.Values() {
-			if !(v.Less(most) && least.Less(v)) && a.IsValid(i) {
-				return fmt.Errorf("a number of more than %d digits", p)
-			}
-		}
-	case *array.Time64:
-		day := int64(86_400_000_000)
-		if a.DataType().(*arrow.Time64Type).Unit == arrow.Nanosecond {
-			day *= 1000
-		}
-		for i := range a.Len() {
-			if v := int64(a.Value(i)); a.IsValid(i) && (v < 0 || v > day) {
-				return errors.New("a time of no day")
-			}
-		}
-	case *array.Timestamp:
-		for i := range a.Len() {
-			if a.IsValid(i) && int64(a.Value(i)) == math.MinInt64 {
-				return errors.New("a time before all times")
-			}
-		}
-	case *array.Date32:
-		for i := range a.Len() {
-			if a.IsValid(i) && int32(a.Value(i)) == math.MinInt32 {
-				return errors.New("a date before all dates")
-			}
-		}
-	case *array.Struct:
-		for i := range a.NumField() {
-			if err := checkValues(a.Field(i)); err != nil {
-				return err
-			}
-		}
-	case array.ListLike:
-		return checkValues(a.ListValues())
-	}
-	return nil
 }

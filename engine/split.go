@@ -83,7 +83,7 @@ func (s *Split) Loosen(ctx context.Context, p Parser, keys []string) error {
 
 // loosen makes the equality a condition like any other.
 func (l link) loosen() bool {
-	if l.expr["class"] != "COMPARISON" || !l.q.inner {
+	if l.expr["class"] != "COMPARISON" || !l.q.inner || !l.q.named() {
 		return false
 	}
 	group := map[*srel]*srel{} // relations that other equalities connect
@@ -110,34 +110,18 @@ func (l link) loosen() bool {
 		}
 	}
 	// What names all of the relations can only be looked at when all of them are joined.
-	list := []any{}
-	inFrom := containsObject(l.q.o["from_table"], l.expr)
-	if inFrom { // an ON sees none of the relations that are joined later
-		if !l.q.named() {
-			return false
-		}
-		list = append(list, object{
-			"class": "COMPARISON", "type": "COMPARE_EQUAL", "alias": "", "query_location": noPlace, "left": a.full(), "right": b.full(),
-		})
-	} else {
-		was := object{}
-		for k, v := range l.expr {
-			was[k] = v
-		}
-		list = append(list, was)
+	// An ON sees none of those that are joined later, so what was there goes to WHERE.
+	compare := func(typ string, left, right sref) object {
+		return object{"class": "COMPARISON", "type": typ, "alias": "", "query_location": noPlace, "left": left.full(), "right": right.full()}
 	}
-	for r, column := range l.columns() {
+	list := []any{compare("COMPARE_EQUAL", a, b)}
+	for r, x := range l.columns() {
 		if r != a.rel && r != b.rel && of(r) == of(a.rel) {
-			if inFrom {
-				column = l.m.refs[identity(column)].full()
-			}
-			list = append(list, object{
-				"class": "COMPARISON", "type": "COMPARE_NOTEQUAL", "alias": "", "query_location": noPlace, "left": copyTree(column), "right": copyTree(column),
-			})
+			list = append(list, compare("COMPARE_NOTEQUAL", x, x))
 		}
 	}
 	all := object{"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace, "children": list}
-	if !inFrom {
+	if !containsObject(l.q.o["from_table"], l.expr) {
 		become(l.expr, all)
 		return true
 	}
@@ -152,32 +136,31 @@ func (l link) loosen() bool {
 // full is the name of a column that says whose it is.
 func (r sref) full() object { return columnRef(r.rel.called(), r.rel.cols[r.col]) }
 
-// named says whether the name of each relation of a FROM is its own.
+// named says whether each relation of a FROM has a name, and one of its own.
 func (q *squery) named() bool {
 	seen := map[string]bool{}
 	for _, r := range q.rels {
-		if name := strings.ToLower(r.called()); name == "" || seen[name] {
+		if r.name == "" || seen[r.name] {
 			return false
 		}
-		seen[strings.ToLower(r.called())] = true
+		seen[r.name] = true
 	}
 	return true
 }
 
 // columns are a column of each relation that equalities name, in the query's order.
-func (l link) columns() iter.Seq2[*srel, object] {
-	return func(yield func(*srel, object) bool) {
+func (l link) columns() iter.Seq2[*srel, sref] {
+	return func(yield func(*srel, sref) bool) {
 		for _, r := range l.q.rels {
 			for _, c := range l.q.conds {
 				a, b, ok := l.m.equal(c.expr)
 				if !ok || a.rel != r && b.rel != r {
 					continue
 				}
-				side := "left"
 				if a.rel != r {
-					side = "right"
+					a = b
 				}
-				if !yield(r, asObject(c.expr[side])) {
+				if !yield(r, a) {
 					return
 				}
 				break

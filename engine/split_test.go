@@ -121,7 +121,7 @@ func TestLoosen(t *testing.T) {
 	s := testSession(t, nil)
 	for q, want := range map[string]string{
 		`SELECT count(*) FROM crm.customers, sales.orders, sales.lines, supply.parts
-		WHERE c_id = o_cust AND o_id = l_order AND l_part = p_id AND c_name = p_name`: ` AND COALESCE((c_name = p_name), (`,
+		WHERE c_id = o_cust AND o_id = l_order AND l_part = p_id AND c_name = p_name`: ` AND COALESCE((customers.c_name = parts.p_name), (`,
 		`SELECT count(*) FROM crm.customers c JOIN supply.parts p ON c_name = p_name JOIN sales.lines l ON l_part = p_id AND l_order = c_id`: ` WHERE COALESCE((c.c_name = p.p_name), (`,
 	} {
 		sp, err := SplitQuery(t.Context(), s, q, splitRules())

@@ -197,11 +197,9 @@ func (s *splitter) spellUsing(root object) {
 // always there, so that its column is the one that is meant; each names relations that have
 // names of their own.
 func plainUsing(q *squery) bool {
-	ok := true
-	names := map[string]bool{}
+	ok := q.named()
 	for _, r := range q.rels {
-		ok = ok && r.name != "" && !names[r.name] && !r.open && isEmpty(r.o["sample"])
-		names[r.name] = true
+		ok = ok && !r.open && isEmpty(r.o["sample"])
 	}
 	joins := 0
 	each(q.o["from_table"], func(o object) {
