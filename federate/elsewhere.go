@@ -58,7 +58,7 @@ type FarQuestion struct {
 	weft.Question
 	// Keys are tables of values that the SQL names, under engine.KeysSchema.
 	Keys []Keys
-	// Fixed, where it is set, is told at which states the rows will be, and how many rows
+	// Fixed, where it is set, is told by whoever answers at which states the rows will be, and how many rows
 	// of them are held back, as soon as that is known: before the first row, and once. An
 	// error of it ends the question.
 	Fixed func(cut weft.Cut, held int64) error

@@ -129,9 +129,9 @@ func (k Keys) drop() {
 
 // gatheredKeys are values that were read once, for all parts that are asked with them.
 type gatheredKeys struct {
-	keys  Keys
-	n     int64
-	limit int64 // no more than these were read
+	keys  Keys  // without rows where there are more than limit
+	n     int64 // how many, and limit+1 for more
+	limit int64
 }
 
 // values are the different values that a use names, and how many: more than most where
@@ -149,8 +149,9 @@ func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys
 		if err != nil {
 			return Keys{}, 0, err
 		}
-		if g != nil {
-			g.keys.drop()
+		if n > most { // too many for anybody who wants no more: they are not kept
+			keys.drop()
+			keys.Batches = nil
 		}
 		g = &gatheredKeys{keys, n, most}
 		p.gathered[string(of)] = g
@@ -166,7 +167,7 @@ func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys
 // distinct reads the different values that a use names, at most so many; the lock must
 // be held.
 func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
-	out := Keys{Name: k.Name}
+	var out Keys
 	st := engine.Statement{}
 	var from []string
 	for _, s := range k.From {

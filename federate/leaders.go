@@ -8,7 +8,7 @@ import (
 )
 
 // All parts of a question read one state of a product. The first of them that is asked
-// finds out which, and leads: its node says the state before the first row, and the
+// finds out which, and leads: its node says the state before it looks for rows, and the
 // others name it. To ask for the states beforehand would take a journey more.
 
 // leaders are, by product, the part that finds out at which state it is read. One part

@@ -240,7 +240,6 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 		return nil, use, err
 	}
 	defer func() { _ = ans.Close() }()
-	p.found(i, ans.Cut)
 	if err := p.fits(ctx, part, ans.Schema); err != nil {
 		return nil, use, err
 	}
