@@ -11,23 +11,23 @@ import (
 type gathered struct {
 	net.Conn
 
-	out  sync.Mutex
-	hold bool   // a large write is under way
-	held []byte // of it, and not written yet
-	err  error  // what ended the writes
+	large sync.Mutex // one large write at a time
 
-	in   []byte // read, and not given yet; of room
-	room *[]byte
-	busy bool // the last read had all that was asked for
+	out  sync.Mutex
+	hold *[]byte // what is not written yet of a large write that is under way, nil for none
+	err  error   // what ended the writes
+
+	in   []byte  // read, and not given yet; of room
+	room *[]byte // nil while it is idle
+	busy bool    // the last read had all that was asked for
 }
 
 const (
-	gatherMost  = 256 << 10 // bytes that are held
+	gatherRoom  = 256 << 10 // bytes of one call
 	gatherLeast = 16 << 10  // writes that are larger have several records
-	gatherRoom  = 128 << 10 // bytes of one read
 )
 
-// rooms has the memory of reads, which idle connections need none of.
+// rooms has the memory of calls, which idle connections need none of.
 var rooms = sync.Pool{New: func() any { b := make([]byte, gatherRoom); return &b }}
 
 // Write is of net.Conn.
@@ -37,41 +37,47 @@ func (g *gathered) Write(b []byte) (int, error) {
 	if g.err != nil {
 		return 0, g.err
 	}
-	if !g.hold {
+	if g.hold == nil {
 		return g.Conn.Write(b)
 	}
-	g.held = append(g.held, b...)
-	if len(g.held) >= gatherMost {
+	if len(*g.hold)+len(b) > gatherRoom {
 		g.flush()
 	}
+	*g.hold = append(*g.hold, b...) // a record is far smaller than the room
 	return len(b), g.err
 }
 
 // flush writes what is held; the lock must be held. After an error nothing is written
 // any more: a part of it may be out.
 func (g *gathered) flush() {
-	if len(g.held) > 0 && g.err == nil {
-		_, g.err = g.Conn.Write(g.held)
+	if len(*g.hold) > 0 && g.err == nil {
+		_, g.err = g.Conn.Write(*g.hold)
 	}
-	g.held = g.held[:0]
+	*g.hold = (*g.hold)[:0]
 }
 
-// gather has write's records written together.
+// gather has the records of one write written together, which must be no handshake.
 func (g *gathered) gather(b []byte, write func([]byte) (int, error)) (int, error) {
 	if len(b) <= gatherLeast {
 		return write(b)
 	}
+	g.large.Lock()
+	defer g.large.Unlock()
+	room := rooms.Get().(*[]byte)
+	*room = (*room)[:0]
 	g.out.Lock()
-	g.hold = true
+	g.hold = room
 	g.out.Unlock()
 	n, err := write(b)
 	g.out.Lock()
-	defer g.out.Unlock()
 	g.flush()
-	g.hold, g.held = false, nil
+	g.hold = nil
 	if err == nil {
 		err = g.err
 	}
+	g.out.Unlock()
+	*room = (*room)[:gatherRoom]
+	rooms.Put(room)
 	return n, err
 }
 
