@@ -74,11 +74,6 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 		return head.fault(err)
 	}
 	defer func() { _ = ans.Close() }()
-	if !head.begun {
-		if err := head.write(ans.Cut, ans.Held); err != nil {
-			panic(http.ErrAbortHandler)
-		}
-	}
 	n.sendPart(w, ans, func(rows int64) (json.RawMessage, error) { return n.partReceipt(r.Context(), node, q, ans.Cut, rows) })
 	return nil
 }

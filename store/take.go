@@ -39,9 +39,6 @@ func (a *Arrival) read() (c weft.Commit, changes []*change, err error) {
 		sc.frames = append(sc.frames, frame{Kind: frameSchema, Payload: b})
 	}
 	for _, b := range a.Blocks {
-		if len(b) < blockPrefix || checkBatchMessage(b[blockPrefix:]) != nil {
-			return c, nil, a.fault(c, "a block is no rows")
-		}
 		sc.frames = append(sc.frames, frame{Kind: frameBlock, Payload: b})
 	}
 	if changes, err = changesHeld(&segment{path: "the feed"}, sc, map[weft.Hash][]byte{}, holdRows); err != nil {
