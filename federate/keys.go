@@ -21,9 +21,10 @@ type planned struct {
 // than they save.
 const fewRows = 5_000
 
-// manyRows is how many rows a table has for which that is not believed: that few of them
-// fit the conditions is a guess, and to read them all for it takes longer than to wait.
-const manyRows = 100 * fewRows
+// manyRows is how many rows a table has of which that is not believed: that few of them fit
+// the conditions is a guess, and where it is wrong what comes takes longer than a wait of
+// some ten milliseconds, in which about so many rows are read.
+const manyRows = 1_000_000
 
 // manyToMany is how many rows have one value where an equality of it is no way to begin a
 // join.

@@ -109,7 +109,7 @@ func (f *queryFlags) request(sql string) serve.QueryRequest {
 func (a *app) sqlText(args []string, file string) (string, error) {
 	sql, err := a.readSQL(args, file)
 	if err == nil && strings.TrimSpace(sql) == "" {
-		return "", usage("read the query", "", "SQL is missing").WithHint(`weft query "SELECT …", or - for standard input`)
+		return "", usage("read the query", "", "SQL is missing").WithHint(`give it in quotes, "SELECT …", by --file, or - for standard input`)
 	}
 	return sql, err
 }
