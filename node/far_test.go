@@ -153,8 +153,7 @@ func TestOriginEndsInTheMiddle(t *testing.T) {
 func TestComesBack(t *testing.T) {
 	p := newPulling(t)
 	p.asker.apply("sums", serve.OutcomeCommitted)
-	base := p.seen.base
-	p.seen.base = "http://127.0.0.1:1"
+	base := p.seen.moves(nowhere)
 	if _, err := p.refresh(); weft.KindOf(err) != weft.KindUnavailable {
 		t.Fatal(err)
 	}

@@ -35,6 +35,7 @@ type rig struct {
 	node *Node
 	stop func()
 	tune func(*Config) // what the test wants to be otherwise, nil for nothing
+	far  elsewhere     // the others that the node sees from its next start on, nil for its own
 
 	cancel context.CancelFunc // tells the node to stop
 	done   chan error         // of its Run
@@ -72,6 +73,9 @@ func (r *rig) start() {
 	}
 	if err := n.Open(context.Background()); err != nil {
 		r.t.Fatal(err)
+	}
+	if r.far != nil {
+		n.far = r.far
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -363,9 +363,7 @@ func TestRestartWhileAsked(t *testing.T) {
 	a.origin.restart()
 	a.origin.node.far = &fakeMesh{domains: map[weft.KeyID][]string{key(2): {"insights"}}}
 	s := peerServer(t, a.origin.node, nil)
-	a.seen.mu.Lock()
-	a.seen.base = s.URL
-	a.seen.mu.Unlock()
+	a.seen.moves(s.URL)
 	at := weft.At{Cut: []weft.CutRef{{Product: cut[0].Product, Incarnation: cut[0].Incarnation, Seq: cut[0].Seq, HashPrefix: cut[0].Hash[:]}}}
 	if got, _, err := a.ask(t.Context(), weft.Question{SQL: "SELECT id, price FROM sales.shop ORDER BY id", At: at}); err != nil || got != "1 1.5 2 7.25 3 3" {
 		t.Errorf("after a restart the state of before is %q, %v", got, err)

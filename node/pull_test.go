@@ -60,11 +60,24 @@ func (m *fakeMesh) reached(weft.KeyID) bool {
 	return !m.away
 }
 
+// moves has the others be elsewhere, and gives where they were.
+func (m *fakeMesh) moves(base string) (was string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was, m.base = m.base, base
+	return was
+}
+
+// nowhere is an address where nobody answers.
+const nowhere = "http://127.0.0.1:1"
+
 const fromHeader = "Test-Node"
 
 func (m *fakeMesh) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
+	m.mu.Lock()
 	r.URL.Host = strings.TrimPrefix(m.base, "http://")
+	m.mu.Unlock()
 	r.Header.Set(fromHeader, m.self.String())
 	if m.via != nil {
 		return m.via.RoundTrip(r)
@@ -503,8 +516,7 @@ func TestPullBelievesNothing(t *testing.T) {
 func TestPullFromNobody(t *testing.T) {
 	p := newPulling(t)
 	p.asker.apply("sums", serve.OutcomeCommitted)
-	base := p.seen.base
-	p.seen.base = "http://127.0.0.1:1"
+	base := p.seen.moves(nowhere)
 	_, err := p.refresh()
 	if weft.KindOf(err) != weft.KindUnavailable || !strings.Contains(err.Error(), "cannot be reached") {
 		t.Error(err)
@@ -513,7 +525,7 @@ func TestPullFromNobody(t *testing.T) {
 		t.Errorf("%s, to do %q", s.State, s.Todo)
 	}
 	p.asker.want("SELECT * FROM insights.sums", "3,11.75")
-	p.seen.base = base
+	p.seen.moves(base)
 	p.asker.node.notify(mustName(t, "sales.shop"))
 	p.asker.eventually("it is fresh again", func() bool { return p.asker.state("insights.sums").State == weft.StateFresh })
 

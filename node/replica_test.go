@@ -50,7 +50,7 @@ func newCopying(t *testing.T, consent string) *copying {
 	}
 	c.key = k.ID()
 	c.seen = &fakeMesh{self: key(2), products: map[weft.Name]foreign{}, domains: map[weft.KeyID][]string{key(2): {"insights"}}}
-	c.asker.node.far = c.seen
+	c.asker.node.far, c.asker.far = c.seen, c.seen
 	c.serves()
 	c.origin.write(lent(consent))
 	c.origin.apply("shop", serve.OutcomeCommitted)
@@ -70,9 +70,7 @@ func (c *copying) serves() {
 			next.ServeHTTP(w, r)
 		})
 	})
-	c.seen.mu.Lock()
-	c.seen.base = c.server.URL
-	c.seen.mu.Unlock()
+	c.seen.moves(c.server.URL)
 	c.t.Cleanup(func() { c.asker.stop() }) // before the server, which waits for feeds
 }
 
@@ -218,7 +216,6 @@ func TestReplica(t *testing.T) {
 
 	// Either side starts again; the copy goes on from where it was.
 	c.asker.restart()
-	c.asker.node.far = c.seen
 	c.sells("4,mug,9.00")
 	c.has("4|mug|9")
 	if i := c.info(); !slices.Equal(i.Tables, []string{"shop"}) || i.Until.Before(time.Now().Add(50*time.Minute)) || i.Bytes == 0 || i.Origin != c.key {
@@ -258,7 +255,6 @@ func TestReplica(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.asker.start()
-	c.asker.node.far = c.seen
 	c.has("4|mug|9")
 	if err := c.asker.node.copies.Remove(c.name()); err != nil {
 		t.Fatal(err)
