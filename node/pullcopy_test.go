@@ -210,6 +210,7 @@ func TestReplicaOfARestoredOrigin(t *testing.T) {
 	before := c.info()
 
 	c.origin.csv("1,pen,1.50\n2,ink,7.25\n3,pad,3.00") // as then: the node reads its source when it starts
+	c.silent()
 	c.origin.restores(kept)
 	c.serves()
 	c.card()

@@ -74,6 +74,14 @@ func (c *copying) serves() {
 	c.t.Cleanup(func() { c.asker.stop() }) // before the server, which waits for feeds
 }
 
+// silent ends what the asker has under way at the origin, as a stop of its process does: a
+// feed would still open what is in its folder.
+func (c *copying) silent() {
+	c.seen.moves(nowhere)
+	c.server.CloseClientConnections()
+	c.server.Close()
+}
+
 func (c *copying) name() weft.Name { return mustName(c.t, "sales.shop") }
 
 // card makes the asker see the card and the head of the product as they are at its
