@@ -79,17 +79,27 @@ type CardTable struct {
 
 // CardColumn is one column of an output table.
 type CardColumn struct {
-	Name           string   `json:"name"`
-	Type           string   `json:"type"` // as SQL writes it
-	BusinessName   string   `json:"businessName,omitempty"`
-	Description    string   `json:"description,omitempty"`
-	Required       bool     `json:"required,omitempty"`
-	Unique         bool     `json:"unique,omitempty"`
-	Classification string   `json:"classification,omitempty"`
-	Unit           string   `json:"unit,omitempty"`
-	Tags           []string `json:"tags,omitempty"`
-	References     []string `json:"references,omitempty"` // "table.column" of the same product, or "domain.product.table.column"
-	From           []Source `json:"from,omitempty"`       // the columns that the SQL makes it from
+	Name         string `json:"name"`
+	Type         string `json:"type"` // as SQL writes it
+	BusinessName string `json:"businessName,omitempty"`
+	Description  string `json:"description,omitempty"`
+	Required     bool   `json:"required,omitempty"`
+	Unique       bool   `json:"unique,omitempty"`
+	// Shard, where it is set, says which rows of something larger the table has, by the
+	// column's values.
+	Shard          *CardShard `json:"shard,omitempty"`
+	Classification string     `json:"classification,omitempty"`
+	Unit           string     `json:"unit,omitempty"`
+	Tags           []string   `json:"tags,omitempty"`
+	References     []string   `json:"references,omitempty"` // "table.column" of the same product, or "domain.product.table.column"
+	From           []Source   `json:"from,omitempty"`       // the columns that the SQL makes it from
+}
+
+// CardShard says that all values of a column leave the remainder when they are divided by
+// the modulus, as docs/shards.md says.
+type CardShard struct {
+	Modulus   int `json:"modulus"`
+	Remainder int `json:"remainder"`
 }
 
 // Source is a column that another one is made from, as the SQL says.

@@ -97,6 +97,9 @@ func (x *compiler) element(s subject) {
 			x.row(s, "length", fmt.Sprintf("length(%s) <= %d", s.expr, length), fmt.Sprintf("has at most %d characters", length), field(n, "physicalType"))
 		}
 	}
+	if s.parent == "" && s.col.Shard != nil {
+		x.row(s, kindShard, s.col.Shard.Predicate(s.expr, s.typ), "is in shard "+s.col.Shard.String(), n)
+	}
 	x.enum(s)
 	if o := field(n, "logicalTypeOptions"); o != nil && s.typ.Kind != KindUnknown {
 		x.options(s, o)

@@ -112,6 +112,9 @@ func (r *reader) readColumns(c *contractFile, t *Table, n *yaml.Node) {
 		if k, ok := props["weftDefault"]; ok {
 			col.Default = k.value.Value
 		}
+		if k, ok := props["weftShard"]; ok {
+			r.readShard(c, t, col, k)
+		}
 		for _, i := range items(field(p, "customProperties")) {
 			if text(i, "property") == "unit" {
 				col.Unit = text(i, "value")

@@ -32,7 +32,7 @@ const customPrefix = "weft"
 type customProperty struct {
 	name    string
 	on      place
-	form    string // text, secret, boolean, share, address, list, consent, hold, or the closed list of its values: "a | b"
+	form    string // text, secret, boolean, share, address, list, consent, hold, shard, or the closed list of its values: "a | b"
 	initial string // what holds where it is absent
 	doc     string
 }
@@ -60,6 +60,7 @@ var customProperties = []customProperty{
 	{"weftQuarantineLimit", onTable, "share", "0.01", "The share of rows above which a commit is refused instead: `0.01` or `1 %`."},
 	{"weftRenamedFrom", onColumn, "text", "", "What the column was called in the version before, where neither the standard's `id` nor the same `physicalName` tells: its rows stay as they are."},
 	{"weftDefault", onColumn, "text", "", "What rows from before the column have in it, as CSV would say it; without it they have no value. It counts when the column is added."},
+	{"weftShard", onColumn, "shard", "", "The table has only the rows whose value in this column leaves `remainder` when it is divided by `modulus`: `{modulus: 3, remainder: 0}`. It is a rule for rows like any other, and questions over all shards join them part by part, each at its own node (docs/shards.md)."},
 	{"weftSubjectKey", onColumn, "text", "", "The column identifies a person or thing of this kind (`customer`): what erasure and restrictions go by."},
 }
 
@@ -161,6 +162,8 @@ func (p customProperty) wants() string {
 		return "write {domains: [finance], for: 24h}: a list of domains, or *, and a time up to 90d"
 	case "hold":
 		return "write {domains: [finance], for: 90d}: a list of domains, or *, and a time up to 3650d"
+	case "shard":
+		return "write {modulus: 3, remainder: 0}: a modulus from 2 to 10000 and a remainder below it"
 	case "text":
 		return "write text"
 	}
@@ -184,6 +187,9 @@ func (p customProperty) holds(v *yaml.Node) bool {
 		return ok
 	case "hold":
 		_, ok := consent(v, defaultHold, longestHold)
+		return ok
+	case "shard":
+		_, ok := shardOf(v)
 		return ok
 	}
 	return v.Kind == yaml.ScalarNode && slices.Contains(p.choices(), v.Value)

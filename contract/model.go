@@ -197,6 +197,7 @@ type Column struct {
 	ID             string // of the standard: stays where the name changes
 	RenamedFrom    string // weftRenamedFrom
 	Default        string // weftDefault; nothing where it is empty
+	Shard          *Shard // weftShard
 	Unit           string
 	Relationships  []Relationship
 	Tags           []string

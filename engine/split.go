@@ -23,6 +23,9 @@ type Place struct {
 	Numbers []string
 	// Rows is about how many it has.
 	Rows int64
+	// Shard, where it is set, says which rows of something larger it has. A part that
+	// counts on that says so.
+	Shard *Shard
 }
 
 // SplitRules say what a question may name, and where that is.
@@ -179,6 +182,9 @@ type Part struct {
 	Tables  []Target
 	// Narrowed says that conditions of the question are part of it.
 	Narrowed bool
+	// Sharded says that it is only the whole of what is asked while its tables are the
+	// shards that their places say.
+	Sharded bool
 	// Keys are what could narrow it down further.
 	Keys []KeyUse
 
@@ -344,6 +350,7 @@ func (s *splitter) run(stmt object) (err error) {
 		s.inlineParts(node)
 		s.spellUsing(node)
 		s.prune(node)
+		s.shards(node)
 		s.blocks(node)
 		s.joins(node)
 		s.sums(node)
@@ -421,6 +428,7 @@ type leaf struct {
 	of      []Target
 	chosen  bool     // conditions are in it
 	partial bool     // others give the same, to be put together
+	sharded bool     // what it leaves out is only left out by the shards of its tables
 	preds   []object // over its own columns, by bare names
 	keys    []leafKey
 }
@@ -465,7 +473,7 @@ func (l *leaf) part() *Part {
 		rows *= selectivity(p)
 	}
 	return &Part{
-		View: l.view, Site: l.site, Columns: cols, Rows: int64(rows), Base: l.base, Tables: l.of, Narrowed: l.chosen || len(l.preds) > 0, leaf: l,
+		View: l.view, Site: l.site, Columns: cols, Rows: int64(rows), Base: l.base, Tables: l.of, Narrowed: l.chosen || len(l.preds) > 0, Sharded: l.sharded, leaf: l,
 	}
 }
 

@@ -18,6 +18,11 @@ var splitPlaces = map[string]Place{
 	"geo.nations":     {Site: "geo", Columns: words2("n_id n_name"), Unique: [][]string{{"n_id"}}, Rows: 25},
 	"east.orders":     {Site: "east", Columns: words2("o_id o_cust o_day o_total o_note"), Numbers: words2("o_total"), Rows: 500_000},
 	"west.orders":     {Site: "west", Columns: words2("o_id o_cust o_day o_total o_note"), Numbers: words2("o_total"), Rows: 500_000},
+	"north.sales":     {Site: "north", Columns: words2("s_id s_cust s_day s_total"), Unique: [][]string{{"s_id"}}, Rows: 500_000, Shard: &Shard{"s_id", 2, 0, "integer"}},
+	"south.sales":     {Site: "south", Columns: words2("s_id s_cust s_day s_total"), Unique: [][]string{{"s_id"}}, Rows: 500_000, Shard: &Shard{"s_id", 2, 1, "integer"}},
+	"north.items":     {Site: "north", Columns: words2("i_sale i_line i_part i_qty i_price"), Unique: [][]string{{"i_sale", "i_line"}}, Numbers: words2("i_price i_qty"), Rows: 2_000_000, Shard: &Shard{"i_sale", 2, 0, "integer"}},
+	"south.items":     {Site: "south", Columns: words2("i_sale i_line i_part i_qty i_price"), Unique: [][]string{{"i_sale", "i_line"}}, Numbers: words2("i_price i_qty"), Rows: 2_000_000, Shard: &Shard{"i_sale", 2, 1, "integer"}},
+	"south.odd":       {Site: "south", Columns: words2("x_sale x_note"), Rows: 2_000_000, Shard: &Shard{"x_sale", 3, 1, "integer"}},
 	"desk.favourites": {Columns: words2("f_part f_why"), Rows: 10},
 }
 

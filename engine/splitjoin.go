@@ -204,27 +204,22 @@ func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken []object, sit
 	used := map[string]sref{}
 	s.retarget(m, q, rels, taken, alias, used)
 
-	l := &leaf{view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, join: &joinBlock{}}
-	for _, name := range slices.Sorted(maps.Keys(used)) {
-		ref := used[name]
-		item := columnRef(ref.rel.called(), ref.rel.cols[ref.col])
-		item["alias"] = name
-		l.join.list = append(l.join.list, item)
-		l.join.of = append(l.join.of, joinColumn{slices.Index(rels, ref.rel), ref.rel.cols[ref.col]})
-		l.cols = append(l.cols, name)
-	}
-	if len(l.cols) == 0 { // only the number of rows counts
-		one := constantInt(1)
-		one["alias"] = "n"
-		l.join.list, l.join.of, l.cols = []any{one}, []joinColumn{{-1, ""}}, []string{"n"}
-	}
-	l.join.where = taken
+	l := &leaf{view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, join: &joinBlock{where: taken}}
+	l.cols = l.join.give(rels, used)
 	for _, r := range rels {
 		l.join.items = append(l.join.items, r.o)
 	}
 	s.guessJoin(l, rels, taken)
 	s.leaves = append(s.leaves, l)
+	s.instead(q, rels, taken, baseTable(l.view, alias))
+	for _, o := range slices.Concat(l.join.items, taken) {
+		s.embed(l, o)
+		s.atSite(o)
+	}
+}
 
+// instead has a query read something in the place of relations and conditions.
+func (s *splitter) instead(q *squery, rels []*srel, taken []object, with object) {
 	var from object
 	for _, r := range q.rels {
 		if slices.Contains(rels, r) {
@@ -232,7 +227,7 @@ func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken []object, sit
 		}
 		from = joined(from, r.o)
 	}
-	q.o["from_table"] = joined(from, baseTable(l.view, alias))
+	q.o["from_table"] = joined(from, with)
 	var rest []object
 	for _, c := range q.conds {
 		if !slices.ContainsFunc(taken, func(t object) bool { return identity(t) == identity(c.expr) }) {
@@ -242,10 +237,6 @@ func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken []object, sit
 	q.o["where_clause"] = nil
 	if len(rest) > 0 {
 		q.o["where_clause"] = andAsIs(rest)
-	}
-	for _, o := range slices.Concat(l.join.items, taken) {
-		s.embed(l, o)
-		s.atSite(o)
 	}
 }
 
@@ -355,6 +346,11 @@ func (s *splitter) guessJoin(l *leaf, rels []*srel, taken []object) {
 			}
 		})
 	}
+	l.guess(taken)
+}
+
+// guess guesses the rows of a join from those of its largest relation.
+func (l *leaf) guess(taken []object) {
 	share := 1.0
 	for _, c := range taken {
 		if namesIn(c) == 1 {
@@ -378,6 +374,24 @@ type joinBlock struct {
 type joinColumn struct {
 	item int // -1 for none
 	name string
+}
+
+// give has the join give columns of its relations, and returns what these are called.
+func (j *joinBlock) give(rels []*srel, used map[string]sref) (names []string) {
+	for _, name := range slices.Sorted(maps.Keys(used)) {
+		ref := used[name]
+		item := columnRef(ref.rel.called(), ref.rel.cols[ref.col])
+		item["alias"] = name
+		j.list = append(j.list, item)
+		j.of = append(j.of, joinColumn{slices.Index(rels, ref.rel), ref.rel.cols[ref.col]})
+		names = append(names, name)
+	}
+	if len(names) == 0 { // only the number of rows counts
+		one := constantInt(1)
+		one["alias"] = "n"
+		j.list, j.of, names = []any{one}, []joinColumn{{-1, ""}}, []string{"n"}
+	}
+	return names
 }
 
 // node is the leaf as a query. Conditions on its columns stand where the tables are

@@ -369,6 +369,9 @@ func (s *splitter) blockIn(q *squery) {
 
 // block makes a part of a query where that can be, which r is of a FROM, if it is.
 func (s *splitter) block(q *squery, r *srel) bool {
+	if len(q.rels) == 1 && q.rels[0].table != nil && s.leafOf(*q.rels[0].table) != nil {
+		return true // it reads one
+	}
 	site := remoteSite(q)
 	if site == "" || q.outer || q.open {
 		return false

@@ -193,7 +193,7 @@ func (s *splitter) sumLeaf(u *summing, old *leaf, of []joinColumn, groups, where
 	}
 	l := &leaf{
 		view: Target{Schema: "~", Table: s.name("q")}, site: old.site, need: map[string]bool{}, join: j, base: old.base, rows: rows,
-		of: old.of, chosen: old.chosen || len(j.where) > 0, partial: true,
+		of: old.of, chosen: old.chosen || len(j.where) > 0, partial: true, sharded: old.sharded,
 	}
 	for _, item := range u.inner {
 		l.cols = append(l.cols, textOf(asObject(item), "alias"))

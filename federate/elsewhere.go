@@ -51,6 +51,7 @@ type FarColumn struct {
 	Name   string
 	Type   contract.Type
 	Unique bool
+	Shard  *contract.Shard // by which the table is one; nil for none
 }
 
 // FarQuestion is what one node is asked.
@@ -58,10 +59,21 @@ type FarQuestion struct {
 	weft.Question
 	// Keys are tables of values that the SQL names, under engine.KeysSchema.
 	Keys []Keys
+	// Shards are what the asker counts on: with other rows in these tables it would have
+	// asked something else.
+	Shards []TableShard
 	// Fixed, where it is set, is told by whoever answers at which states the rows will be, and how many rows
 	// of them are held back, as soon as that is known: before the first row, and once. An
 	// error of it ends the question.
 	Fixed func(cut weft.Cut, held int64) error
+}
+
+// TableShard says by which column a table is a shard, and which.
+type TableShard struct {
+	Product weft.Name
+	Table   string
+	Column  string
+	Shard   contract.Shard
 }
 
 // Keys are values that come with a question, as a table of one column, k.

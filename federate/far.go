@@ -78,6 +78,7 @@ func (c *cutter) place(t engine.Target) engine.Place {
 				for _, f := range x.Schema.Fields() {
 					p.Columns = append(p.Columns, f.Name)
 				}
+				p.Shard = c.shardHere(v, x.Schema)
 			}
 		}
 		return p
@@ -90,6 +91,9 @@ func (c *cutter) place(t engine.Target) engine.Place {
 		p.Unique = append(p.Unique, ft.table.Key)
 	}
 	for _, col := range ft.table.Columns {
+		if s := col.Shard; s != nil && ft.at == nil && c.q.At.IsZero() && !c.unsharded {
+			p.Shard = placeShard(col.Name, *s, col.Type)
+		}
 		p.Columns = append(p.Columns, col.Name)
 		if col.Type.IsNumber() {
 			p.Numbers = append(p.Numbers, col.Name)
@@ -99,6 +103,44 @@ func (c *cutter) place(t engine.Target) engine.Place {
 		}
 	}
 	return p
+}
+
+// placeShard is a shard as the splitter knows it, nil where rows are not divided by such a type.
+func placeShard(column string, s contract.Shard, t contract.Type) *engine.Shard {
+	if t.ShardKind() == "" {
+		return nil
+	}
+	return &engine.Shard{Column: column, Modulus: s.Modulus, Remainder: s.Remainder, Kind: t.ShardKind()}
+}
+
+// shardHere is the shard that a table of this node is at the state that is read.
+func (c *cutter) shardHere(v view, sc *arrow.Schema) *engine.Shard {
+	if c.unsharded {
+		return nil
+	}
+	point := v.snap.Point()
+	column, s, ok := c.found[point.Product].shard(v.table, point.Seq)
+	if !ok {
+		return nil
+	}
+	for _, f := range sc.Fields() {
+		if t, err := contract.FromField(f); err == nil && f.Name == column {
+			return placeShard(column, s, t)
+		}
+	}
+	return nil
+}
+
+// holds says whether the tables that are here are the shards that an asker counts on.
+func (c *cutter) holds(shards []TableShard) error {
+	for _, x := range shards {
+		at, read := c.points().Find(x.Product)
+		column, s, ok := c.found[x.Product].shard(x.Table, at.Seq)
+		if !read || !ok || column != x.Column || s != x.Shard {
+			return weft.Errorf(weft.KindConflict, "read the shard", weft.TableName{Name: x.Product, Table: x.Table}.String(), "its rows are not known to be those of %s by %s any more", x.Shard, clip(x.Column)).WithHint("ask again")
+		}
+	}
+	return nil
 }
 
 // travels says whether values of a table may go to a site.

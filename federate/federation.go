@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/contract"
 	"weft/engine"
 	"weft/run"
 	"weft/store"
@@ -24,6 +25,17 @@ type Product struct {
 	// it may read none at all, and then there need be no Store. A nil Deny lets all
 	// be read.
 	Deny func(table string) error
+	// Shard gives the column by which a table is a shard of something larger, where all of
+	// its rows at that state and at those after it are known to be. Nil for never.
+	Shard func(table string, at weft.Seq) (column string, s contract.Shard, ok bool)
+}
+
+// shard is Shard, not ok where there is none.
+func (p Product) shard(table string, at weft.Seq) (column string, s contract.Shard, ok bool) {
+	if p.Shard == nil {
+		return "", s, false
+	}
+	return p.Shard(table, at)
 }
 
 // denied is Deny, nil where there is none.

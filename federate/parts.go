@@ -168,6 +168,9 @@ func (p *parting) land(ctx context.Context, i int) error {
 		if patient.Err() != nil {
 			err = weft.Errorf(weft.KindUnavailable, "", "", "it is late")
 		}
+		if part.Sharded && weft.KindOf(err) == weft.KindConflict {
+			return &shardError{p.a.cut.farFault(node, p.products(part), err)}
+		}
 		if k := weft.KindOf(err); p.a.q.AllowPartial && k != weft.KindInvalid && !errors.As(err, new(*ownError)) {
 			p.measures[i].fault = err
 			p.missing(part, node, err)
@@ -189,6 +192,26 @@ func (p *parting) land(ctx context.Context, i int) error {
 type ownError struct{ error }
 
 func (e *ownError) Unwrap() error { return e.error }
+
+// shardError says that a table may not be the shard that the question was cut by.
+type shardError struct{ error }
+
+func (e *shardError) Unwrap() error { return e.error }
+
+// shards are what a part counts on.
+func (p *parting) shards(part *engine.Part) (out []TableShard) {
+	if !part.Sharded {
+		return nil
+	}
+	for _, ft := range p.tables(part) {
+		for _, c := range ft.table.Columns {
+			if c.Shard != nil {
+				out = append(out, TableShard{Product: ft.far.Name, Table: ft.table.Name, Column: c.Name, Shard: *c.Shard})
+			}
+		}
+	}
+	return out
+}
 
 func (p *parting) missing(part *engine.Part, node weft.KeyID, err error) {
 	p.mu.Lock()
@@ -222,7 +245,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	if err := p.follow(ctx, i); err != nil {
 		return nil, use, err
 	}
-	q := FarQuestion{Question: p.a.q, Keys: keys}
+	q := FarQuestion{Question: p.a.q, Keys: keys, Shards: p.shards(part)}
 	q.SQL, q.At = text, p.at(part)
 	q.Fixed = func(cut weft.Cut, _ int64) error { // others need not wait for the first row
 		p.found(i, cut)

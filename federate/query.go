@@ -29,7 +29,7 @@ func (f *Federation) Answer(ctx context.Context, q FarQuestion) (*weft.Answer, e
 	}
 	a, ctx := f.asks(ctx, q.Question)
 	a.cut.elsewhere, a.cut.given, a.fixed = nil, &given{q.Keys}, q.Fixed
-	return a.answer(ctx, nil)
+	return a.answer(ctx, func(*bound) error { return a.cut.holds(q.Shards) })
 }
 
 // Points are the states at which products that are here would be read.
@@ -223,7 +223,11 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 		return a.whole(ctx, b.split)
 	}
 	if b.split != nil && len(b.split.Parts) > 0 {
-		if err := a.gather(ctx, &b, ans); err != nil {
+		err := a.gather(ctx, &b, ans)
+		if errors.As(err, new(*shardError)) {
+			b, ans, err = a.unshard(ctx, look)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -246,6 +250,23 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 		return nil
 	}
 	return ans, nil
+}
+
+// unshard cuts a question anew, by no shards, after a node said that a table is not the
+// one that its card says: its contract has changed just now.
+func (a *asking) unshard(ctx context.Context, look func(*bound) error) (b bound, ans *weft.Answer, err error) {
+	a.cut.unsharded = true
+	clear(a.cut.fars) // every mention is found again
+	if b, err = a.bind(ctx); err != nil {
+		return b, nil, err
+	}
+	if look != nil {
+		if err := look(&b); err != nil {
+			return b, nil, err
+		}
+	}
+	ans = &weft.Answer{Cut: a.cut.points(), Held: a.cut.held()}
+	return b, ans, a.gather(ctx, &b, ans)
 }
 
 // whole has another node answer the question, all of whose tables are there.

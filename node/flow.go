@@ -88,6 +88,9 @@ func (l *load) run(ctx context.Context) loaded {
 	if !outcome.Pass {
 		return loaded{err: outcome.Refusal, verdict: &outcome.Verdict, refused: true}
 	}
+	if err := l.verifyShards(ctx, outcome.Tables); err != nil {
+		return loaded{err: err, verdict: &outcome.Verdict, refused: weft.KindOf(err) == weft.KindContract}
+	}
 	commit, err := l.publish(ctx, outcome)
 	if err != nil {
 		return loaded{err: err, verdict: &outcome.Verdict}
@@ -204,8 +207,14 @@ func (l *load) publish(ctx context.Context, o *verify.Outcome) (*weft.Commit, er
 	if err != nil {
 		return nil, err
 	}
+	at := l.last.Seq
+	if changed {
+		at = commit.Seq
+	}
 	l.p.mu.Lock()
-	l.p.ran = l.rec.Folder
+	if l.p.ran != l.rec.Folder {
+		l.p.ran, l.p.ranAt = l.rec.Folder, at
+	}
 	l.p.mu.Unlock()
 	if !changed {
 		return nil, nil

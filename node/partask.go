@@ -50,7 +50,13 @@ func (p partner) Far(_ weft.Subject, name weft.Name) (*federate.Far, error) {
 			if err != nil {
 				typ = contract.Type{}
 			}
-			ft.Columns = append(ft.Columns, federate.FarColumn{Name: c.Name, Type: typ, Unique: c.Unique && c.Required})
+			col := federate.FarColumn{Name: c.Name, Type: typ, Unique: c.Unique && c.Required}
+			if c.Shard != nil && c.Required {
+				if s := contract.Shard(*c.Shard); s.Valid() {
+					col.Shard = &s
+				}
+			}
+			ft.Columns = append(ft.Columns, col)
 		}
 		if f.head != nil {
 			for _, h := range f.head.Tables {
@@ -130,7 +136,11 @@ func (p partner) Points(ctx context.Context, node weft.KeyID, s weft.Subject, pr
 // Ask has a node answer a part.
 func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestion) (*weft.Answer, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	raw, watch, err := p.post(ctx, node, p.request(ctx, q.Question), q.Keys)
+	r := p.request(ctx, q.Question)
+	for _, s := range q.Shards {
+		r.Shards = append(r.Shards, partShard(s))
+	}
+	raw, watch, err := p.post(ctx, node, r, q.Keys)
 	if err != nil {
 		cancel()
 		return nil, err

@@ -69,7 +69,11 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 		return n.quotePart(w, r, q)
 	}
 	head := &partBegun{w: w}
-	ans, err := (questions{n}).Part(r.Context(), federate.FarQuestion{Question: q, Keys: keys, Fixed: head.write})
+	far := federate.FarQuestion{Question: q, Keys: keys, Fixed: head.write}
+	for _, s := range p.Shards {
+		far.Shards = append(far.Shards, federate.TableShard(s))
+	}
+	ans, err := (questions{n}).Part(r.Context(), far)
 	if err != nil {
 		return head.fault(err)
 	}
@@ -167,7 +171,7 @@ func (n *Node) partQuestion(node weft.KeyID, p partRequest) (weft.Question, erro
 	if p.At != nil {
 		q.At.Time = *p.At
 	}
-	if len(p.Cut) > 1000 || len(p.Points) > 1000 {
+	if len(p.Cut) > 1000 || len(p.Points) > 1000 || len(p.Shards) > 1000 {
 		return q, weft.Errorf(weft.KindInvalid, "answer another node", "", "it names too many products")
 	}
 	for _, c := range p.Cut {

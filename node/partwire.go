@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"weft"
+	"weft/contract"
 	"weft/engine"
 	"weft/federate"
 	"weft/serve"
@@ -38,7 +39,16 @@ type partRequest struct {
 	Threads  int           `json:"threads,omitempty"`
 	Nonce    weft.Hash     `json:"nonce,omitzero"`
 	Quote    bool          `json:"quote,omitempty"` // only the price is asked
-	Keys     []string      `json:"keys,omitempty"`  // names of the tables that follow
+	Shards   []partShard   `json:"shards,omitempty"`
+	Keys     []string      `json:"keys,omitempty"` // names of the tables that follow
+}
+
+// partShard says of a table that it is a shard, which the asker counts on.
+type partShard struct {
+	Product weft.Name      `json:"product"`
+	Table   string         `json:"table"`
+	Column  string         `json:"column"`
+	Shard   contract.Shard `json:"shard"`
 }
 
 // partSubject is who asks, as the asking node says. Its domains count as far as the

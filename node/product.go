@@ -58,6 +58,7 @@ type product struct {
 	broken  error     // why it could not be held last
 	lost    weft.Name // the product of another node that the last load could not read, zero for none
 	ran     weft.Hash // folder whose SQL made the published rows, where this process knows
+	ranAt   weft.Seq  // the commit from which on they are those rows
 	used    usedColumns
 	looks   map[string]look // by port: how far a look came that found nothing new
 	stats   statsCache

@@ -150,7 +150,7 @@ func (v visibleProducts) Product(s weft.Subject, name weft.Name) (federate.Produ
 		return federate.Product{}, false
 	}
 	rec := p.record()
-	out.ID, out.Retired, out.Store, out.Release = rec.ID, rec.Retired, p.store, release
+	out.ID, out.Retired, out.Store, out.Release, out.Shard = rec.ID, rec.Retired, p.store, release, p.shard
 	return out, true
 }
 

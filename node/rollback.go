@@ -100,7 +100,7 @@ func (p *product) rollback(ctx context.Context, to weft.Seq) (*weft.Commit, erro
 		return nil, err
 	}
 	p.mu.Lock()
-	p.ran = rec.Folder
+	p.ran, p.ranAt = rec.Folder, commit.Seq
 	p.mu.Unlock()
 	p.take(ctx, f, rec)
 	p.noteCommit()

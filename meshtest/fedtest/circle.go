@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +35,9 @@ type Circle struct {
 	d       *engine.Direct
 	dir     string
 	readers map[string]*circleReader
-	honest  bool // a table has the rows that it has; else many are said to be large
+	honest  bool                 // a table has the rows that it has; else many are said to be large
+	counted atomic.Int64         // parts that counted on shards
+	moved   func(weft.Name) bool // whether a product is no shard any more, whatever is known of it elsewhere; nil for never
 	// before is called before the reader of a domain is asked for a part, or for the
 	// states of its products; an error is what comes of it. nil lets all be asked.
 	before func(ctx context.Context, domain string) error
@@ -166,7 +169,25 @@ func (c *Circle) reader(node weft.KeyID) *circleReader {
 // Product finds a product of the domain.
 func (r *circleReader) Product(_ weft.Subject, n weft.Name) (federate.Product, bool) {
 	p, ok := r.products[n]
-	return federate.Product{Name: n, ID: p.id, Store: p.store}, ok
+	return federate.Product{Name: n, ID: p.id, Store: p.store, Shard: func(string, weft.Seq) (string, contract.Shard, bool) {
+		if r.c.moved != nil && r.c.moved(n) {
+			return "", contract.Shard{}, false
+		}
+		for _, c := range p.Columns {
+			if s := c.shard(); s != nil {
+				return c.Name, *s, true
+			}
+		}
+		return "", contract.Shard{}, false
+	}}, ok
+}
+
+// shard is the shard that a column says its table is, nil for none.
+func (c Column) shard() *contract.Shard {
+	if c.Shard == nil {
+		return nil
+	}
+	return &contract.Shard{Modulus: c.Shard[0], Remainder: c.Shard[1]}
 }
 
 // Names lists the products of the domain.
@@ -196,7 +217,7 @@ func (r *circleReader) Far(_ weft.Subject, n weft.Name) (*federate.Far, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Columns = append(t.Columns, federate.FarColumn{Name: c.Name, Type: typ})
+		t.Columns = append(t.Columns, federate.FarColumn{Name: c.Name, Type: typ, Shard: c.shard()})
 	}
 	return &federate.Far{Name: n, Node: other.key, Tables: []federate.FarTable{t}}, nil
 }
@@ -205,6 +226,9 @@ func (r *circleReader) Far(_ weft.Subject, n weft.Name) (*federate.Far, error) {
 func (r *circleReader) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestion) (*weft.Answer, error) {
 	if err := r.c.reach(ctx, node); err != nil {
 		return nil, err
+	}
+	if len(q.Shards) > 0 {
+		r.c.counted.Add(1)
 	}
 	ans, err := r.c.reader(node).Answer(ctx, q)
 	if err != nil {

@@ -15,6 +15,8 @@ import (
 type Column struct {
 	Name, Type string
 	Required   bool
+	// Shard, of a column that a table is divided by, is its modulus and its remainder.
+	Shard []int
 }
 
 // Product is a table that one node publishes as a product of the same name, made from
@@ -60,6 +62,9 @@ func (p Product) Files() map[string]string {
 		}
 		if i := slices.Index(p.Key, col.Name); i >= 0 {
 			fmt.Fprintf(&c, ", primaryKey: true, primaryKeyPosition: %d", i+1)
+		}
+		if col.Shard != nil {
+			fmt.Fprintf(&c, ", customProperties: [{property: weftShard, value: {modulus: %d, remainder: %d}}]", col.Shard[0], col.Shard[1])
 		}
 		c.WriteString("}\n")
 	}

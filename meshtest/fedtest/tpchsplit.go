@@ -14,12 +14,14 @@ type TPCHSplit struct {
 	Domains []string
 	whole   map[string]string // table → domain
 	parts   []string          // domains that have a part each of what is split
+	says    bool              // their contracts say which part it is
 }
 
 // Asker is the domain of the node that asks, which holds nothing.
 const Asker = "desk"
 
-// TPCHSplits are the two ways.
+// TPCHSplits are the ways: whole tables, and orders and lineitem divided over three nodes,
+// once by contracts that say nothing of it and once by contracts that say how.
 func TPCHSplits() []TPCHSplit {
 	rest := map[string]string{}
 	for _, t := range TPCHTables() {
@@ -31,8 +33,9 @@ func TPCHSplits() []TPCHSplit {
 	return []TPCHSplit{
 		{"by domain", []string{"sales", "crm", "supply", "geo"}, map[string]string{
 			"orders": "sales", "lineitem": "sales", "customer": "crm", "part": "supply", "supplier": "supply", "partsupp": "supply", "nation": "geo", "region": "geo",
-		}, nil},
-		{"by hash", []string{"east", "west", "south", "north"}, rest, []string{"east", "west", "south"}},
+		}, nil, false},
+		{"by hash", []string{"east", "west", "south", "north"}, rest, []string{"east", "west", "south"}, false},
+		{"by declared hash", []string{"east", "west", "south", "north"}, rest, []string{"east", "west", "south"}, true},
 	}
 }
 
@@ -48,6 +51,10 @@ func (s TPCHSplit) Products(domain, data string) (out []Product) {
 			p.File = filepath.Join(data, t.Name+".parquet")
 		case i >= 0 && slices.Contains(split, t.Name):
 			p.File = filepath.Join(data, shardFile(t.Name, i))
+			if s.says {
+				p.Columns = slices.Clone(p.Columns)
+				p.Columns[0].Shard = []int{shards, i} // the order's key
+			}
 		default:
 			continue
 		}
