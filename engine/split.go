@@ -21,6 +21,8 @@ type Place struct {
 	Unique [][]string
 	// Numbers are columns that are known to be of numbers.
 	Numbers []string
+	// Types are those of the columns, in SQL's words, "" where one is not known. None may be said.
+	Types []string
 	// Rows is about how many it has.
 	Rows int64
 	// Shard, where it is set, says which rows of something larger it has. A part that
@@ -360,6 +362,7 @@ func (s *splitter) run(stmt object) (err error) {
 	s.collect(m)
 	if !s.volatile {
 		s.conditions(m)
+		s.twins(node)
 	}
 	s.finish()
 	return nil
@@ -422,6 +425,7 @@ type leaf struct {
 	block   object // the query's node, where it is one
 	join    *joinBlock
 	cols    []string
+	types   []string        // of these, as far as they are known
 	need    map[string]bool // by small letters
 	rows    int64
 	base    int64

@@ -35,7 +35,8 @@ func (s *splitter) joinIn(m *smodel, q *squery) bool {
 		for _, c := range s.components(m, q, site) {
 			taken := s.inside(m, q, c, site)
 			if len(c) > 1 || s.hasSub(taken) {
-				s.merge(m, q, c, taken, site)
+				eq := s.equalities(m, q)
+				s.merge(m, q, c, append(taken, eq.implied(c)...), eq.twice(q, c), site)
 				return true
 			}
 		}
@@ -64,49 +65,58 @@ func (s *splitter) sitesIn(q *squery) []string {
 	return slices.Sorted(maps.Keys(found))
 }
 
-// components are the relations of a site, together where they are joined by a key.
+// components are the relations of a site, together where they are joined by keys: around one
+// of them, whose rows they add nothing to, each is found by a key of its own.
 func (s *splitter) components(m *smodel, q *squery, site string) [][]*srel {
-	of := map[*srel]int{}
-	var list [][]*srel
+	var left []*srel
 	for _, r := range q.rels {
 		if s.siteOf(r) == site && r.o["sample"] == nil && isEmpty(r.o["column_name_alias"]) && r.name != "" {
-			of[r] = len(list)
-			list = append(list, []*srel{r})
+			left = append(left, r)
 		}
 	}
-	type pair struct{ a, b *srel }
-	cols := map[pair][]string{} // columns of a that are equal to some of b
-	for _, c := range q.conds {
-		a, b, ok := m.equal(c.expr)
-		if !ok || a.rel == b.rel {
-			continue
+	eq := s.equalities(m, q)
+	return s.grow(left, q, func(r *srel, c []*srel) bool { return s.unique(r, eq.found(r, c)) })
+}
+
+// grow puts relations together: around each the most that can be added to it, one after the
+// other, the largest groups first.
+func (s *splitter) grow(left []*srel, q *squery, add func(r *srel, c []*srel) bool) [][]*srel {
+	var list [][]*srel
+	for len(left) > 0 {
+		var best []*srel
+		for _, root := range left {
+			c := []*srel{root}
+			for grown := true; grown; {
+				grown = false
+				for _, r := range left {
+					if !slices.Contains(c, r) && add(r, c) {
+						c, grown = append(c, r), true
+					}
+				}
+			}
+			if len(c) > len(best) || len(c) == len(best) && s.guessed(c[0]) > s.guessed(best[0]) {
+				best = c
+			}
 		}
-		_, okA := of[a.rel]
-		if _, okB := of[b.rel]; okA && okB {
-			cols[pair{a.rel, b.rel}] = append(cols[pair{a.rel, b.rel}], a.rel.cols[a.col])
-			cols[pair{b.rel, a.rel}] = append(cols[pair{b.rel, a.rel}], b.rel.cols[b.col])
-		}
-	}
-	for p, names := range cols {
-		x, y := of[p.a], of[p.b]
-		if x == y || !s.unique(p.a, names) {
-			continue
-		}
-		list[x] = append(list[x], list[y]...)
-		for _, r := range list[y] {
-			of[r] = x
-		}
-		list[y] = nil
-	}
-	list = slices.DeleteFunc(list, func(c []*srel) bool { return len(c) == 0 })
-	for _, c := range list { // in the question's order
-		slices.SortFunc(c, func(a, b *srel) int { return slices.Index(q.rels, a) - slices.Index(q.rels, b) })
+		left = slices.DeleteFunc(left, func(r *srel) bool { return slices.Contains(best, r) })
+		// In the question's order.
+		slices.SortFunc(best, func(a, b *srel) int { return slices.Index(q.rels, a) - slices.Index(q.rels, b) })
+		list = append(list, best)
 	}
 	return list
 }
 
+// guessed is about how many rows a relation has, 0 where that is not known.
+func (s *splitter) guessed(r *srel) int64 {
+	n, _ := s.rowsOf(r)
+	return n
+}
+
 // unique says whether no two rows of a table are equal in the columns.
 func (s *splitter) unique(r *srel, cols []string) bool {
+	if len(cols) == 0 {
+		return false
+	}
 	p, ok := s.places[*r.table]
 	return ok && slices.ContainsFunc(p.Unique, func(key []string) bool {
 		return !slices.ContainsFunc(key, func(k string) bool { return !has(cols, k) })
@@ -197,21 +207,22 @@ func (s *splitter) hasSub(conds []object) bool {
 	})
 }
 
-// merge puts a part in the place of relations and of the conditions that go with them.
-func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken []object, site string) {
+// merge puts a part in the place of relations and of the conditions that go with them, and
+// drops those that say what others do.
+func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken, dropped []object, site string) {
 	s.spell(q)
 	alias := s.name("j")
 	used := map[string]sref{}
-	s.retarget(m, q, rels, taken, alias, used)
+	s.retarget(m, q, rels, slices.Concat(taken, dropped), alias, used)
 
 	l := &leaf{view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, join: &joinBlock{where: taken}}
-	l.cols = l.join.give(rels, used)
+	l.cols, l.types = s.give(l.join, rels, used)
 	for _, r := range rels {
 		l.join.items = append(l.join.items, r.o)
 	}
 	s.guessJoin(l, rels, taken)
 	s.leaves = append(s.leaves, l)
-	s.instead(q, rels, taken, baseTable(l.view, alias))
+	s.instead(q, rels, slices.Concat(taken, dropped), baseTable(l.view, alias))
 	for _, o := range slices.Concat(l.join.items, taken) {
 		s.embed(l, o)
 		s.atSite(o)
@@ -376,22 +387,23 @@ type joinColumn struct {
 	name string
 }
 
-// give has the join give columns of its relations, and returns what these are called.
-func (j *joinBlock) give(rels []*srel, used map[string]sref) (names []string) {
+// give has a join give columns of its relations, and returns what these are called and their
+// types.
+func (s *splitter) give(j *joinBlock, rels []*srel, used map[string]sref) (names, types []string) {
 	for _, name := range slices.Sorted(maps.Keys(used)) {
 		ref := used[name]
 		item := columnRef(ref.rel.called(), ref.rel.cols[ref.col])
 		item["alias"] = name
 		j.list = append(j.list, item)
 		j.of = append(j.of, joinColumn{slices.Index(rels, ref.rel), ref.rel.cols[ref.col]})
-		names = append(names, name)
+		names, types = append(names, name), append(types, s.typeOf(ref.rel, ref.col))
 	}
 	if len(names) == 0 { // only the number of rows counts
 		one := constantInt(1)
 		one["alias"] = "n"
 		j.list, j.of, names = []any{one}, []joinColumn{{-1, ""}}, []string{"n"}
 	}
-	return names
+	return names, types
 }
 
 // node is the leaf as a query. Conditions on its columns stand where the tables are

@@ -84,7 +84,7 @@ func (s *splitter) servants(r *srel) (out []*leaf) {
 
 // tableLeaf makes a leaf of a table that is read by itself.
 func (s *splitter) tableLeaf(t Target, p Place) *leaf {
-	l := &leaf{view: t, site: p.Site, table: &p, cols: p.Columns, need: map[string]bool{}, rows: p.Rows, base: p.Rows, of: []Target{s.asked(t)}}
+	l := &leaf{view: t, site: p.Site, table: &p, cols: p.Columns, types: p.Types, need: map[string]bool{}, rows: p.Rows, base: p.Rows, of: []Target{s.asked(t)}}
 	s.leaves = append(s.leaves, l)
 	return l
 }

@@ -15,7 +15,7 @@ func treeSize(v any) (n int) {
 
 // inlineParts writes WITH parts where they are named, where that lets more of them run
 // at their sites: those that are named once, that only choose, or that belong to
-// one site. What nobody names goes.
+// one site and aggregate nothing. What nobody names goes.
 func (s *splitter) inlineParts(root object) {
 	for range 1000 {
 		if treeSize(root) > maxSplitTree || !s.inlineOne(s.model(root)) {
@@ -37,7 +37,7 @@ func (s *splitter) inlineOne(m *smodel) bool {
 		for i, p := range q.parts {
 			list := listOf(asObject(q.o["cte_map"]), "map")
 			info := asObject(asObject(list[i])["value"])
-			if p.q == nil || len(uses[p]) > 0 && !s.inlines(p, len(uses[p]), info) {
+			if p.q == nil || len(uses[p]) > 0 && !m.inlines(p, uses[p], info) {
 				continue
 			}
 			for n, r := range uses[p] {
@@ -50,14 +50,27 @@ func (s *splitter) inlineOne(m *smodel) bool {
 	return false
 }
 
-func (s *splitter) inlines(p *spart, uses int, info object) bool {
+func (m *smodel) inlines(p *spart, uses []*srel, info object) bool {
 	if p.open || info["materialized"] == "CTE_MATERIALIZE_ALWAYS" {
 		return false
 	}
-	if uses == 1 || choosesOnly(p.q) {
+	if len(uses) == 1 || choosesOnly(p.q) {
 		return true
 	}
-	return remoteSite(p.q) != "" && !p.q.outer
+	return remoteSite(p.q) != "" && !p.q.outer && (!aggregates(p.q) || m.narrowed(uses))
+}
+
+// narrowed says whether anything is chosen by a condition where relations are read: then less
+// of each of them may do. Else what aggregates is made once, and not for each name of it.
+func (m *smodel) narrowed(rels []*srel) bool {
+	for _, r := range rels {
+		for _, c := range r.q.conds {
+			if _, ok := m.single(r.q, c.expr); ok {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // remoteSite is the one site of a query's tables; "" where there is none.
@@ -434,6 +447,9 @@ func (s *splitter) newBlock(q *squery, site string) *leaf {
 		view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, block: copyTree(q.o).(object),
 	}
 	l.cols = blockNames(q)
+	for i := range l.cols {
+		l.types = append(l.types, s.outType(q, i))
+	}
 	s.measure(l, q)
 	s.atSite(l.block)
 	s.leaves = append(s.leaves, l)

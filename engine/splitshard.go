@@ -121,57 +121,29 @@ func (s *splitter) shardsIn(m *smodel, q *squery) bool {
 			all[r] = x
 		}
 	}
-	for _, c := range s.shardGroups(m, q, all) {
+	if len(all) == 0 {
+		return false
+	}
+	eq := s.equalities(m, q)
+	for _, c := range s.shardGroups(eq, q, all) {
 		taken := s.shardConds(m, q, c, all)
 		if len(c) > 1 || s.hasSub(taken) {
-			s.partwise(m, q, c, all, taken)
+			s.partwise(m, q, c, all, append(taken, eq.implied(c)...), eq.twice(q, c))
 			return true
 		}
 	}
 	return false
 }
 
-// shardGroups are the relations that are divided alike and joined by what they are
-// divided by, with a key in it: as many rows as the larger one has come of that.
-func (s *splitter) shardGroups(m *smodel, q *squery, all map[*srel]*sharded) [][]*srel {
-	var groups [][]*srel
-	of := map[*srel]int{}
-	for _, r := range q.rels {
-		if all[r] != nil {
-			of[r] = len(groups)
-			groups = append(groups, []*srel{r})
-		}
-	}
-	type pair struct{ a, b *srel }
-	cols := map[pair][]string{}
-	var byShard []pair
-	for _, c := range q.conds {
-		a, b, ok := m.equal(c.expr)
-		if !ok || a.rel == b.rel || all[a.rel] == nil || all[b.rel] == nil || a.rel.q != q || b.rel.q != q {
-			continue
-		}
-		cols[pair{a.rel, b.rel}] = append(cols[pair{a.rel, b.rel}], a.rel.cols[a.col])
-		cols[pair{b.rel, a.rel}] = append(cols[pair{b.rel, a.rel}], b.rel.cols[b.col])
-		if all[a.rel].col == a.col && all[b.rel].col == b.col && all[a.rel].alike(all[b.rel]) {
-			byShard = append(byShard, pair{a.rel, b.rel})
-		}
-	}
-	for _, p := range byShard {
-		x, y := of[p.a], of[p.b]
-		if x == y || !s.uniqueIn(all[p.a], p.a, cols[p]) && !s.uniqueIn(all[p.b], p.b, cols[pair{p.b, p.a}]) {
-			continue
-		}
-		groups[x] = append(groups[x], groups[y]...)
-		for _, r := range groups[y] {
-			of[r] = x
-		}
-		groups[y] = nil
-	}
-	groups = slices.DeleteFunc(groups, func(c []*srel) bool { return len(c) == 0 })
-	for _, c := range groups { // in the question's order
-		slices.SortFunc(c, func(a, b *srel) int { return slices.Index(q.rels, a) - slices.Index(q.rels, b) })
-	}
-	return groups
+// shardGroups are the relations that are divided alike and joined by what they are divided
+// by: around one of them, whose rows they add nothing to, each is found by a key of its own.
+func (s *splitter) shardGroups(eq *equals, q *squery, all map[*srel]*sharded) [][]*srel {
+	return s.grow(slices.DeleteFunc(slices.Clone(q.rels), func(r *srel) bool { return all[r] == nil }), q, func(r *srel, c []*srel) bool {
+		beside := slices.ContainsFunc(c, func(o *srel) bool {
+			return all[r].alike(all[o]) && eq.equal(columnOf{r, all[r].col}, columnOf{o, all[o].col})
+		})
+		return beside && s.uniqueIn(all[r], r, eq.found(r, c))
+	})
 }
 
 // shardConds are the conditions that mean the same where the relations, and the tables of
@@ -289,12 +261,12 @@ func (m *smodel) inUnion(r *srel, within map[*squery]bool) bool {
 }
 
 // partwise puts the union of what the parts give in the place of the relations, and of the
-// conditions that go with them.
-func (s *splitter) partwise(m *smodel, q *squery, rels []*srel, all map[*srel]*sharded, taken []object) {
+// conditions that go with them, and drops conditions that say what others do.
+func (s *splitter) partwise(m *smodel, q *squery, rels []*srel, all map[*srel]*sharded, taken, dropped []object) {
 	s.spell(q)
 	alias := s.name("p")
 	used := map[string]sref{}
-	s.retarget(m, q, rels, taken, alias, used)
+	s.retarget(m, q, rels, slices.Concat(taken, dropped), alias, used)
 	var branch func(x *squery) object
 	branch = func(x *squery) object {
 		if x.left != nil {
@@ -310,7 +282,7 @@ func (s *splitter) partwise(m *smodel, q *squery, rels []*srel, all map[*srel]*s
 		return nil // which cannot be: the parts are the branches
 	}
 	union := subqueryRef(branch(rels[0].sub), alias)
-	s.instead(q, rels, taken, union)
+	s.instead(q, rels, slices.Concat(taken, dropped), union)
 }
 
 // onePart is what one part of the relations gives: a leaf of its node, or a query here.
@@ -353,13 +325,13 @@ func (s *splitter) onePart(part int, rels []*srel, all map[*srel]*sharded, taken
 	for r := range all {
 		delete(r.o, mark)
 	}
-	names := j.give(rels, used)
+	names, types := s.give(j, rels, used)
 	site := all[rels[0]].sites[part]
 	if site == "" {
 		l := &leaf{join: j}
 		return l.node(nil)
 	}
-	l := &leaf{view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, join: j, cols: names, of: of, base: base, sharded: true}
+	l := &leaf{view: Target{Schema: "~", Table: s.name("q")}, site: site, need: map[string]bool{}, join: j, cols: names, types: types, of: of, base: base, sharded: true}
 	l.guess(taken)
 	for _, o := range slices.Concat(j.items, j.where) {
 		s.atSite(o)

@@ -94,7 +94,10 @@ func (c *cutter) place(t engine.Target) engine.Place {
 		if s := col.Shard; s != nil && ft.at == nil && c.q.At.IsZero() && !c.unsharded {
 			p.Shard = placeShard(col.Name, *s, col.Type)
 		}
-		p.Columns = append(p.Columns, col.Name)
+		p.Columns, p.Types = append(p.Columns, col.Name), append(p.Types, "")
+		if col.Type.Kind != contract.KindUnknown {
+			p.Types[len(p.Types)-1] = col.Type.SQL()
+		}
 		if col.Type.IsNumber() {
 			p.Numbers = append(p.Numbers, col.Name)
 		}

@@ -72,7 +72,32 @@ func shardWorld(t *testing.T, c *Circle, d *engine.Direct, r *rand.Rand, number 
 			t.Fatal(err)
 		}
 	}
+	for _, tab := range wholeTables(r) {
+		p := Product{Domain: "three", Name: fmt.Sprintf("%s%d", tab.name, number), Key: tab.unique, Columns: tab.columns}
+		p.File = filepath.Join(dir, p.Name+".parquet")
+		if _, err := d.Exec(t.Context(), engine.Statement{SQL: fmt.Sprintf("COPY (%s) TO %s (FORMAT parquet)", tab.sql, engine.QuoteLiteral(p.File))}); err != nil {
+			t.Fatal(err)
+		}
+		c.Publish(p)
+		union[tab.name] = p.Address()
+		if err := Define(t.Context(), d, "main", tab.name, p.File); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return union
+}
+
+// wholeTables are at one domain, and joined to each other and to what is divided by keys.
+func wholeTables(r *rand.Rand) []shardTable {
+	n := 5 + r.IntN(9)
+	return []shardTable{
+		{name: "kind", columns: []Column{{Name: "id", Type: "bigint"}, {Name: "grp", Type: "bigint"}, {Name: "small", Type: "integer"}}, unique: []string{"id"},
+			sql: fmt.Sprintf("SELECT i AS id, nullif(i * 3 %% 5, 2)::BIGINT AS grp, (i %% 4)::INTEGER AS small FROM range(%d) t(i)", n)},
+		{name: "grp", columns: []Column{{Name: "id", Type: "bigint"}, {Name: "label", Type: "text"}}, unique: []string{"id"},
+			sql: "SELECT i AS id, 'g' || (i % 3) AS label FROM range(5) t(i)"},
+		{name: "duo", columns: []Column{{Name: "kid", Type: "bigint"}, {Name: "gid", Type: "bigint"}, {Name: "cost", Type: "bigint"}}, unique: []string{"kid", "gid"},
+			sql: fmt.Sprintf("SELECT i AS kid, g AS gid, (i * g %% 7)::BIGINT AS cost FROM range(%d) t(i), range(5) u(g) WHERE (i + g) %% 3 <> 0", n)},
+	}
 }
 
 var shardName = regexp.MustCompile(`\{(\w+)\}`)
@@ -84,6 +109,7 @@ func shardQuestion(r *rand.Rand) string {
 		"{sold} a", "{sold} a", "{sold} a, {item} b", "{sold} a, {item} b", "{sold} a JOIN {item} b ON b.sid = a.id", "{item} b JOIN {sold} a ON a.id = b.sid",
 		"{sold} a, {item} b, {coded} e", "{sold} a JOIN {item} b ON a.id = b.sid JOIN {coded} e ON e.code = a.code JOIN {noted} f ON f.code = e.code",
 		"{sold} a LEFT JOIN {item} b ON a.id = b.sid", "{sold} a, {sold} g", "{coded} e, {noted} f, {sold} a",
+		"{sold} a, {kind} k, {grp} h", "{sold} a, {kind} k, {grp} h, {duo} o", "{item} b, {sold} a, {kind} k, {duo} o", "{kind} k, {duo} o, {sold} a", "{kind} k JOIN {grp} h ON k.grp = h.id JOIN {sold} a ON a.who = k.id",
 		"(SELECT id, v, who, code FROM {sold} y WHERE y.v > 2) a, {item} b", "{sold} a, (SELECT sid, max(q) AS q, max(part) AS part, max(line) AS line FROM {item} z GROUP BY sid) b",
 	)
 	var where []string
@@ -99,6 +125,15 @@ func shardQuestion(r *rand.Rand) string {
 	}
 	if has("g") {
 		where = append(where, pick("a.id = g.id", "a.id = g.who", "a.id = g.id AND a.v < g.who"))
+	}
+	if has("k") && !strings.Contains(from, "JOIN") {
+		where = append(where, pick("k.id = a.who", "a.who = k.id AND k.small > 0", "k.small = a.who", "k.small = a.who AND k.id = a.who"))
+	}
+	if has("h") && !strings.Contains(from, "JOIN") {
+		where = append(where, pick("k.grp = h.id", "h.id = a.who", "h.id = k.id AND h.id = a.who", "h.id = k.small"))
+	}
+	if has("o") {
+		where = append(where, pick("o.kid = a.who AND o.gid = k.grp", "o.kid = k.id", "o.kid = a.who AND o.gid = a.v", "o.gid = a.v AND o.kid = k.small", "a.who = o.kid"))
 	}
 	k := r.IntN(9)
 	for range r.IntN(4) {
@@ -128,7 +163,12 @@ func shardQuestion(r *rand.Rand) string {
 		where = append(where, pick("true", "b.q > 2", "b.part <> a.who", fmt.Sprintf("b.line > %d", 5*k), "b.q > (SELECT avg(x.q) FROM {item} x WHERE x.sid = b.sid)"))
 	}
 	items := pick("a.*", "a.id, a.v", "count(*) AS n", "a.who AS w, count(*) AS n, sum(a.v) AS s", "a.id AS i, count(*) AS n", "DISTINCT a.who")
-	if has("b") {
+	if has("k") && r.IntN(2) == 0 {
+		items = pick("a.*, k.*", "k.id, count(*) AS n", "k.id, k.grp, a.id AS i")
+		if has("o") {
+			items = pick(items, "o.*, k.grp", "sum(o.cost) AS s, max(k.grp) AS g", "k.id, sum(o.cost * a.v) AS n")
+		}
+	} else if has("b") {
 		items = pick(items, "a.id, b.line, b.q", "sum(b.q) AS s, min(b.line) AS l", "b.sid, max(a.v) AS m", "a.who AS w, sum(b.q * a.v) AS s", "b.part AS w, avg(b.q) AS s, count(DISTINCT a.id) AS d")
 	}
 	sql := "SELECT " + items + " FROM " + from
@@ -138,6 +178,8 @@ func shardQuestion(r *rand.Rand) string {
 	switch {
 	case strings.HasPrefix(items, "a.who AS w"):
 		sql += " GROUP BY a.who" + pick("", " HAVING count(*) > 2")
+	case strings.HasPrefix(items, "k.id, count") || strings.HasPrefix(items, "k.id, sum"):
+		sql += " GROUP BY k.id"
 	case strings.HasPrefix(items, "b.part AS w"):
 		sql += " GROUP BY 1"
 	case strings.HasPrefix(items, "a.id AS i"):
