@@ -21,10 +21,11 @@ func (f faraway) find(name weft.Name) (*foreign, error) {
 		return nil, nil
 	}
 	e, ok := n.cat.Get(name)
-	if !ok || n.isSelf(e.Card.Origin) {
+	if ok && n.isSelf(e.Card.Origin) {
 		return nil, nil
 	}
-	if err := n.mesh.Resolve(name); err != nil {
+	// Also of a name whose card is not known: that its domain is claimed twice may be why.
+	if err := n.mesh.Resolve(name); err != nil || !ok {
 		return nil, err
 	}
 	return &foreign{name: name, origin: e.Card.Origin, id: e.Card.ID, head: e.Head, card: e.Card}, nil

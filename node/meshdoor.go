@@ -34,7 +34,12 @@ func (d meshDoor) Info(context.Context, weft.Subject) (*serve.MeshInfo, error) {
 			out.Nodes = []weft.KeyID{}
 		}
 		if len(x.Keys) > 0 {
-			out.Key, out.Conflict = x.Keys[0], x.Keys[1:]
+			out.Key = x.Keys[0]
+		}
+		if len(x.Keys) > 1 {
+			for _, k := range x.Keys {
+				out.Claims = append(out.Claims, serve.MeshClaim{Key: k, Nodes: append([]weft.KeyID{}, x.By[k]...)})
+			}
 		}
 		info.Domains = append(info.Domains, out)
 	}

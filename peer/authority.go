@@ -218,6 +218,13 @@ func (a *authority) revoked(node weft.KeyID, domain string) bool {
 	return false
 }
 
+// admittedBy reports whether the key ever admitted the node, or a key that it had before.
+func (a *authority) admittedBy(node weft.KeyID, domain string, key weft.KeyID) bool {
+	return a.back(node, func(k weft.KeyID) bool {
+		return slices.ContainsFunc(a.admissions[k][domain], func(it *item) bool { return slices.Contains(it.signers, key) })
+	})
+}
+
 // admitted reports whether the node belongs to the domain.
 func (a *authority) admitted(node weft.KeyID, domain string) bool {
 	return len(a.rotations[node]) == 0 && a.reaches(node, domain, 0)

@@ -28,6 +28,8 @@ type Domain struct {
 	// then its names resolve to nothing.
 	Keys  []weft.KeyID
 	Nodes []weft.KeyID // that may speak for it
+	// By are the nodes that each key admits.
+	By map[weft.KeyID][]weft.KeyID
 }
 
 // AllDomains are the domains of the mesh, by name.
@@ -51,6 +53,14 @@ func (m *Mesh) AllDomains() (list []Domain) {
 			d.Epoch = max(d.Epoch, it.Version)
 		}
 		slices.SortFunc(d.Nodes, compareKeys)
+		d.By = map[weft.KeyID][]weft.KeyID{}
+		for _, k := range d.Keys {
+			for _, n := range d.Nodes {
+				if s.auth.admittedBy(n, name, k) {
+					d.By[k] = append(d.By[k], n)
+				}
+			}
+		}
 		list = append(list, d)
 	}
 	slices.SortFunc(list, func(a, b Domain) int {

@@ -70,13 +70,19 @@ type MeshInfo struct {
 
 // MeshDomain is a domain of the mesh.
 type MeshDomain struct {
-	Domain   string       `json:"domain"`
-	Key      weft.KeyID   `json:"key" doc:"the key that admits nodes to it"`
-	Epoch    uint64       `json:"epoch" doc:"raised by every decision of the charter's keys"`
-	Nodes    []weft.KeyID `json:"nodes" doc:"the nodes that speak for it"`
-	Mine     bool         `json:"mine" doc:"this node speaks for it"`
-	Admits   bool         `json:"admits" doc:"this node holds its key: it may invite and revoke"`
-	Conflict []weft.KeyID `json:"conflict,omitempty" doc:"keys that claim it too: its names resolve to nothing until the charter's keys decide"`
+	Domain string       `json:"domain"`
+	Key    weft.KeyID   `json:"key" doc:"the key that admits nodes to it"`
+	Epoch  uint64       `json:"epoch" doc:"raised by every decision of the charter's keys"`
+	Nodes  []weft.KeyID `json:"nodes" doc:"the nodes that speak for it"`
+	Mine   bool         `json:"mine" doc:"this node speaks for it"`
+	Admits bool         `json:"admits" doc:"this node holds its key: it may invite and revoke"`
+	Claims []MeshClaim  `json:"claims,omitempty" doc:"where several keys claim it, all of them: its names resolve to nothing until the charter's keys decide"`
+}
+
+// MeshClaim is one of several keys that claim a domain.
+type MeshClaim struct {
+	Key   weft.KeyID   `json:"key"`
+	Nodes []weft.KeyID `json:"nodes" doc:"the nodes that it admits"`
 }
 
 // Founding says what is founded.

@@ -157,7 +157,12 @@ func domainKey(info *serve.MeshInfo, domain, text string) (key weft.KeyID, err e
 	var claims []weft.KeyID
 	for _, d := range info.Domains {
 		if d.Domain == domain {
-			claims = append(d.Conflict, d.Key)
+			if len(d.Claims) == 0 {
+				claims = []weft.KeyID{d.Key}
+			}
+			for _, c := range d.Claims {
+				claims = append(claims, c.Key)
+			}
 		}
 	}
 	return byBeginning("the key of "+domain, text, claims, weft.KeyID.String)
@@ -236,14 +241,30 @@ func printMesh(p *printer, info *serve.MeshInfo, peers []serve.Peer) {
 	p.println("")
 	domainGrid(info, names).print(p)
 	for _, d := range info.Domains {
-		if len(d.Conflict) == 0 {
+		if len(d.Claims) == 0 {
 			continue
 		}
-		p.indent("✗ ", fmt.Sprintf("domain %s is claimed by %d keys: its names resolve to nothing until a founder decides", d.Domain, len(d.Conflict)+1), red)
-		for _, k := range append([]weft.KeyID{d.Key}, d.Conflict...) {
-			p.indent("→ ", fmt.Sprintf("weft mesh decide %s %s", d.Domain, k), cyan)
+		p.indent("✗ ", fmt.Sprintf("domain %s is claimed by %d keys: its names resolve to nothing until a founder decides", d.Domain, len(d.Claims)), red)
+		for _, c := range d.Claims {
+			p.indent("→ ", fmt.Sprintf("weft mesh decide %s %s · admits %s", d.Domain, c.Key.String()[:16], namesOf(c.Nodes, names)), cyan)
 		}
 	}
+}
+
+// namesOf are what nodes are called, or the beginnings of their keys.
+func namesOf(nodes []weft.KeyID, names map[weft.KeyID]string) string {
+	if len(nodes) == 0 {
+		return "none"
+	}
+	var all []string
+	for _, n := range nodes {
+		name := clean(names[n])
+		if name == "" {
+			name = n.Short()
+		}
+		all = append(all, name)
+	}
+	return strings.Join(all, ", ")
 }
 
 func domainGrid(info *serve.MeshInfo, names map[weft.KeyID]string) *grid {
@@ -254,25 +275,14 @@ func domainGrid(info *serve.MeshInfo, names map[weft.KeyID]string) *grid {
 		{title: "", optional: true},
 	}}
 	for _, d := range info.Domains {
-		var nodes []string
-		for _, n := range d.Nodes {
-			name := names[n]
-			if name == "" {
-				name = n.Short()
-			}
-			nodes = append(nodes, name)
-		}
-		if len(nodes) == 0 {
-			nodes = []string{"none"}
-		}
 		note, st := "", plain
 		switch {
-		case len(d.Conflict) > 0:
+		case len(d.Claims) > 0:
 			note, st = "claimed twice", red
 		case d.Admits:
 			note = "this node admits"
 		}
-		g.add(styled(bold, d.Domain), cell(strings.Join(nodes, ", ")), styled(dim, d.Key.Short()), styled(st, note))
+		g.add(styled(bold, d.Domain), cell(namesOf(d.Nodes, names)), styled(dim, d.Key.Short()), styled(st, note))
 	}
 	return g
 }

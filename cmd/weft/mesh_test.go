@@ -84,7 +84,7 @@ func meshOfThree(now time.Time) (*serve.MeshInfo, []serve.Peer) {
 	info := &serve.MeshInfo{
 		Joined: true, Node: keyOf(1), Name: "shop", ID: strings.Repeat("ab", 32), Mesh: "acme", Founder: true, Founders: []weft.KeyID{keyOf(9)}, Threshold: 1,
 		Domains: []serve.MeshDomain{
-			{Domain: "places", Key: keyOf(5), Epoch: 1, Nodes: []weft.KeyID{keyOf(2)}, Conflict: []weft.KeyID{keyOf(6)}},
+			{Domain: "places", Key: keyOf(5), Epoch: 1, Nodes: []weft.KeyID{keyOf(2)}, Claims: []serve.MeshClaim{{Key: keyOf(5), Nodes: []weft.KeyID{keyOf(2)}}, {Key: keyOf(6)}}},
 			{Domain: "sales", Key: keyOf(4), Epoch: 1, Nodes: []weft.KeyID{keyOf(1), keyOf(3)}, Mine: true, Admits: true},
 		},
 		Peers: 2, Reachable: 1, Records: 12, Cards: 3,
@@ -114,8 +114,8 @@ domain  nodes       key
 places  map         05050505  claimed twice
 sales   shop, till  04040404  this node admits
 ✗ domain places is claimed by 2 keys: its names resolve to nothing until a founder decides
-→ weft mesh decide places ` + key(5) + `
-→ weft mesh decide places ` + key(6) + `
+→ weft mesh decide places 0505050500000000 · admits map
+→ weft mesh decide places 0606060600000000 · admits none
 `
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b, want)

@@ -137,9 +137,9 @@ func awaitProbe(ts *testscript.TestScript, args []string, status int) {
 
 // scriptSignal sends a signal to the node of a data folder: signal TERM .weft
 func scriptSignal(ts *testscript.TestScript, _ bool, args []string) {
-	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL}
+	signals := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "KILL": syscall.SIGKILL, "STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT}
 	if len(args) != 2 || signals[args[0]] == 0 {
-		ts.Fatalf("usage: signal TERM|HUP|KILL DATA")
+		ts.Fatalf("usage: signal TERM|HUP|KILL|STOP|CONT DATA")
 	}
 	b, err := os.ReadFile(filepath.Join(ts.MkAbs(args[1]), "node.json"))
 	ts.Check(err)
