@@ -25,14 +25,34 @@ type shardTable struct {
 func shardTables(r *rand.Rand) []shardTable {
 	n, m := 20+r.IntN(20), 60+r.IntN(100)
 	return []shardTable{
-		{"sold", "id", contract.Type{Kind: contract.KindInt64}, []Column{{Name: "id", Type: "bigint"}, {Name: "who", Type: "bigint"}, {Name: "v", Type: "bigint"}, {Name: "code", Type: "text"}}, []string{"id"},
-			fmt.Sprintf("SELECT (i - 7)::BIGINT AS id, (i * 5 %% 11)::BIGINT AS who, nullif(i * 7 %% 10, 3)::BIGINT AS v, 'c' || (i %% 13) AS code FROM range(%d) t(i)", n)},
-		{"item", "sid", contract.Type{Kind: contract.KindInt32}, []Column{{Name: "sid", Type: "integer"}, {Name: "line", Type: "bigint"}, {Name: "q", Type: "bigint"}, {Name: "part", Type: "bigint"}}, []string{"sid", "line"},
-			fmt.Sprintf("SELECT (i * 3 %% %d - 9)::INTEGER AS sid, i::BIGINT AS line, nullif(i * 7 %% 9, 4)::BIGINT AS q, (i %% 6)::BIGINT AS part FROM range(%d) t(i)", n+4, m)},
-		{"coded", "code", contract.Type{Kind: contract.KindString}, []Column{{Name: "code", Type: "text"}, {Name: "w", Type: "bigint"}}, []string{"code"},
-			"SELECT 'c' || i AS code, (i * 3 % 7)::BIGINT AS w FROM range(16) t(i)"},
-		{"noted", "code", contract.Type{Kind: contract.KindString}, []Column{{Name: "code", Type: "text"}, {Name: "x", Type: "bigint"}}, nil,
-			fmt.Sprintf("SELECT 'c' || (i %% 15) AS code, (i %% 8)::BIGINT AS x FROM range(%d) t(i)", m)},
+		{
+			"sold", "id",
+			contract.Type{Kind: contract.KindInt64},
+			[]Column{{Name: "id", Type: "bigint"}, {Name: "who", Type: "bigint"}, {Name: "v", Type: "bigint"}, {Name: "code", Type: "text"}},
+			[]string{"id"},
+			fmt.Sprintf("SELECT (i - 7)::BIGINT AS id, (i * 5 %% 11)::BIGINT AS who, nullif(i * 7 %% 10, 3)::BIGINT AS v, 'c' || (i %% 13) AS code FROM range(%d) t(i)", n),
+		},
+		{
+			"item", "sid",
+			contract.Type{Kind: contract.KindInt32},
+			[]Column{{Name: "sid", Type: "integer"}, {Name: "line", Type: "bigint"}, {Name: "q", Type: "bigint"}, {Name: "part", Type: "bigint"}},
+			[]string{"sid", "line"},
+			fmt.Sprintf("SELECT (i * 3 %% %d - 9)::INTEGER AS sid, i::BIGINT AS line, nullif(i * 7 %% 9, 4)::BIGINT AS q, (i %% 6)::BIGINT AS part FROM range(%d) t(i)", n+4, m),
+		},
+		{
+			"coded", "code",
+			contract.Type{Kind: contract.KindString},
+			[]Column{{Name: "code", Type: "text"}, {Name: "w", Type: "bigint"}},
+			[]string{"code"},
+			"SELECT 'c' || i AS code, (i * 3 % 7)::BIGINT AS w FROM range(16) t(i)",
+		},
+		{
+			"noted", "code",
+			contract.Type{Kind: contract.KindString},
+			[]Column{{Name: "code", Type: "text"}, {Name: "x", Type: "bigint"}},
+			nil,
+			fmt.Sprintf("SELECT 'c' || (i %% 15) AS code, (i %% 8)::BIGINT AS x FROM range(%d) t(i)", m),
+		},
 	}
 }
 
@@ -91,12 +111,18 @@ func shardWorld(t *testing.T, c *Circle, d *engine.Direct, r *rand.Rand, number 
 func wholeTables(r *rand.Rand) []shardTable {
 	n := 5 + r.IntN(9)
 	return []shardTable{
-		{name: "kind", columns: []Column{{Name: "id", Type: "bigint"}, {Name: "grp", Type: "bigint"}, {Name: "small", Type: "integer"}}, unique: []string{"id"},
-			sql: fmt.Sprintf("SELECT i AS id, nullif(i * 3 %% 5, 2)::BIGINT AS grp, (i %% 4)::INTEGER AS small FROM range(%d) t(i)", n)},
-		{name: "grp", columns: []Column{{Name: "id", Type: "bigint"}, {Name: "label", Type: "text"}}, unique: []string{"id"},
-			sql: "SELECT i AS id, 'g' || (i % 3) AS label FROM range(5) t(i)"},
-		{name: "duo", columns: []Column{{Name: "kid", Type: "bigint"}, {Name: "gid", Type: "bigint"}, {Name: "cost", Type: "bigint"}}, unique: []string{"kid", "gid"},
-			sql: fmt.Sprintf("SELECT i AS kid, g AS gid, (i * g %% 7)::BIGINT AS cost FROM range(%d) t(i), range(5) u(g) WHERE (i + g) %% 3 <> 0", n)},
+		{
+			name: "kind", columns: []Column{{Name: "id", Type: "bigint"}, {Name: "grp", Type: "bigint"}, {Name: "small", Type: "integer"}}, unique: []string{"id"},
+			sql: fmt.Sprintf("SELECT i AS id, nullif(i * 3 %% 5, 2)::BIGINT AS grp, (i %% 4)::INTEGER AS small FROM range(%d) t(i)", n),
+		},
+		{
+			name: "grp", columns: []Column{{Name: "id", Type: "bigint"}, {Name: "label", Type: "text"}}, unique: []string{"id"},
+			sql: "SELECT i AS id, 'g' || (i % 3) AS label FROM range(5) t(i)",
+		},
+		{
+			name: "duo", columns: []Column{{Name: "kid", Type: "bigint"}, {Name: "gid", Type: "bigint"}, {Name: "cost", Type: "bigint"}}, unique: []string{"kid", "gid"},
+			sql: fmt.Sprintf("SELECT i AS kid, g AS gid, (i * g %% 7)::BIGINT AS cost FROM range(%d) t(i), range(5) u(g) WHERE (i + g) %% 3 <> 0", n),
+		},
 	}
 }
 
