@@ -198,7 +198,16 @@ func (a *authority) dead(node weft.KeyID) bool {
 
 // speaks reports whether one of the signers has the domain now.
 func (a *authority) speaks(domain string, signers []weft.KeyID) bool {
-	return len(signers) == 1 && slices.Contains(a.holders(domain), signers[0])
+	if len(signers) != 1 || !a.certified(domain, signers[0]) {
+		return false
+	}
+	mine := a.certs[domain][signers[0]].Version
+	for _, it := range a.certs[domain] {
+		if it.Version > mine {
+			return false
+		}
+	}
+	return true
 }
 
 // revoked reports whether the key may not speak for the domain (any more), whatever
@@ -275,7 +284,14 @@ func (a *authority) domainsOf(node weft.KeyID) (domains []string) {
 
 // member reports whether the node belongs to the mesh.
 func (a *authority) member(node weft.KeyID) bool {
-	return len(a.domainsOf(node)) > 0
+	return a.back(node, func(k weft.KeyID) bool {
+		for d := range a.admissions[k] {
+			if a.admitted(node, d) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // judge says whether the set takes the item: FateNew where it does, FateEarly where

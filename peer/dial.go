@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"iter"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -188,21 +189,31 @@ func (d *dialer) run(ctx context.Context) error {
 // targets are the members that could be dialed now, in random order. Those that are
 // away are among them only if asked for, and of these also who is reached through
 // others alone: that one is back is for nobody else to notice.
-func (d *dialer) targets(now time.Time, away bool) (list []target) {
+func (d *dialer) targets(now time.Time, away bool) iter.Seq[target] {
 	if d.n.host.meshID() == (weft.Hash{}) {
-		return nil
+		return func(func(target) bool) {}
 	}
-	for _, id := range d.n.host.members() {
-		if d.n.linkTo(id) != nil || !d.due(id, now, away) {
-			continue
-		}
-		info := d.n.host.info(id)
-		if info != nil && (len(info.Addresses) > 0 || away && len(info.Relays) > 0 && d.isAway(id)) {
-			list = append(list, target{id, info})
+	return d.among(d.n.host.members(), now, away)
+}
+
+// among are those of ids that are targets. Of a large mesh few are looked at: where who
+// asks has enough.
+func (d *dialer) among(ids []weft.KeyID, now time.Time, away bool) iter.Seq[target] {
+	rand.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
+	return func(yield func(target) bool) {
+		for _, id := range ids {
+			if d.n.linkTo(id) != nil || !d.due(id, now, away) {
+				continue
+			}
+			info := d.n.host.info(id)
+			if info == nil || len(info.Addresses) == 0 && !(away && len(info.Relays) > 0 && d.isAway(id)) {
+				continue
+			}
+			if !yield(target{id, info}) {
+				return
+			}
 		}
 	}
-	rand.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-	return list
 }
 
 func (d *dialer) isAway(id weft.KeyID) bool {
@@ -243,47 +254,47 @@ func (d *dialer) fill(now time.Time) {
 	if need <= 0 {
 		return
 	}
-	list := slices.DeleteFunc(d.targets(now, true), func(t target) bool { return len(t.info.Addresses) == 0 })
-	d.mu.Lock()
-	slices.SortStableFunc(list, func(a, b target) int {
-		if hidden && a.info.Relay != b.info.Relay {
-			return before(a.info.Relay)
+	for _, want := range []struct{ relay, away bool }{{true, false}, {true, true}, {false, false}, {false, true}} {
+		if !hidden && want.relay {
+			continue // whether it relays is nothing to this node
 		}
-		ca, cb := d.contacts[a.id], d.contacts[b.id]
-		if aa, bb := ca != nil && ca.away, cb != nil && cb.away; aa != bb {
-			return before(bb)
-		}
-		return 0
-	})
-	d.mu.Unlock()
-	for _, t := range list {
-		if need--; need < 0 || !d.start(t) {
-			return
+		for t := range d.targets(now, want.away) {
+			if len(t.info.Addresses) == 0 || hidden && t.info.Relay != want.relay || d.isAway(t.id) != want.away {
+				continue
+			}
+			if need--; need < 0 || !d.start(t) {
+				return
+			}
 		}
 	}
 }
 
-func before(yes bool) int {
-	if yes {
-		return -1
-	}
-	return 1
-}
-
-// probe looks for one of those that are away.
+// probe looks for one of those that are away. There are few, and this comes every
+// second: the members are not looked through for them.
 func (d *dialer) probe(now time.Time) {
-	for _, t := range d.targets(now, true) {
-		if d.isAway(t.id) {
-			d.start(t)
-			return
+	for t := range d.among(d.allAway(), now, true) {
+		d.start(t)
+		return
+	}
+}
+
+// allAway are the members that are away.
+func (d *dialer) allAway() (ids []weft.KeyID) {
+	d.mu.Lock()
+	for id, c := range d.contacts {
+		if c.away {
+			ids = append(ids, id)
 		}
 	}
+	d.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id weft.KeyID) bool { return d.n.host.belongs(id) != belongsYes })
 }
 
 // mix makes a link to another node than those that there are.
 func (d *dialer) mix(now time.Time) {
-	if list := d.targets(now, false); len(list) > 0 {
-		d.start(list[0])
+	for t := range d.targets(now, false) {
+		d.start(t)
+		return
 	}
 }
 

@@ -65,7 +65,8 @@ func (s *Set) nodeInfo(node weft.KeyID) *NodeInfo {
 func (h meshHost) members() []weft.KeyID {
 	s, self := h.m.set, h.m.Self()
 	var list []weft.KeyID
-	if h.m.lost() {
+	twice := h.m.lost() // whether one may be in the list more than once
+	if twice {
 		for _, seed := range h.m.Seeds() {
 			list = append(list, seed.Node)
 		}
@@ -73,14 +74,22 @@ func (h meshHost) members() []weft.KeyID {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for n := range s.auth.admissions {
-		for k := range s.auth.later(n) {
-			if k != self && s.auth.member(k) {
-				list = append(list, k)
+		if len(s.auth.rotations[n]) > 0 { // and so it is none any more
+			twice = true
+			for k := range s.auth.later(n) {
+				if k != self && s.auth.member(k) {
+					list = append(list, k)
+				}
 			}
+		} else if n != self && s.auth.member(n) {
+			list = append(list, n)
 		}
 	}
-	slices.SortFunc(list, compareKeys)
-	return slices.Compact(list)
+	if twice {
+		slices.SortFunc(list, compareKeys)
+		list = slices.Compact(list)
+	}
+	return list
 }
 
 func (h meshHost) announce(ctx context.Context, relays []weft.KeyID) error {
