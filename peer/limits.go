@@ -2,6 +2,8 @@ package peer
 
 import (
 	"encoding/binary"
+	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,29 +28,36 @@ const (
 	maxSigners    = 4_096
 )
 
-// recent is a set that forgets what is oldest once it holds more than twice its size.
+// recent is a set that forgets: it has room for twice its size, in rows of which each
+// forgets its oldest when it is full. Every record that comes is looked for in two of
+// them, however often it has come already, and maps were what most of that took: a row
+// is what a processor fetches at once.
 type recent struct {
-	mu       sync.Mutex
-	size     int
-	now, old map[uint64]struct{}
+	mu   sync.Mutex
+	size int
+	rows [][rowLength]uint64 // nil before anything came; 0 is nothing
 }
 
-func newRecent(size int) *recent { return &recent{size: size, now: map[uint64]struct{}{}} }
+const rowLength = 8
 
-func short(h weft.Hash) uint64 { return binary.BigEndian.Uint64(h[:8]) }
+// newRecent makes one whose size is a power of two.
+func newRecent(size int) *recent { return &recent{size: size} }
+
+// short is by what a digest is known; it is never zero.
+func short(h weft.Hash) uint64 { return max(binary.BigEndian.Uint64(h[:8]), 1) }
+
+// spreading is odd, and nobody knows it who could choose records of one row.
+var spreading = mathrand.Uint64() | 1
+
+// row is the one of k, newest first.
+func (r *recent) row(k uint64) *[rowLength]uint64 {
+	return &r.rows[k*spreading>>33&uint64(len(r.rows)-1)]
+}
 
 func (r *recent) has(h weft.Hash) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.holds(short(h))
-}
-
-func (r *recent) holds(k uint64) bool {
-	if _, ok := r.now[k]; ok {
-		return true
-	}
-	_, ok := r.old[k]
-	return ok
+	return r.rows != nil && slices.Contains(r.row(short(h))[:], short(h))
 }
 
 // add reports whether h is new to the set.
@@ -56,21 +65,29 @@ func (r *recent) add(h weft.Hash) bool {
 	k := short(h)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.holds(k) {
+	if r.rows == nil {
+		r.rows = make([][rowLength]uint64, max(2*r.size/rowLength, 1))
+	}
+	row := r.row(k)
+	if slices.Contains(row[:], k) {
 		return false
 	}
-	if len(r.now) >= r.size {
-		r.now, r.old = map[uint64]struct{}{}, r.now
-	}
-	r.now[k] = struct{}{}
+	copy(row[1:], row[:])
+	row[0] = k
 	return true
 }
 
 func (r *recent) remove(h weft.Hash) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.now, short(h))
-	delete(r.old, short(h))
+	if r.rows == nil {
+		return
+	}
+	row := r.row(short(h))
+	if i := slices.Index(row[:], short(h)); i >= 0 {
+		copy(row[i:], row[i+1:])
+		row[rowLength-1] = 0
+	}
 }
 
 // quotas hold what each signer may bring.
