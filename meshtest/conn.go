@@ -17,28 +17,41 @@ type pipe struct {
 	net      *Network
 	from, to *Host
 
-	mu      sync.Mutex
-	chunks  []chunk
-	bytes   int
-	last    time.Time // when the newest chunk comes
-	ended   bool      // by the writer: what is on its way still comes
-	broken  bool      // nothing comes any more
-	changed chan struct{}
+	mu     sync.Mutex
+	chunks []chunk
+	bytes  int
+	last   time.Time   // when the newest chunk comes
+	ended  bool        // by the writer: what is on its way still comes
+	broken bool        // nothing comes any more
+	due    *time.Timer // until the first chunk comes; the reader waits for nothing else
+
+	// over tells the reader, and emptied the writer, that there is something new; who
+	// learns that all has ended passes it on to the next.
+	over, emptied chan struct{}
 }
 
+// chunk is some of what is on its way.
 type chunk struct {
-	at time.Time
-	b  []byte
+	at   time.Time
+	b    []byte
+	page *[]byte // the memory of b
 }
+
+// chunkPages has the memory of what is on its way: a large mesh sends hundreds of
+// gigabytes.
+var chunkPages = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
 
 func newPipe(from, to *Host) *pipe {
-	return &pipe{net: from.net, from: from, to: to, changed: make(chan struct{})}
+	p := &pipe{net: from.net, from: from, to: to, due: time.NewTimer(time.Hour), over: make(chan struct{}, 1), emptied: make(chan struct{}, 1)}
+	p.due.Stop()
+	return p
 }
 
-// touch is called with mu held.
-func (p *pipe) touch() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+func tell(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 var errReset = errors.New("connection reset by peer")
@@ -48,33 +61,27 @@ func (p *pipe) write(b []byte, dead *deadline) (int, error) {
 	for len(b) > 0 {
 		p.mu.Lock()
 		switch {
-		case p.broken:
+		case p.broken, p.ended:
+			err := net.ErrClosed
+			if p.broken {
+				err = errReset
+			}
 			p.mu.Unlock()
-			return n, errReset
-		case p.ended:
-			p.mu.Unlock()
-			return n, net.ErrClosed
+			tell(p.emptied)
+			return n, err
 		}
 		room := pipeBytes - p.bytes
-		changed := p.changed
 		if room > 0 {
 			k := min(room, len(b))
-			at := time.Now().Add(p.net.late())
-			if at.Before(p.last) {
-				at = p.last
-			}
-			p.last = at
-			p.chunks = append(p.chunks, chunk{at, append([]byte(nil), b[:k]...)})
-			p.bytes += k
+			p.send(b[:k])
 			n, b = n+k, b[k:]
-			p.touch()
 		}
 		p.mu.Unlock()
 		if room > 0 {
 			continue
 		}
 		select {
-		case <-changed:
+		case <-p.emptied:
 		case <-dead.wait():
 			return n, os.ErrDeadlineExceeded
 		}
@@ -82,49 +89,82 @@ func (p *pipe) write(b []byte, dead *deadline) (int, error) {
 	return n, nil
 }
 
+// send puts b on its way, with mu held.
+func (p *pipe) send(b []byte) {
+	now := time.Now()
+	at := now.Add(p.net.late())
+	if at.Before(p.last) {
+		at = p.last
+	}
+	p.last = at
+	p.bytes += len(b)
+	if len(p.chunks) == 0 {
+		p.due.Reset(at.Sub(now))
+	}
+	for len(b) > 0 {
+		page := chunkPages.Get().(*[]byte)
+		k := copy(*page, b)
+		p.chunks = append(p.chunks, chunk{at, (*page)[:k], page})
+		b = b[k:]
+	}
+}
+
+// receive reads what has come by now, with mu held.
+func (p *pipe) receive(b []byte) (n int) {
+	for now := time.Now(); len(p.chunks) > 0; {
+		c := &p.chunks[0]
+		left := c.at.Sub(now)
+		if left > 0 {
+			p.due.Reset(left)
+		}
+		if left > 0 || n == len(b) {
+			return n
+		}
+		k := copy(b[n:], c.b)
+		n, p.bytes = n+k, p.bytes-k
+		if c.b = c.b[k:]; len(c.b) == 0 {
+			chunkPages.Put(c.page)
+			p.chunks[0] = chunk{}
+			p.chunks = p.chunks[1:]
+		}
+	}
+	return n
+}
+
 func (p *pipe) read(b []byte, dead *deadline) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	for {
 		if dead.passed() {
 			return 0, os.ErrDeadlineExceeded
 		}
 		open, moved := p.net.open(p.from, p.to)
 		p.mu.Lock()
-		changed := p.changed
 		switch {
 		case p.broken:
 			p.mu.Unlock()
+			tell(p.over)
 			return 0, errReset
 		case len(p.chunks) == 0 && p.ended && open:
 			p.mu.Unlock()
+			tell(p.over)
 			return 0, io.EOF
 		}
-		var wait <-chan time.Time
-		var timer *time.Timer
-		if len(p.chunks) > 0 && open {
-			c := &p.chunks[0]
-			if d := time.Until(c.at); d > 0 {
-				timer = time.NewTimer(d)
-				wait = timer.C
-			} else {
-				n := copy(b, c.b)
-				if c.b = c.b[n:]; len(c.b) == 0 {
-					p.chunks = p.chunks[1:]
-				}
-				p.bytes -= n
-				p.touch()
-				p.mu.Unlock()
-				return n, nil
-			}
+		n := 0
+		if open {
+			n = p.receive(b)
 		}
 		p.mu.Unlock()
+		if n > 0 {
+			tell(p.emptied)
+			return n, nil
+		}
 		select {
-		case <-wait:
-		case <-changed:
+		case <-p.due.C:
+		case <-p.over:
 		case <-moved:
 		case <-dead.wait():
-		}
-		if timer != nil {
-			timer.Stop()
 		}
 	}
 }
@@ -134,7 +174,8 @@ func (p *pipe) end(broken bool) {
 	defer p.mu.Unlock()
 	p.ended = true
 	p.broken = p.broken || broken
-	p.touch()
+	tell(p.over)
+	tell(p.emptied)
 }
 
 // conn is one end of a connection.

@@ -79,11 +79,13 @@ func (n *Network) Cut(a, b string) {
 
 // Partition cuts every host of one group off from those of the other.
 func (n *Network) Partition(one, other []string) {
-	for _, a := range one {
-		for _, b := range other {
-			n.Cut(a, b)
+	n.change(func() { // at once: each change wakes all who wait
+		for _, a := range one {
+			for _, b := range other {
+				n.cuts[[2]string{a, b}], n.cuts[[2]string{b, a}] = true, true
+			}
 		}
-	}
+	})
 }
 
 // Heal mends all lines.
@@ -135,7 +137,7 @@ func (h *Host) isPaused() bool {
 // closed when that may have changed.
 func (n *Network) open(from, to *Host) (bool, <-chan struct{}) {
 	n.mu.Lock()
-	cut, moved := n.cuts[[2]string{from.Name, to.Name}], n.moved
+	cut, moved := len(n.cuts) > 0 && n.cuts[[2]string{from.Name, to.Name}], n.moved
 	n.mu.Unlock()
 	return !cut && !from.isPaused() && !to.isPaused(), moved
 }
