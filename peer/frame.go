@@ -3,6 +3,7 @@ package peer
 import (
 	"encoding/binary"
 	"io"
+	"sync"
 
 	"weft"
 	"weft/sign"
@@ -48,31 +49,67 @@ func badFrame(format string, args ...any) error {
 // readFrame reads one frame. The body is a new slice. An end between two frames is
 // io.EOF, one within io.ErrUnexpectedEOF.
 func readFrame(r io.Reader) (frame, error) {
+	kind, n, err := readHeader(r)
+	if err != nil {
+		return frame{}, err
+	}
+	f := frame{kind: kind}
+	if n > 0 {
+		f.body = make([]byte, n)
+	}
+	return f, readBody(r, f.body)
+}
+
+// readHeader reads what comes before a frame's body, of which it returns the length.
+func readHeader(r io.Reader) (frameKind, int, error) {
 	var h [frameHeader]byte
 	if _, err := io.ReadFull(r, h[:]); err != nil {
-		return frame{}, err
+		return 0, 0, err
 	}
 	n := binary.BigEndian.Uint32(h[:4])
 	if n > maxFrame {
-		return frame{}, badFrame("a frame of %d bytes is announced, and %d is the most", n, maxFrame)
+		return 0, 0, badFrame("a frame of %d bytes is announced, and %d is the most", n, maxFrame)
 	}
-	f := frame{kind: frameKind(h[4])}
-	if n > 0 {
-		f.body = make([]byte, n)
-		if _, err := io.ReadFull(r, f.body); err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			return frame{}, err
-		}
+	return frameKind(h[4]), int(n), nil
+}
+
+func readBody(r io.Reader, body []byte) error {
+	_, err := io.ReadFull(r, body)
+	if err == io.EOF {
+		err = io.ErrUnexpectedEOF
 	}
-	return f, nil
+	return err
+}
+
+// appendHeader writes what comes before a frame's body of n bytes behind b.
+func appendHeader(b []byte, kind frameKind, n int) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(n)), byte(kind))
 }
 
 // appendFrame writes a frame behind b.
 func appendFrame(b []byte, f frame) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(f.body)))
-	return append(append(b, byte(f.kind)), f.body...)
+	return append(appendHeader(b, f.kind, len(f.body)), f.body...)
+}
+
+// pages has the memory of what goes out and of records that come in: a link that is
+// idle keeps none.
+var pages = sync.Pool{New: func() any { b := make([]byte, 0, pageRoom); return &b }}
+
+const pageRoom = 2 * pageBytes
+
+// lend gives memory for n bytes, and more, until it is given back.
+func lend(n int) []byte {
+	if n > pageRoom {
+		return make([]byte, 0, n)
+	}
+	return *pages.Get().(*[]byte)
+}
+
+func giveBack(b []byte) {
+	if cap(b) == pageRoom { // it has not grown
+		b = b[:0]
+		pages.Put(&b)
+	}
 }
 
 // appendRecord writes a record as one of a batch behind b.

@@ -19,7 +19,7 @@ type gathered struct {
 
 	in   []byte  // read, and not given yet; of room
 	room *[]byte // nil while it is idle
-	busy bool    // the last read had all that was asked for
+	busy bool    // the last read had much: there is more, and it is worth a room to wait for
 }
 
 const (
@@ -94,7 +94,7 @@ func (g *gathered) Read(b []byte) (int, error) {
 		}
 		n, err := g.Conn.Read(*g.room)
 		g.in = (*g.room)[:n]
-		g.busy = n > len(b)
+		g.busy = n >= gatherRoom/2 // after less, who waits does it without a room
 		if n == 0 {
 			g.giveBack()
 			return 0, err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"hash/maphash"
 	"strings"
 	"sync"
 
@@ -26,8 +27,9 @@ func (id RecordID) leaf() uint16 { return binary.BigEndian.Uint16(id[:2]) >> 4 }
 
 // placeOf names the place of by's record of kind and key.
 func placeOf(kind, key, by string) (id RecordID) {
-	all := sha256.Sum256([]byte(kind + "\x00" + key))
-	one := sha256.Sum256([]byte(kind + "\x00" + key + "\x00" + by))
+	b := append(append(append(make([]byte, 0, 256), kind...), 0), key...)
+	all := sha256.Sum256(b)
+	one := sha256.Sum256(append(append(b, 0), by...))
 	copy(id[:8], all[:])
 	copy(id[8:], one[:])
 	return id
@@ -82,6 +84,8 @@ type item struct {
 	fact any
 	// rec is the record where it is held in memory; where not, it is on the disk.
 	rec *sign.Record
+	// verified is set once its signatures were verified, while nobody else has the item.
+	verified bool
 }
 
 // signer is who claims the place, where that is one.
@@ -100,8 +104,13 @@ func read(raw []byte) (*item, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := limitOf(r.Kind); len(raw) > n {
-		return nil, refuse(r, weft.KindInvalid, "it has %d bytes, and %d is the most for its kind", len(raw), n)
+	return itemOf(r)
+}
+
+// itemOf is read of a record whose head was read before.
+func itemOf(r *sign.Record) (*item, error) {
+	if n := limitOf(r.Kind); len(r.Raw()) > n {
+		return nil, refuse(r, weft.KindInvalid, "it has %d bytes, and %d is the most for its kind", len(r.Raw()), n)
 	}
 	it := &item{hash: r.Hash(), kind: r.Kind, key: r.Key, signers: r.Signers, time: r.Time.UnixMicro(), rec: r}
 	it.Version = r.Version
@@ -115,26 +124,34 @@ func read(raw []byte) (*item, error) {
 	return it, nil
 }
 
-// Verified is what was verified already, by digest: nodes of one process that share
-// it hold each record once and verify it once. It grows without bound and is for
-// tests. It is safe for concurrent use.
+// Verified is what was verified already, by its bytes: nodes of one process that share
+// it hold each record once, and work its digest out and verify it once. It grows
+// without bound and is for tests. It is safe for concurrent use.
 type Verified struct {
 	mu    sync.RWMutex
-	items map[weft.Hash]*item
+	seed  maphash.Seed
+	items map[uint64]*item // by a sum of their bytes; of two with the same one is here
 }
 
 // NewVerified makes an empty one.
-func NewVerified() *Verified { return &Verified{items: map[weft.Hash]*item{}} }
+func NewVerified() *Verified {
+	return &Verified{seed: maphash.MakeSeed(), items: map[uint64]*item{}}
+}
 
 // get returns the item of raw, nil where it was not verified yet. It may be called on
 // nil, as put may.
-func (v *Verified) get(h weft.Hash) *item {
+func (v *Verified) get(raw []byte) *item {
 	if v == nil {
 		return nil
 	}
+	sum := maphash.Bytes(v.seed, raw)
 	v.mu.RLock()
-	defer v.mu.RUnlock()
-	return v.items[h]
+	it := v.items[sum]
+	v.mu.RUnlock()
+	if it == nil || !bytes.Equal(it.rec.Raw(), raw) {
+		return nil
+	}
+	return it
 }
 
 // put keeps it and returns the one to use.
@@ -142,11 +159,12 @@ func (v *Verified) put(it *item) *item {
 	if v == nil {
 		return it
 	}
+	sum := maphash.Bytes(v.seed, it.rec.Raw())
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if have := v.items[it.hash]; have != nil {
+	if have := v.items[sum]; have != nil && have.hash == it.hash {
 		return have
 	}
-	v.items[it.hash] = it
+	v.items[sum] = it
 	return it
 }

@@ -252,13 +252,25 @@ func (l *link) run() error {
 
 func (l *link) read() error {
 	for {
-		f, err := readFrame(l.r)
+		kind, n, err := readHeader(l.r)
 		if err != nil {
+			return err
+		}
+		f := frame{kind: kind}
+		if kind == framePush {
+			f.body = lend(n)[:n] // of which nothing is kept
+		} else {
+			f.body = make([]byte, n)
+		}
+		if err := readBody(l.r, f.body); err != nil {
 			return err
 		}
 		l.hears()
 		if err := l.handle(f); err != nil {
 			return err
+		}
+		if kind == framePush {
+			giveBack(f.body)
 		}
 	}
 }
@@ -309,10 +321,9 @@ func (l *link) handle(f frame) error {
 
 // write sends what is in the outbox until the link ends.
 func (l *link) write() error {
-	buf := make([]byte, 0, 8<<10)
 	var until time.Time
 	for {
-		page, sent, behind, err := l.out.next(buf[:0], l)
+		page, sent, behind, err := l.out.next(l)
 		if err != nil {
 			return err
 		}
@@ -323,12 +334,10 @@ func (l *link) write() error {
 		if _, err := l.conn.Write(page); err != nil {
 			return err
 		}
+		giveBack(page)
 		l.n.stats.sent.Add(int64(sent))
 		if behind {
 			l.n.stats.behind.Add(1)
-		}
-		if buf = page; cap(buf) > 2*pageBytes {
-			buf = make([]byte, 0, 8<<10)
 		}
 	}
 }

@@ -125,7 +125,7 @@ func newNetwork(h host, cfg netConfig) *network {
 	n.dial = newDialer(n)
 	n.relays = newRelays(n)
 	n.client = n.newTransport()
-	n.set.OnNew(n.spread)
+	n.set.spread = n.spread
 	n.measure(cfg.Env.Metrics)
 	n.mux.HandleFunc("POST "+linkPath, n.serveLink)
 	n.mux.HandleFunc("POST "+joinPath, n.serveJoin)

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sync"
 
-	"weft"
 	"weft/sign"
 )
 
@@ -22,22 +21,24 @@ type outbox struct {
 	mu      sync.Mutex
 	filled  *sync.Cond
 	first   []frame
-	records map[place]*sign.Record
-	order   []place
+	records []waits
+	at      map[RecordID]int // where in records each is, from the first that ever waited
+	gone    int              // how many have waited before those in records
+	page    []*sign.Record   // room of take
 	bytes   int
 	last    []frame
 	behind  bool // some did not fit
 	closed  bool
 }
 
-// place is what a record takes another one's place of.
-type place struct {
-	kind, key string
-	by        weft.KeyID
+// waits is a record that waits, and its place.
+type waits struct {
+	id RecordID
+	r  *sign.Record
 }
 
 func newOutbox() *outbox {
-	o := &outbox{records: map[place]*sign.Record{}}
+	o := &outbox{at: map[RecordID]int{}}
 	o.filled = sync.NewCond(&o.mu)
 	return o
 }
@@ -73,42 +74,46 @@ func (o *outbox) bulk(f frame) error {
 	return nil
 }
 
-// push takes a record, in place of an older version that waits.
-func (o *outbox) push(r *sign.Record) {
-	id := place{r.Kind, r.Key, r.Signers[0]}
+// push takes a record, in place of an older version of the same place that waits.
+func (o *outbox) push(id RecordID, r *sign.Record) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return
 	}
-	old := o.records[id]
-	switch {
-	case old != nil && old.Version > r.Version:
-		return
-	case old != nil:
-		o.bytes -= len(old.Raw())
-	case len(o.order) >= outboxRecords || o.bytes+len(r.Raw()) > outboxBytes:
+	switch i, ok := o.at[id]; {
+	case ok:
+		old := &o.records[i-o.gone]
+		if old.r.Version > r.Version {
+			return
+		}
+		o.bytes -= len(old.r.Raw())
+		old.r = r
+	case len(o.records) >= outboxRecords || o.bytes+len(r.Raw()) > outboxBytes:
 		o.behind = true
 		return
 	default:
-		o.order = append(o.order, id)
+		o.at[id] = o.gone + len(o.records)
+		o.records = append(o.records, waits{id, r})
 	}
-	o.records[id] = r
 	o.bytes += len(r.Raw())
 	o.filled.Signal()
 }
 
-// next waits for something to send and appends a page of it to b; sent is how many
-// new records are in it, and behind whether others were left out.
-func (o *outbox) next(b []byte, l *link) (page []byte, sent int, behind bool, err error) {
+// next waits for something to send and returns a page of it, to be given back; sent is
+// how many new records are in it, and behind whether others were left out.
+func (o *outbox) next(l *link) (b []byte, sent int, behind bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
-		for !o.closed && len(o.first) == 0 && len(o.order) == 0 && len(o.last) == 0 && !o.behind {
+		for !o.closed && len(o.first) == 0 && len(o.records) == 0 && len(o.last) == 0 && !o.behind {
 			o.filled.Wait()
 		}
 		if o.closed {
-			return b, 0, false, errClosed
+			return nil, 0, false, errClosed
+		}
+		if b == nil {
+			b = lend(0)
 		}
 		for _, f := range o.first {
 			b = appendFrame(b, f)
@@ -116,7 +121,7 @@ func (o *outbox) next(b []byte, l *link) (page []byte, sent int, behind bool, er
 		o.first = nil
 		fresh := o.take(l)
 		b, sent = appendPush(b, fresh), len(fresh)
-		if len(o.order) == 0 && o.behind {
+		if len(o.records) == 0 && o.behind {
 			o.behind, behind = false, true
 			b = appendFrame(b, frame{frameBehind, nil})
 		}
@@ -132,16 +137,17 @@ func (o *outbox) next(b []byte, l *link) (page []byte, sent int, behind bool, er
 }
 
 // take takes a page of the records that wait, in an order in which they can be
-// judged, without those that the other side has sent itself meanwhile.
-func (o *outbox) take(l *link) (page []*sign.Record) {
-	size, n := 0, 0
-	for _, id := range o.order {
-		r := o.records[id]
+// judged, without those that the other side has sent itself meanwhile. What it returns
+// is valid until it is called again.
+func (o *outbox) take(l *link) []*sign.Record {
+	clear(o.page)
+	page, size, n := o.page[:0], 0, 0
+	for _, w := range o.records {
+		r := w.r
 		if size > 0 && size+len(r.Raw()) > pageBytes {
 			break
 		}
 		n++
-		delete(o.records, id)
 		o.bytes -= len(r.Raw())
 		if l.got.has(r.Hash()) {
 			continue
@@ -149,12 +155,30 @@ func (o *outbox) take(l *link) (page []*sign.Record) {
 		size += len(r.Raw()) + 4
 		page = append(page, r)
 	}
-	o.order = o.order[n:]
-	if len(o.order) == 0 {
-		o.order = nil
-	}
+	o.drop(n)
 	slices.SortStableFunc(page, func(a, b *sign.Record) int { return rank(a.Kind) - rank(b.Kind) })
+	o.page = page
 	return page
+}
+
+// drop takes the first n records out.
+func (o *outbox) drop(n int) {
+	if n < len(o.records) {
+		for _, w := range o.records[:n] {
+			delete(o.at, w.id)
+		}
+		o.gone += n
+		o.records = o.records[n:]
+		return
+	}
+	o.gone = 0
+	if cap(o.records) > outboxRecords/8 { // so many seldom wait
+		o.records, o.at = nil, map[RecordID]int{}
+		return
+	}
+	clear(o.at)
+	clear(o.records)
+	o.records = o.records[:0]
 }
 
 // appendPush writes records as one frame.
@@ -162,9 +186,13 @@ func appendPush(b []byte, page []*sign.Record) []byte {
 	if len(page) == 0 {
 		return b
 	}
-	var body []byte
+	size := 0
 	for _, r := range page {
-		body = appendRecord(body, r.Raw())
+		size += 4 + len(r.Raw())
 	}
-	return appendFrame(b, frame{framePush, body})
+	b = appendHeader(slices.Grow(b, frameHeader+size), framePush, size)
+	for _, r := range page {
+		b = appendRecord(b, r.Raw())
+	}
+	return b
 }

@@ -49,6 +49,10 @@ func pushes(t testing.TB, page []byte) (out []string) {
 	return out
 }
 
+func pushTo(l *link, r *sign.Record) {
+	l.out.push(placeOf(r.Kind, r.Key, r.Signers[0].String()), r)
+}
+
 func testLink() *link {
 	n := &network{born: time.Now(), byPeer: map[weft.KeyID]*link{}}
 	n.list.Store(&[]*link{})
@@ -63,10 +67,10 @@ func TestOutboxOrder(t *testing.T) {
 		made(t, k, KindHead, "a.b", 1, "x"), made(t, k, KindCard, "a.b", 1, "x"), made(t, k, KindHead, "a.b", 3, "x"),
 		made(t, k, KindHead, "a.b", 2, "x"), made(t, k, KindNode, "n", 1, "x"), made(t, k, KindAdmission, "n/a", 1, "x"),
 	} {
-		l.out.push(r)
+		pushTo(l, r)
 	}
 	back := made(t, k, KindCard, "a.back", 1, "x")
-	l.out.push(back)
+	pushTo(l, back)
 	l.got.add(back.Hash()) // the other side sends it meanwhile
 	if err := l.out.bulk(newAnswer(1, nil)); err != nil {
 		t.Fatal(err)
@@ -74,7 +78,7 @@ func TestOutboxOrder(t *testing.T) {
 	if err := l.out.urgent(frame{framePing, nil}); err != nil {
 		t.Fatal(err)
 	}
-	page, sent, behind, err := l.out.next(nil, l)
+	page, sent, behind, err := l.out.next(l)
 	if err != nil || sent != 4 || behind {
 		t.Errorf("%d records, behind %v, %v", sent, behind, err)
 	}
@@ -90,14 +94,14 @@ func TestOutboxIsBounded(t *testing.T) {
 	k, l := sign.NewKey(), testLink()
 	body := make([]byte, 24<<10)
 	for i := range 300 {
-		l.out.push(made(t, k, KindCard, fmt.Sprint("a.p", i), 1, body))
+		pushTo(l, made(t, k, KindCard, fmt.Sprint("a.p", i), 1, body))
 	}
 	if l.out.bytes > outboxBytes {
 		t.Errorf("%d bytes wait", l.out.bytes)
 	}
 	var all []string
 	for len(all) == 0 || all[len(all)-1] != "behind" {
-		page, _, _, err := l.out.next(nil, l)
+		page, _, _, err := l.out.next(l)
 		if err != nil || len(page) > 2*pageBytes {
 			t.Fatalf("a page of %d bytes, %v", len(page), err)
 		}

@@ -10,13 +10,11 @@ import (
 	"weft/sign"
 )
 
-// spread sends a record that is new here over all links whose other side does not
-// have it. The set calls it for each, in order.
-func (n *network) spread(r *sign.Record) {
+// spread sends a record that is new here over all links; those whose other side has
+// sent it leave it out when it is its turn. The set calls it for each, in order.
+func (n *network) spread(id RecordID, r *sign.Record) {
 	for _, l := range n.all() {
-		if !l.got.has(r.Hash()) {
-			l.out.push(r)
-		}
+		l.out.push(id, r)
 	}
 	switch r.Kind {
 	case KindRevocation, KindRotation:
@@ -40,7 +38,13 @@ func (n *network) pushed(l *link, body []byte) error {
 
 func (n *network) pushedOne(l *link, raw []byte) error {
 	n.stats.came.Add(1)
-	h := sign.Digest(raw)
+	var h weft.Hash
+	r := n.set.known(raw) // of nodes that share nothing it is nil
+	if r != nil {
+		h = r.Hash()
+	} else {
+		h = sign.Digest(raw)
+	}
 	if !l.got.add(h) {
 		if !l.conduct.useless.Allow() {
 			return faultf("it sends the same records again and again")
@@ -52,11 +56,13 @@ func (n *network) pushedOne(l *link, raw []byte) error {
 		n.stats.repeated.Add(1)
 		return nil
 	}
-	head, err := sign.Peek(raw)
-	if err != nil {
-		return faultf("it sends what is no record: %w", err)
+	if r == nil {
+		var err error
+		if r, err = sign.PeekAs(bytes.Clone(raw), h); err != nil {
+			return faultf("it sends what is no record: %w", err)
+		}
 	}
-	if err := n.mind(l, head.Signers, len(raw)); err != nil {
+	if err := n.mind(l, r.Signers, len(raw)); err != nil {
 		n.seen.remove(h)
 		if errors.Is(err, errOver) {
 			n.stats.dropped.Add(1)
@@ -64,7 +70,7 @@ func (n *network) pushedOne(l *link, raw []byte) error {
 		}
 		return err
 	}
-	return n.add(bytes.Clone(raw), h)
+	return n.add(r)
 }
 
 // errOver is a record above its signer's rate.
@@ -97,15 +103,15 @@ func (n *network) mind(l *link, signers []weft.KeyID, size int) error {
 }
 
 // add gives a record to the set. An error is a fault of who sent it.
-func (n *network) add(raw []byte, h weft.Hash) error {
-	r, fate, err := n.set.Add(raw)
+func (n *network) add(r *sign.Record) error {
+	known, fate, err := n.set.addRecord(r)
 	switch {
-	case fate == FateRefused && r == nil:
+	case fate == FateRefused && known == nil:
 		return faultf("it passes on what nobody signed: %w", err)
 	case fate == FateRefused:
 		n.refused(r, err)
 	case fate == FateEarly:
-		n.seen.remove(h) // it may come again
+		n.seen.remove(r.Hash()) // it may come again
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ type Set struct {
 
 	adding  sync.Mutex // one record after the other, with what is told of it
 	onNew   []func(*sign.Record)
+	spread  func(RecordID, *sign.Record) // the last that is told of a new one; may be nil
 	onStand []func(kind, key string, r *sign.Record)
 
 	mu      sync.RWMutex // guards what follows
@@ -74,7 +75,31 @@ func (s *Set) OnStand(f func(kind, key string, r *sign.Record)) { s.onStand = ap
 // FateRefused come with an error that says why; any other error is the disk's, and
 // then the record is not in the set.
 func (s *Set) Add(raw []byte) (*sign.Record, Fate, error) {
-	it, err := s.read(raw)
+	r := s.known(raw)
+	if r == nil {
+		var err error
+		if r, err = sign.Peek(raw); err != nil {
+			return nil, FateRefused, err
+		}
+	}
+	return s.addRecord(r)
+}
+
+// known is the record of those bytes where another set of this process has verified it
+// and shares that with this one; nil where not.
+func (s *Set) known(raw []byte) *sign.Record {
+	if it := s.verified.get(raw); it != nil {
+		return it.rec
+	}
+	return nil
+}
+
+// addRecord is Add of a record whose head was read.
+func (s *Set) addRecord(r *sign.Record) (*sign.Record, Fate, error) {
+	if it := s.verified.get(r.Raw()); it != nil {
+		return s.addVerified(it)
+	}
+	it, err := itemOf(r)
 	if err != nil {
 		return nil, FateRefused, err
 	}
@@ -96,23 +121,15 @@ func (s *Set) Add(raw []byte) (*sign.Record, Fate, error) {
 	return it.rec, fate, err
 }
 
-// read returns the item of raw; with Verified it is that of another set.
-func (s *Set) read(raw []byte) (*item, error) {
-	if len(raw) <= sign.MaxRecord && s.verified != nil {
-		if it := s.verified.get(sign.Digest(raw)); it != nil {
-			return it, nil
-		}
-	}
-	return read(raw)
-}
-
+// verify returns the item to use.
 func (s *Set) verify(it *item) (*item, error) {
-	if s.verified.get(it.hash) != nil {
+	if it.verified {
 		return it, nil
 	}
 	if err := it.rec.Verify(); err != nil {
 		return nil, err
 	}
+	it.verified = true
 	return s.verified.put(it), nil
 }
 
@@ -151,6 +168,7 @@ func (s *Set) mayWait(it *item) bool { return time.UnixMicro(it.time).Sub(s.now(
 
 // told is what is said of one record once the set has changed.
 type told struct {
+	id    RecordID
 	rec   *sign.Record // nil: only names
 	names []standed
 }
@@ -192,6 +210,9 @@ func (s *Set) tell(t told) {
 	if t.rec != nil {
 		for _, f := range s.onNew {
 			f(t.rec)
+		}
+		if s.spread != nil {
+			s.spread(t.id, t.rec)
 		}
 	}
 	if len(s.onStand) == 0 {

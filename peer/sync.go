@@ -364,7 +364,10 @@ func (p *pull) page(b []byte) error {
 	var fault error
 	err := records(b, func(raw []byte) bool {
 		var r *sign.Record
-		if r, fault = sign.Peek(bytes.Clone(raw)); fault != nil {
+		if r = p.n.set.known(raw); r == nil {
+			r, fault = sign.Peek(bytes.Clone(raw))
+		}
+		if fault != nil {
 			return false
 		}
 		p.l.got.add(r.Hash()) // it need not be sent back
@@ -393,7 +396,7 @@ func (p *pull) judge(all []*sign.Record) error {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for _, r := range all {
 		g.Go(func() error {
-			known, fate, err := p.n.set.Add(r.Raw())
+			known, fate, err := p.n.set.addRecord(r)
 			switch {
 			case fate == FateRefused && known == nil:
 				return faultf("it passes on what nobody signed: %w", err)

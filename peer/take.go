@@ -11,7 +11,8 @@ import (
 func (s *Set) take(it *item) (told, error) {
 	var before *item
 	name := it.kind == KindCard || it.kind == KindHead || it.kind == KindHandover
-	if name {
+	asked := len(s.onStand) > 0
+	if name && asked {
 		before = s.holds(nameKind(it.kind), it.key)
 	}
 	expired := it.gone && s.expired(it, s.now())
@@ -20,25 +21,28 @@ func (s *Set) take(it *item) (told, error) {
 			return told{}, err
 		}
 	}
-	t := told{rec: it.rec}
+	t := told{id: it.ID, rec: it.rec}
 	s.enter(it, expired)
-	if name {
-		t.names = s.changed(it, before)
-	} else {
+	switch {
+	case !name:
 		t.names = s.touched(it)
 		s.bury(it)
+	case asked:
+		t.names = s.changed(it, before)
 	}
 	return t, nil
 }
 
 // enter is take's part in memory. Of a floor only the entry is kept.
 func (s *Set) enter(it *item, floor bool) {
-	if _, had := s.entry(it.ID); !had {
-		s.count(it, 1)
-	}
+	_, had := s.floors[it.ID]
 	if floor {
 		if old := s.tree.remove(it.ID); old != nil {
 			s.auth.drop(old)
+			had = true
+		}
+		if !had {
+			s.count(it, 1)
 		}
 		s.floors[it.ID] = it.Entry
 		return
@@ -50,6 +54,9 @@ func (s *Set) enter(it *item, floor bool) {
 	}
 	delete(s.floors, it.ID)
 	old := s.tree.put(it)
+	if old == nil && !had {
+		s.count(it, 1)
+	}
 	switch f := it.fact.(type) {
 	case *Rotation:
 		s.formerly(f)

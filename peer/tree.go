@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 	"slices"
@@ -23,7 +24,7 @@ type tree struct {
 
 // find is where the id is or would be in its leaf.
 func (t *tree) find(id RecordID) (int, bool) {
-	return slices.BinarySearchFunc(t.items[id.leaf()], id, func(it *item, id RecordID) int { return slices.Compare(it.ID[:], id[:]) })
+	return slices.BinarySearchFunc(t.items[id.leaf()], id, func(it *item, id RecordID) int { return bytes.Compare(it.ID[:], id[:]) })
 }
 
 func (t *tree) get(id RecordID) *item {
@@ -95,7 +96,7 @@ func (t *tree) all(f func(*item) bool) {
 func (t *tree) beside(id RecordID) []*item {
 	leaf := t.items[id.leaf()]
 	clear(id[8:])
-	from, _ := slices.BinarySearchFunc(leaf, id, func(it *item, id RecordID) int { return slices.Compare(it.ID[:], id[:]) })
+	from, _ := slices.BinarySearchFunc(leaf, id, func(it *item, id RecordID) int { return bytes.Compare(it.ID[:], id[:]) })
 	to := from
 	for to < len(leaf) && [8]byte(leaf[to].ID[:8]) == [8]byte(id[:8]) {
 		to++

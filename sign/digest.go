@@ -53,6 +53,9 @@ func canonicalTree(b []byte) ([]byte, error) {
 
 // Digest returns the SHA-256 of the parts written one after the other.
 func Digest(parts ...[]byte) weft.Hash {
+	if len(parts) == 1 {
+		return sha256.Sum256(parts[0])
+	}
 	h := sha256.New()
 	for _, p := range parts {
 		h.Write(p)

@@ -130,11 +130,19 @@ func Peek(raw []byte) (*Record, error) {
 	if len(raw) > MaxRecord {
 		return nil, invalid("it has %d bytes, and %d is the most", len(raw), MaxRecord)
 	}
+	return PeekAs(raw, Digest(raw))
+}
+
+// PeekAs is Peek for who knows the digest of raw already.
+func PeekAs(raw []byte, hash weft.Hash) (*Record, error) {
+	if len(raw) > MaxRecord {
+		return nil, invalid("it has %d bytes, and %d is the most", len(raw), MaxRecord)
+	}
 	first := bytes.IndexByte(raw, '\n')
 	if first < 0 || first > maxHead {
 		return nil, invalid("it has no head")
 	}
-	r := &Record{raw: raw}
+	r := &Record{raw: raw, hash: hash}
 	if err := json.Unmarshal(raw[:first], &r.Head); err != nil {
 		return nil, invalid("its head is not JSON as it should be")
 	}
@@ -156,7 +164,6 @@ func Peek(raw []byte) (*Record, error) {
 	if !json.Valid(r.body) {
 		return nil, invalid("its body is no JSON")
 	}
-	r.hash = Digest(raw)
 	return r, nil
 }
 
