@@ -265,8 +265,13 @@ func (s *Set) Get(kind, key string) *sign.Record {
 
 // All calls f for each key of a kind with what Get gives, in order, until it says no.
 // f may read the set.
-func (s *Set) All(kind string, f func(*sign.Record) bool) {
-	for _, key := range s.keys(kind) {
+func (s *Set) All(kind string, f func(*sign.Record) bool) { s.allFrom(kind, "", f) }
+
+// allFrom is All of the keys from one on.
+func (s *Set) allFrom(kind, from string, f func(*sign.Record) bool) {
+	keys := s.keys(kind)
+	i, _ := slices.BinarySearch(keys, from)
+	for _, key := range keys[i:] {
 		if r := s.Get(kind, key); r != nil && !f(r) {
 			return
 		}
@@ -286,8 +291,13 @@ func (s *Set) Standing(kind string, f func(key string, id RecordID, version uint
 	}
 }
 
+// keys are those of a kind, in order; of some there is nothing any more.
 func (s *Set) keys(kind string) (keys []string) {
 	s.mu.RLock()
+	if !ofProduct(kind) {
+		defer s.mu.RUnlock()
+		return slices.Clone(s.tree.keys[kind])
+	}
 	s.tree.all(func(it *item) bool {
 		if it.kind == kind {
 			keys = append(keys, it.key)

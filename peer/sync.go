@@ -86,7 +86,7 @@ func (n *network) answerKind(args []byte) ([]byte, error) {
 		return nil, err
 	}
 	var b []byte
-	n.set.All(kind, func(r *sign.Record) bool {
+	n.set.allFrom(kind, after, func(r *sign.Record) bool {
 		if r.Key <= after && (after != "" || r.Key != "") {
 			return true
 		}

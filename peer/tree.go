@@ -15,6 +15,10 @@ const (
 // tree keeps the items of a set in order of their ids, and sums of them: one of all,
 // 64 below it and 4096 leaves. It is not safe for concurrent use.
 type tree struct {
+	// keys of each kind but those of products, in order: of these there are few among
+	// very many others, and whoever joins asks for them. A key whose items were removed
+	// stays.
+	keys  map[string][]string
 	items [leaves][]*item
 	sums  [leaves]Sum
 	mid   [fan]Sum
@@ -44,10 +48,28 @@ func (t *tree) put(it *item) (old *item) {
 	} else {
 		t.items[leaf] = slices.Insert(t.items[leaf], i, it)
 		t.count++
+		t.note(it)
 	}
 	t.add(leaf, it.sum, false)
 	return old
 }
+
+// note enters the item's key where keys are kept of its kind.
+func (t *tree) note(it *item) {
+	if ofProduct(it.kind) {
+		return
+	}
+	keys := t.keys[it.kind]
+	if i, ok := slices.BinarySearch(keys, it.key); !ok {
+		if t.keys == nil {
+			t.keys = map[string][]string{}
+		}
+		t.keys[it.kind] = slices.Insert(keys, i, it.key)
+	}
+}
+
+// ofProduct reports whether a record of the kind is of a product.
+func ofProduct(kind string) bool { return kind == KindCard || kind == KindHead }
 
 // remove takes the item of that id out and returns it.
 func (t *tree) remove(id RecordID) (old *item) {
