@@ -1,6 +1,7 @@
 package meshtest
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -34,11 +35,12 @@ type pipe struct {
 type chunk struct {
 	at   time.Time
 	b    []byte
-	page *[]byte // the memory of b
+	page *[]byte // the memory of b, where it is from chunkPages
 }
 
 // chunkPages has the memory of what is on its way: a large mesh sends hundreds of
-// gigabytes.
+// gigabytes. What is short is not worth a page: of such there may be very much, before
+// lines that are cut.
 var chunkPages = sync.Pool{New: func() any { b := make([]byte, 16<<10); return &b }}
 
 func newPipe(from, to *Host) *pipe {
@@ -101,6 +103,10 @@ func (p *pipe) send(b []byte) {
 	if len(p.chunks) == 0 {
 		p.due.Reset(at.Sub(now))
 	}
+	if len(b) < 4<<10 {
+		p.chunks = append(p.chunks, chunk{at: at, b: bytes.Clone(b)})
+		return
+	}
 	for len(b) > 0 {
 		page := chunkPages.Get().(*[]byte)
 		k := copy(*page, b)
@@ -123,7 +129,9 @@ func (p *pipe) receive(b []byte) (n int) {
 		k := copy(b[n:], c.b)
 		n, p.bytes = n+k, p.bytes-k
 		if c.b = c.b[k:]; len(c.b) == 0 {
-			chunkPages.Put(c.page)
+			if c.page != nil {
+				chunkPages.Put(c.page)
+			}
 			p.chunks[0] = chunk{}
 			p.chunks = p.chunks[1:]
 		}
