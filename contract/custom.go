@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -12,16 +13,17 @@ import (
 type place string
 
 const (
-	onInput  place = "input port"
-	onOutput place = "output port"
-	onServer place = "server"
-	onTable  place = "table"
-	onColumn place = "column"
+	onProduct place = "product"
+	onInput   place = "input port"
+	onOutput  place = "output port"
+	onServer  place = "server"
+	onTable   place = "table"
+	onColumn  place = "column"
 )
 
 // places are the objects of the standards where properties of Weft may stand.
 var places = map[string]place{
-	"inputPort": onInput, "outputPort": onOutput, "server": onServer, "table": onTable, "column": onColumn,
+	"product": onProduct, "inputPort": onInput, "outputPort": onOutput, "server": onServer, "table": onTable, "column": onColumn,
 }
 
 // customPrefix starts the name of every property of Weft.
@@ -32,12 +34,14 @@ const customPrefix = "weft"
 type customProperty struct {
 	name    string
 	on      place
-	form    string // text, secret, boolean, share, address, list, consent, hold, shard, or the closed list of its values: "a | b"
+	form    string // text, secret, boolean, share, address, list, consent, hold, shard, date, or the closed list of its values: "a | b"
 	initial string // what holds where it is absent
 	doc     string
 }
 
 var customProperties = []customProperty{
+	{"weftReplacedBy", onProduct, "address", "", "The product that takes the place of this one, which is deprecated: `domain.product`."},
+	{"weftServedUntil", onProduct, "date", "", "The last day on which this product, which is deprecated, is served: `2027-03-31`."},
 	{"weftProduct", onInput, "address", "", "The product that the port reads, `domain.product`, instead of a source with servers."},
 	{"weftReaders", onOutput, "list", "the own domain", "The domains that may read the port besides the own one, `*` for all; nobody else may."},
 	{"weftReplicas", onOutput, "consent", "none", "The domains whose nodes may keep a copy of the product, `*` for all, and `for` how long the copy may be used while this node cannot be reached: `{domains: [finance], for: 24h}`. Every output port has to say so; who reads is `weftReaders` here as there."},
@@ -164,6 +168,8 @@ func (p customProperty) wants() string {
 		return "write {domains: [finance], for: 90d}: a list of domains, or *, and a time up to 3650d"
 	case "shard":
 		return "write {modulus: 3, remainder: 0}: a modulus from 2 to 10000 and a remainder below it"
+	case "date":
+		return "write a day like 2027-03-31"
 	case "text":
 		return "write text"
 	}
@@ -191,6 +197,9 @@ func (p customProperty) holds(v *yaml.Node) bool {
 	case "shard":
 		_, ok := shardOf(v)
 		return ok
+	case "date":
+		_, err := time.Parse(time.DateOnly, scalar(v))
+		return err == nil
 	}
 	return v.Kind == yaml.ScalarNode && slices.Contains(p.choices(), v.Value)
 }

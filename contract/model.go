@@ -13,6 +13,7 @@ type Folder struct {
 	ID          string // the document's id, any string
 	Version     string
 	Life        weft.Life
+	Deprecation *weft.Deprecation // set where the life is deprecated
 	Description Description
 	Tags        []string
 	Team        Team

@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -119,6 +120,7 @@ func (r *reader) readProduct() {
 		f.Name = weft.Name{Domain: domain, Product: name}
 	}
 	f.Life = r.readLife(root)
+	r.readDeprecation(root)
 	d := field(root, "description")
 	f.Description = Description{text(d, "purpose"), text(d, "limitations"), text(d, "usage")}
 	f.Tags = texts(root, "tags")
@@ -159,6 +161,8 @@ var lives = []string{string(weft.LifeProposed), string(weft.LifeDraft), string(w
 func (r *reader) readLife(root *yaml.Node) weft.Life {
 	n := field(root, "status")
 	switch {
+	case truth(root, "deprecated") && (n == nil || n.Value == string(weft.LifeActive)):
+		return weft.LifeDeprecated
 	case n == nil:
 		return weft.LifeDraft
 	case !slices.Contains(lives, n.Value):
@@ -166,6 +170,34 @@ func (r *reader) readLife(root *yaml.Node) weft.Life {
 		return weft.LifeDraft
 	}
 	return weft.Life(n.Value)
+}
+
+// readDeprecation reads until when a deprecated product is served, and what takes its place.
+func (r *reader) readDeprecation(root *yaml.Node) {
+	file := shownPath(r.dir, productFile)
+	props := r.customs(root, onProduct, file)
+	if r.folder.Life != weft.LifeDeprecated {
+		for _, name := range []string{"weftReplacedBy", "weftServedUntil"} {
+			if p, ok := props[name]; ok {
+				r.warnf(at{file, p.key}, "custom-property", "write 'status: deprecated', or remove it", "'%s' means nothing: the product is not deprecated", name)
+			}
+		}
+		return
+	}
+	d := &weft.Deprecation{}
+	if p, ok := props["weftReplacedBy"]; ok {
+		if name, err := weft.ParseName(p.value.Value); err != nil {
+			r.errorf(at{file, p.value}, "name", weft.HintOf(err), "'%s' is not the address of a product", clip(p.value.Value))
+		} else {
+			d.Replacement = &name
+		}
+	}
+	if p, ok := props["weftServedUntil"]; ok {
+		if day, err := time.Parse(time.DateOnly, scalar(p.value)); err == nil {
+			d.Until = &day
+		}
+	}
+	r.folder.Deprecation = d
 }
 
 func (r *reader) readTeam(root *yaml.Node) {

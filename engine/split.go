@@ -362,6 +362,7 @@ func (s *splitter) run(stmt object) (err error) {
 	s.collect(m)
 	if !s.volatile {
 		s.conditions(m)
+		s.looked(m)
 		s.twins(node)
 	}
 	s.finish()
@@ -433,6 +434,7 @@ type leaf struct {
 	chosen  bool     // conditions are in it
 	partial bool     // others give the same, to be put together
 	sharded bool     // what it leaves out is only left out by the shards of its tables
+	looked  bool     // it is only asked whether a row is there, and not how often
 	preds   []object // over its own columns, by bare names
 	keys    []leafKey
 }
@@ -514,11 +516,19 @@ func (l *leaf) text(ctx context.Context, s Parser, cols []string, extra []object
 	for _, c := range cols {
 		items = append(items, columnRef(c))
 	}
+	if l.looked && len(cols) == 1 { // of more columns few rows are equal
+		return l.write(ctx, s, items, once(), extra)
+	}
 	return l.write(ctx, s, items, nil, extra)
 }
 
+// once has a query give each row once.
+func once() []any {
+	return []any{object{"type": "DISTINCT_MODIFIER", "distinct_on_targets": []any{}}}
+}
+
 func (l *leaf) distinct(ctx context.Context, s Parser, column string) (string, error) {
-	return l.write(ctx, s, []any{columnRef(column)}, []any{object{"type": "DISTINCT_MODIFIER", "distinct_on_targets": []any{}}}, nil)
+	return l.write(ctx, s, []any{columnRef(column)}, once(), nil)
 }
 
 func (l *leaf) write(ctx context.Context, s Parser, items, modifiers []any, extra []object) (string, error) {

@@ -250,6 +250,53 @@ func (s *splitter) subCondition(m *smodel, q *squery, c scond) {
 	}
 }
 
+// looked notes of which leaves it is only asked whether a row is there: those that are read in
+// EXISTS (SELECT …), x IN (SELECT …) and the like. A column of theirs that is no key has each
+// of its values often.
+func (s *splitter) looked(m *smodel) {
+	for _, q := range m.all {
+		for _, sub := range q.subs {
+			switch sub.o["subquery_type"] {
+			case "EXISTS", "NOT_EXISTS", "ANY":
+				s.lookedIn(sub.q)
+			}
+		}
+	}
+}
+
+func (s *splitter) lookedIn(q *squery) {
+	if q.left != nil || aggregates(q) || len(q.parts) > 0 {
+		return
+	}
+	for _, x := range listOf(q.o, "modifiers") {
+		if t := asObject(x)["type"]; t != "ORDER_MODIFIER" && t != "DISTINCT_MODIFIER" || len(listOf(asObject(x), "distinct_on_targets")) > 0 {
+			return
+		}
+	}
+	for _, r := range q.rels {
+		if l := s.at[r]; l != nil {
+			s.look(l)
+		} else if r.sub != nil && r.o["sample"] == nil {
+			for _, b := range s.branches(r.sub) {
+				s.look(s.leafOf(*b.rels[0].table))
+			}
+		}
+	}
+}
+
+// look marks a leaf, unless its one column is a key.
+func (s *splitter) look(l *leaf) {
+	if l.site == "" {
+		return
+	}
+	for c := range l.need {
+		if s.likelyUnique(leafColumn{l, c}) {
+			return
+		}
+	}
+	l.looked = true
+}
+
 // origins are the columns of leaves that all values of a column come from as they are.
 func (s *splitter) origins(r *srel, col int) ([]leafColumn, bool) {
 	if col >= len(r.inside) {

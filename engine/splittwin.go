@@ -204,7 +204,7 @@ func (s *splitter) unite(root object, a, b *leaf, reads map[*leaf]reading) {
 			}
 		}
 	}
-	a.of, a.sharded = append(a.of, b.of...), a.sharded || b.sharded
+	a.of, a.sharded, a.looked = append(a.of, b.of...), a.sharded || b.sharded, a.looked && b.looked
 	s.leaves = slices.DeleteFunc(s.leaves, func(l *leaf) bool { return l == b })
 	var list []any
 	for _, c := range b.cols { // in order: names may be given by place

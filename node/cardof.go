@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func cardOf(f *contract.Folder, rec records.Product, from map[string]transform.T
 		c.Life = weft.LifeRetired
 	}
 	if c.Life == weft.LifeDeprecated {
-		c.Deprecated = &weft.Deprecation{}
+		c.Deprecated = cmp.Or(f.Deprecation, &weft.Deprecation{})
 	}
 	for _, s := range f.Support {
 		c.Support = append(c.Support, weft.Contact{Channel: s.Channel, URL: s.URL})

@@ -73,6 +73,9 @@ func (n *Node) Show(ctx context.Context, s weft.Subject, name weft.Name) (*serve
 	}
 	card := cardOf(f, rec, nil)
 	d.Joins, d.Readers = joins(card, n.keyOf), card.Readers
+	if card.Deprecated != nil && d.Todo == "" {
+		d.Todo = deprecation(card.Deprecated)
+	}
 	if n.mayOwn(s, "see the inside of", name) != nil {
 		conceal(d)
 	}
