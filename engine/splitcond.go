@@ -265,21 +265,29 @@ func (s *splitter) looked(m *smodel) {
 }
 
 func (s *splitter) lookedIn(q *squery) {
-	if q.left != nil || aggregates(q) || len(q.parts) > 0 {
-		return
-	}
 	for _, x := range listOf(q.o, "modifiers") {
 		if t := asObject(x)["type"]; t != "ORDER_MODIFIER" && t != "DISTINCT_MODIFIER" || len(listOf(asObject(x), "distinct_on_targets")) > 0 {
 			return
 		}
 	}
+	if len(q.parts) > 0 {
+		return
+	}
+	if q.left != nil {
+		if q.o["setop_type"] == "UNION" { // of others it counts how often a row comes
+			s.lookedIn(q.left)
+			s.lookedIn(q.right)
+		}
+		return
+	}
+	if aggregates(q) {
+		return
+	}
 	for _, r := range q.rels {
 		if l := s.at[r]; l != nil {
 			s.look(l)
 		} else if r.sub != nil && r.o["sample"] == nil {
-			for _, b := range s.branches(r.sub) {
-				s.look(s.leafOf(*b.rels[0].table))
-			}
+			s.lookedIn(r.sub)
 		}
 	}
 }
