@@ -49,7 +49,7 @@ func puppet(t testing.TB, says []byte, files ...int) *session {
 		_ = ends[1].CloseWrite()
 	}()
 	t.Cleanup(func() { ends[0].Close(); ends[1].Close() })
-	p := &process{cmd: &exec.Cmd{}, wire: newWire(ends[0]), stderr: &tail{}, gone: make(chan struct{})}
+	p := &process{cmd: &exec.Cmd{}, wire: newWire(ends[0]), stderr: &tail{}, gone: make(chan struct{}), oom: oomKills()}
 	close(p.gone)
 	return &session{pool: NewPool(PoolConfig{}, run.Quiet()), proc: p}
 }
