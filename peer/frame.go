@@ -57,7 +57,10 @@ func readFrame(r io.Reader) (frame, error) {
 	if n > 0 {
 		f.body = make([]byte, n)
 	}
-	return f, readBody(r, f.body)
+	if err := readBody(r, f.body); err != nil {
+		return frame{}, err
+	}
+	return f, nil
 }
 
 // readHeader reads what comes before a frame's body, of which it returns the length.
