@@ -364,7 +364,7 @@ var price = &arrow.Decimal128Type{Precision: 10, Scale: 2}
 // nothing of it is taken, the rows of before stay, and it is said what happened.
 func TestPullBelievesNothing(t *testing.T) {
 	p := newPulling(t)
-	p.asker.node.pace = peerPace{every: 300 * time.Millisecond, bytes: 1000}
+	p.asker.node.pace = peerPace{every: time.Second, bytes: 1000} // under the race detector the honest ones are slow too
 	p.asker.apply("sums", serve.OutcomeCommitted)
 	p.origin.csv("1,pen,2.50\n2,ink,7.25")
 	p.origin.refresh("sales.shop", serve.OutcomeCommitted)
