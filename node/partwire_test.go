@@ -132,7 +132,7 @@ func FuzzPartAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		q := &farRows{in: rows, watch: &pacing{}}
+		q := &farRows{in: rows, watch: &pacing{ctx: t.Context()}}
 		var n int64
 		for q.Next() {
 			for _, c := range q.RecordBatch().Columns() {
