@@ -116,13 +116,10 @@ func (l link) loosen() bool {
 	}
 	// What names all of the relations can only be looked at when all of them are joined.
 	// An ON sees none of those that are joined later, so what was there goes to WHERE.
-	compare := func(typ string, left, right sref) object {
-		return object{"class": "COMPARISON", "type": typ, "alias": "", "query_location": noPlace, "left": left.full(), "right": right.full()}
-	}
-	list := []any{compare("COMPARE_EQUAL", a, b)}
+	list := []any{comparison("COMPARE_EQUAL", a.full(), b.full())}
 	for r, x := range l.columns() {
 		if r != a.rel && r != b.rel && of(r) == of(a.rel) {
-			list = append(list, compare("COMPARE_NOTEQUAL", x, x))
+			list = append(list, comparison("COMPARE_NOTEQUAL", x.full(), x.full()))
 		}
 	}
 	all := object{"class": "OPERATOR", "type": "OPERATOR_COALESCE", "alias": "", "query_location": noPlace, "children": list}
@@ -415,6 +412,9 @@ func (s *splitter) finish() {
 			p.Keys = append(p.Keys, use)
 		}
 	}
+	for _, p := range s.parts { // of several columns few rows are equal, and of a key none
+		p.leaf.looked = p.leaf.looked && len(p.Columns) == 1 && !s.likelyUnique(leafColumn{p.leaf, p.Columns[0]})
+	}
 }
 
 // leaf is a relation that is read in one piece: a table, or a query over tables of
@@ -516,10 +516,11 @@ func (l *leaf) text(ctx context.Context, s Parser, cols []string, extra []object
 	for _, c := range cols {
 		items = append(items, columnRef(c))
 	}
-	if l.looked && len(cols) == 1 { // of more columns few rows are equal
-		return l.write(ctx, s, items, once(), extra)
+	var modifiers []any
+	if l.looked {
+		modifiers = once()
 	}
-	return l.write(ctx, s, items, nil, extra)
+	return l.write(ctx, s, items, modifiers, extra)
 }
 
 // once has a query give each row once.

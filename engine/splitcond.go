@@ -251,8 +251,7 @@ func (s *splitter) subCondition(m *smodel, q *squery, c scond) {
 }
 
 // looked notes of which leaves it is only asked whether a row is there: those that are read in
-// EXISTS (SELECT …), x IN (SELECT …) and the like. A column of theirs that is no key has each
-// of its values often.
+// EXISTS (SELECT …), x IN (SELECT …) and the like.
 func (s *splitter) looked(m *smodel) {
 	for _, q := range m.all {
 		for _, sub := range q.subs {
@@ -280,29 +279,25 @@ func (s *splitter) lookedIn(q *squery) {
 		}
 		return
 	}
-	if aggregates(q) {
+	if aggregates(q) || positional(q.o["from_table"]) {
 		return
 	}
 	for _, r := range q.rels {
+		if r.o["sample"] != nil {
+			continue
+		}
 		if l := s.at[r]; l != nil {
-			s.look(l)
-		} else if r.sub != nil && r.o["sample"] == nil {
+			l.looked = true
+		} else if r.sub != nil {
 			s.lookedIn(r.sub)
 		}
 	}
 }
 
-// look marks a leaf, unless its one column is a key.
-func (s *splitter) look(l *leaf) {
-	if l.site == "" {
-		return
-	}
-	for c := range l.need {
-		if s.likelyUnique(leafColumn{l, c}) {
-			return
-		}
-	}
-	l.looked = true
+// positional says whether rows are joined by where they stand.
+func positional(v any) (found bool) {
+	each(v, func(o object) { found = found || o["ref_type"] == "POSITIONAL" })
+	return found
 }
 
 // origins are the columns of leaves that all values of a column come from as they are.

@@ -8,6 +8,9 @@ type columnOf struct {
 	col int
 }
 
+// full is the column's name with whose it is.
+func (c columnOf) full() object { return columnRef(c.rel.called(), c.rel.cols[c.col]) }
+
 // all are its columns.
 func (r *srel) all() (out []columnOf) {
 	for i := range r.cols {
@@ -20,24 +23,28 @@ func (r *srel) all() (out []columnOf) {
 // same is equal where all are of one type: then values of others are never made of theirs to
 // compare them.
 type equals struct {
-	m     *smodel
-	q     *squery
-	pairs [][2]columnOf         // as they are written
+	pairs []equality
 	of    map[columnOf]columnOf // by what is known of types: one for all that are equal
 	order []columnOf
 }
 
+// equality is one as the query has it.
+type equality struct {
+	expr object
+	a, b columnOf
+}
+
 // equalities looks at a query whose FROM is inner joins alone.
 func (s *splitter) equalities(m *smodel, q *squery) *equals {
-	e := &equals{m: m, q: q, of: map[columnOf]columnOf{}}
+	e := &equals{of: map[columnOf]columnOf{}}
 	for _, c := range q.conds {
 		a, b, ok := m.equal(c.expr)
 		if !ok || a.rel == b.rel || a.rel.q != q || b.rel.q != q {
 			continue
 		}
 		x, y := columnOf{a.rel, a.col}, columnOf{b.rel, b.col}
-		e.pairs = append(e.pairs, [2]columnOf{x, y})
-		if t := s.typeOf(a.rel, a.col); t == "" || t != s.typeOf(b.rel, b.col) {
+		e.pairs = append(e.pairs, equality{c.expr, x, y})
+		if t := s.typeOf(x.rel, x.col); t == "" || t != s.typeOf(y.rel, y.col) {
 			continue
 		}
 		for _, n := range []columnOf{x, y} {
@@ -65,7 +72,7 @@ func (e *equals) same(a, b columnOf) bool {
 
 // equal says whether two columns are equal, as it is written or by what others are.
 func (e *equals) equal(a, b columnOf) bool {
-	return e.same(a, b) || slices.Contains(e.pairs, [2]columnOf{a, b}) || slices.Contains(e.pairs, [2]columnOf{b, a})
+	return e.same(a, b) || slices.ContainsFunc(e.pairs, func(p equality) bool { return p.a == a && p.b == b || p.a == b && p.b == a })
 }
 
 // found are the columns of a relation that are equal to some of others.
@@ -93,15 +100,15 @@ func (e *equals) implied(rels []*srel) (out []object) {
 		return n
 	}
 	for _, p := range e.pairs {
-		if slices.Contains(rels, p[0].rel) && slices.Contains(rels, p[1].rel) {
-			linked[of(p[0])] = of(p[1])
+		if slices.Contains(rels, p.a.rel) && slices.Contains(rels, p.b.rel) {
+			linked[of(p.a)] = of(p.b)
 		}
 	}
 	for i, b := range e.order {
 		for _, a := range e.order[:i] {
 			if slices.Contains(rels, a.rel) && slices.Contains(rels, b.rel) && e.same(a, b) && of(a) != of(b) {
 				linked[of(b)] = of(a)
-				out = append(out, compareColumns("COMPARE_EQUAL", a, b))
+				out = append(out, comparison("COMPARE_EQUAL", a.full(), b.full()))
 			}
 		}
 	}
@@ -110,35 +117,26 @@ func (e *equals) implied(rels []*srel) (out []object) {
 
 // twice are conditions that say of a relation outside what another one does: that it is equal to
 // a column of the relations that is equal to the other's.
-func (e *equals) twice(q *squery, rels []*srel) (out []object) {
+func (e *equals) twice(rels []*srel) (out []object) {
 	type said struct{ inside, outside columnOf }
 	var all []said
-	for _, c := range q.conds {
-		a, b, ok := e.m.equal(c.expr)
-		if !ok || a.rel.q != q || b.rel.q != q {
+	for _, p := range e.pairs {
+		x := said{p.a, p.b}
+		if slices.Contains(rels, p.b.rel) {
+			x = said{p.b, p.a}
+		}
+		if !slices.Contains(rels, x.inside.rel) || slices.Contains(rels, x.outside.rel) {
 			continue
 		}
-		x, y := columnOf{a.rel, a.col}, columnOf{b.rel, b.col}
-		if slices.Contains(rels, y.rel) {
-			x, y = y, x
-		}
-		if !slices.Contains(rels, x.rel) || slices.Contains(rels, y.rel) {
+		if slices.ContainsFunc(all, func(o said) bool {
+			return o.outside == x.outside && e.same(o.inside, x.inside) && e.same(x.inside, x.outside)
+		}) {
+			out = append(out, p.expr)
 			continue
 		}
-		if slices.ContainsFunc(all, func(o said) bool { return o.outside == y && e.same(o.inside, x) && e.same(x, y) }) {
-			out = append(out, c.expr)
-			continue
-		}
-		all = append(all, said{x, y})
+		all = append(all, x)
 	}
 	return out
-}
-
-func compareColumns(typ string, a, b columnOf) object {
-	return object{
-		"class": "COMPARISON", "type": typ, "alias": "", "query_location": noPlace,
-		"left": columnRef(a.rel.called(), a.rel.cols[a.col]), "right": columnRef(b.rel.called(), b.rel.cols[b.col]),
-	}
 }
 
 // typeOf is the type of a relation's column, in SQL's words, "" where it is not known.

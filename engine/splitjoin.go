@@ -31,12 +31,16 @@ func (s *splitter) joinIn(m *smodel, q *squery) bool {
 	if !q.inner || q.blind || q.open || q.o["sample"] != nil || len(q.rels) == 0 {
 		return false
 	}
-	for _, site := range s.sitesIn(q) {
-		for _, c := range s.components(m, q, site) {
+	sites := s.sitesIn(q)
+	if len(sites) == 0 {
+		return false
+	}
+	eq := s.equalities(m, q)
+	for _, site := range sites {
+		for _, c := range s.components(q, eq, site) {
 			taken := s.inside(m, q, c, site)
 			if len(c) > 1 || s.hasSub(taken) {
-				eq := s.equalities(m, q)
-				s.merge(m, q, c, append(taken, eq.implied(c)...), eq.twice(q, c), site)
+				s.merge(m, q, c, append(taken, eq.implied(c)...), eq.twice(c), site)
 				return true
 			}
 		}
@@ -67,14 +71,13 @@ func (s *splitter) sitesIn(q *squery) []string {
 
 // components are the relations of a site, together where they are joined by keys: around one
 // of them, whose rows they add nothing to, each is found by a key of its own.
-func (s *splitter) components(m *smodel, q *squery, site string) [][]*srel {
+func (s *splitter) components(q *squery, eq *equals, site string) [][]*srel {
 	var left []*srel
 	for _, r := range q.rels {
 		if s.siteOf(r) == site && r.o["sample"] == nil && isEmpty(r.o["column_name_alias"]) && r.name != "" {
 			left = append(left, r)
 		}
 	}
-	eq := s.equalities(m, q)
 	return s.grow(left, q, func(r *srel, c []*srel) bool { return s.unique(r, eq.found(r, c)) })
 }
 
@@ -136,7 +139,6 @@ func (s *splitter) inside(m *smodel, q *squery, rels []*srel, site string) (take
 // about says whether an expression names nothing but columns of the relations, and what
 // is inside queries of its own over tables of the site.
 func (m *smodel) about(q *squery, expr object, rels []*srel, site string) bool {
-	ok, any := true, false
 	within := map[*squery]bool{}
 	var inner []*squery
 	for _, sub := range q.subs {
@@ -174,15 +176,21 @@ func (m *smodel) about(q *squery, expr object, rels []*srel, site string) bool {
 			}
 		}
 	}
+	return m.names(expr, rels, within)
+}
+
+// names says whether an expression names columns of the relations, and none of others but
+// those of queries within it.
+func (m *smodel) names(expr object, rels []*srel, within map[*squery]bool) bool {
+	ok, any := true, false
 	each(expr, func(o object) {
 		switch o["class"] {
 		case "COLUMN_REF":
 			ref, found := m.refs[identity(o)]
 			switch {
-			case found && within[ref.rel.q]:
 			case found && slices.Contains(rels, ref.rel):
 				any = true
-			default:
+			case !found || !within[ref.rel.q] && !m.inUnion(ref.rel, within):
 				ok = false
 			}
 		case "LAMBDA", "POSITIONAL_REFERENCE", "PARAMETER":
@@ -192,6 +200,16 @@ func (m *smodel) about(q *squery, expr object, rels []*srel, site string) bool {
 		}
 	})
 	return ok && any
+}
+
+// inUnion says whether a relation is what a shard of a query within is read from.
+func (m *smodel) inUnion(r *srel, within map[*squery]bool) bool {
+	for q := r.q; q != nil; q = q.parent {
+		if within[q] {
+			return true
+		}
+	}
+	return false
 }
 
 func containsObject(v any, o object) (found bool) {
@@ -330,7 +348,7 @@ func (s *splitter) embed(into *leaf, v any) {
 		ref["column_name_alias"] = o["column_name_alias"]
 		become(o, ref)
 		s.leaves = slices.DeleteFunc(s.leaves, func(x *leaf) bool { return x == l })
-		into.of = append(into.of, l.of...)
+		into.of, into.sharded = append(into.of, l.of...), into.sharded || l.sharded
 		into.base = max(into.base, l.base)
 	})
 }

@@ -378,9 +378,7 @@ func (m *smodel) using(o object, name string, la, ra, narrows []*srel, q *squery
 	q.usings = append(q.usings, susing{o, name, l, r})
 	a, b := columnRef(l.name, name), columnRef(r.name, name)
 	m.refs[identity(a)], m.refs[identity(b)] = sref{rel: l, col: indexOf(l.cols, name), size: 2}, sref{rel: r, col: indexOf(r.cols, name), size: 2}
-	q.conds = append(q.conds, scond{narrows: narrows, among: slices.Concat(la, ra), from: object{}, expr: object{
-		"class": "COMPARISON", "type": "COMPARE_EQUAL", "alias": "", "query_location": noPlace, "left": a, "right": b,
-	}})
+	q.conds = append(q.conds, scond{narrows: narrows, among: slices.Concat(la, ra), from: object{}, expr: comparison("COMPARE_EQUAL", a, b)})
 }
 
 // item looks at an item of the select list.

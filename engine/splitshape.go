@@ -184,20 +184,13 @@ func (s *splitter) spellUsing(root object) {
 					words := textsOf(o, "column_names")
 					ref, ok := m.refs[identity(o)]
 					if ok && isRef(o) && ref.rel.q == q && ref.size == 1 && strings.EqualFold(words[0], u.name) {
-						list := []any{ref.rel.called()}
-						for _, w := range words {
-							list = append(list, w)
-						}
-						o["column_names"] = list
+						o["column_names"] = texts(append([]string{ref.rel.called()}, words...))
 						ref.size = 2
 						m.refs[identity(o)] = ref
 					}
 				})
 			}
-			on := object{
-				"class": "COMPARISON", "type": "COMPARE_EQUAL", "alias": "", "query_location": noPlace,
-				"left": columnRef(u.left.called(), u.name), "right": columnRef(u.right.called(), u.name),
-			}
+			on := comparison("COMPARE_EQUAL", columnRef(u.left.called(), u.name), columnRef(u.right.called(), u.name))
 			if was, ok := u.join["condition"].(object); ok {
 				on = andAsIs([]object{was, on})
 			}

@@ -128,7 +128,7 @@ func (s *splitter) shardsIn(m *smodel, q *squery) bool {
 	for _, c := range s.shardGroups(eq, q, all) {
 		taken := s.shardConds(m, q, c, all)
 		if len(c) > 1 || s.hasSub(taken) {
-			s.partwise(m, q, c, all, append(taken, eq.implied(c)...), eq.twice(q, c))
+			s.partwise(m, q, c, all, append(taken, eq.implied(c)...), eq.twice(c))
 			return true
 		}
 	}
@@ -227,39 +227,6 @@ func (s *splitter) shardSub(m *smodel, sub *ssub, found map[*srel]*sharded, with
 	return true
 }
 
-// names says whether an expression names columns of the relations, and none of others but
-// those of queries within it.
-func (m *smodel) names(expr object, rels []*srel, within map[*squery]bool) bool {
-	ok, any := true, false
-	each(expr, func(o object) {
-		switch o["class"] {
-		case "COLUMN_REF":
-			ref, found := m.refs[identity(o)]
-			switch {
-			case found && slices.Contains(rels, ref.rel):
-				any = true
-			case !found || !within[ref.rel.q] && !m.inUnion(ref.rel, within):
-				ok = false
-			}
-		case "LAMBDA", "POSITIONAL_REFERENCE", "PARAMETER":
-			ok = false
-		case "STAR":
-			ok = ok && len(within) > 0
-		}
-	})
-	return ok && any
-}
-
-// inUnion says whether a relation is what a shard of a query within is read from.
-func (m *smodel) inUnion(r *srel, within map[*squery]bool) bool {
-	for q := r.q; q != nil; q = q.parent {
-		if within[q] {
-			return true
-		}
-	}
-	return false
-}
-
 // partwise puts the union of what the parts give in the place of the relations, and of the
 // conditions that go with them, and drops conditions that say what others do.
 func (s *splitter) partwise(m *smodel, q *squery, rels []*srel, all map[*srel]*sharded, taken, dropped []object) {
@@ -267,22 +234,15 @@ func (s *splitter) partwise(m *smodel, q *squery, rels []*srel, all map[*srel]*s
 	alias := s.name("p")
 	used := map[string]sref{}
 	s.retarget(m, q, rels, slices.Concat(taken, dropped), alias, used)
-	var branch func(x *squery) object
-	branch = func(x *squery) object {
-		if x.left != nil {
-			out := copyTree(x.o).(object)
-			out["left"], out["right"] = branch(x.left), branch(x.right)
-			return out
-		}
+	union := unionOf(rels[0].sub, func(x *squery) object {
 		for part, p := range all[rels[0]].parts {
 			if p == x {
 				return s.onePart(part, rels, all, taken, used)
 			}
 		}
 		return nil // which cannot be: the parts are the branches
-	}
-	union := subqueryRef(branch(rels[0].sub), alias)
-	s.instead(q, rels, slices.Concat(taken, dropped), union)
+	})
+	s.instead(q, rels, slices.Concat(taken, dropped), subqueryRef(union, alias))
 }
 
 // onePart is what one part of the relations gives: a leaf of its node, or a query here.
@@ -338,12 +298,4 @@ func (s *splitter) onePart(part int, rels []*srel, all map[*srel]*sharded, taken
 	}
 	s.leaves = append(s.leaves, l)
 	return selectNode([]any{star()}, baseTable(l.view, ""), nil)
-}
-
-func texts(list []string) []any {
-	out := make([]any, len(list))
-	for i, t := range list {
-		out[i] = t
-	}
-	return out
 }

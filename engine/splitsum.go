@@ -127,16 +127,8 @@ func (s *splitter) sumIn(m *smodel, q *squery) bool {
 		refs = append(refs, columnRef(u.alias, "g"+digits(i)))
 		sets = append(sets, json.Number(digits(i)))
 	}
-	var sum func(x *squery) object
-	sum = func(x *squery) object {
-		if x.left != nil {
-			out := copyTree(x.o).(object)
-			out["left"], out["right"] = sum(x.left), sum(x.right)
-			return out
-		}
-		return s.sumBranch(u, x, groups, where)
-	}
-	node["from_table"] = subqueryRef(sum(r.sub), u.alias)
+	union := unionOf(r.sub, func(x *squery) object { return s.sumBranch(u, x, groups, where) })
+	node["from_table"] = subqueryRef(union, u.alias)
 	node["where_clause"], node["group_expressions"], node["group_sets"] = nil, orEmpty(refs), []any{}
 	if len(refs) > 0 {
 		node["group_sets"] = []any{sets}
@@ -144,6 +136,16 @@ func (s *splitter) sumIn(m *smodel, q *squery) bool {
 	node["aggregate_handling"] = "STANDARD_HANDLING"
 	become(q.o, node)
 	return true
+}
+
+// unionOf is a union with other branches.
+func unionOf(q *squery, branch func(*squery) object) object {
+	if q.left == nil {
+		return branch(q)
+	}
+	out := copyTree(q.o).(object)
+	out["left"], out["right"] = unionOf(q.left, branch), unionOf(q.right, branch)
+	return out
 }
 
 func orEmpty(list []any) []any {

@@ -14,11 +14,7 @@ func digits(n int) string { return strconv.Itoa(n) }
 const noPlace = json.Number("0")
 
 func columnRef(names ...string) object {
-	list := make([]any, len(names))
-	for i, n := range names {
-		list[i] = n
-	}
-	return object{"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "query_location": noPlace, "column_names": list}
+	return object{"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "query_location": noPlace, "column_names": texts(names)}
 }
 
 // constantInt is a number as the parser reads it: of the smallest type that has it.
@@ -68,6 +64,20 @@ func selectNode(items []any, from object, where any) object {
 		"where_clause": where, "group_expressions": []any{}, "group_sets": []any{}, "aggregate_handling": "STANDARD_HANDLING",
 		"having": nil, "sample": nil, "qualify": nil,
 	}
+}
+
+// comparison is left = right, or what typ says, of two expressions that the tree then holds.
+func comparison(typ string, left, right object) object {
+	return object{"class": "COMPARISON", "type": typ, "alias": "", "query_location": noPlace, "left": left, "right": right}
+}
+
+// texts are words as the tree has them.
+func texts(list []string) []any {
+	out := make([]any, len(list))
+	for i, t := range list {
+		out[i] = t
+	}
+	return out
 }
 
 // and joins conditions, nil where there are none. They are copied: a tree has each

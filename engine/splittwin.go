@@ -105,16 +105,16 @@ func (l *leaf) reads() (r reading, ok bool) {
 	case l.table != nil:
 		t := baseTable(l.table.Name, "")
 		t["at_clause"] = l.table.At.tree()
-		r.from = l.site + " " + plainText(t)
+		r.from = l.site + " table " + plainText(t)
 		for _, c := range l.cols {
 			r.cols[strings.ToLower(c)] = strings.ToLower(c)
 		}
-	case l.join != nil && len(l.join.groups) == 0 && !hasAggregate(any(l.join.list)):
+	case l.join != nil && len(l.join.groups) == 0 && !hasAggregate(l.join.list):
 		var items []any
 		for _, o := range l.join.items {
 			items = append(items, o)
 		}
-		r.from = l.site + " " + plainText(items)
+		r.from = l.site + " join " + plainText(items)
 		for _, c := range l.join.where {
 			r.where = append(r.where, plainText(c))
 		}
@@ -122,7 +122,7 @@ func (l *leaf) reads() (r reading, ok bool) {
 			r.cols[strings.ToLower(c)] = plainText(withoutAlias(asObject(l.join.list[i])))
 		}
 	case l.block != nil && l.chooses():
-		r.from = l.site + " " + plainText(l.block["from_table"])
+		r.from = l.site + " columns of " + plainText(l.block["from_table"])
 		for _, c := range conjuncts(l.block["where_clause"]) {
 			r.where = append(r.where, plainText(c))
 		}
