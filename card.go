@@ -87,19 +87,12 @@ type CardColumn struct {
 	Unique       bool   `json:"unique,omitempty"`
 	// Shard, where it is set, says which rows of something larger the table has, by the
 	// column's values.
-	Shard          *CardShard `json:"shard,omitempty"`
-	Classification string     `json:"classification,omitempty"`
-	Unit           string     `json:"unit,omitempty"`
-	Tags           []string   `json:"tags,omitempty"`
-	References     []string   `json:"references,omitempty"` // "table.column" of the same product, or "domain.product.table.column"
-	From           []Source   `json:"from,omitempty"`       // the columns that the SQL makes it from
-}
-
-// CardShard says that all values of a column leave the remainder when they are divided by
-// the modulus, as docs/shards.md says.
-type CardShard struct {
-	Modulus   int `json:"modulus"`
-	Remainder int `json:"remainder"`
+	Shard          *Shard   `json:"shard,omitempty"`
+	Classification string   `json:"classification,omitempty"`
+	Unit           string   `json:"unit,omitempty"`
+	Tags           []string `json:"tags,omitempty"`
+	References     []string `json:"references,omitempty"` // "table.column" of the same product, or "domain.product.table.column"
+	From           []Source `json:"from,omitempty"`       // the columns that the SQL makes it from
 }
 
 // Source is a column that another one is made from, as the SQL says.

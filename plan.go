@@ -31,6 +31,7 @@ type PlanPart struct {
 	Bytes int64 `json:"bytes" doc:"about how many bytes these are, not compressed"`
 	Read  int64 `json:"read" doc:"about how many rows its largest table has"`
 
+	Shard    *Shard     `json:"shard,omitempty" doc:"it joins the rows of this shard alone, and is only asked while its tables have no others"`
 	Keys     []PlanKeys `json:"keys,omitempty" doc:"values that narrow it down, which it waits for"`
 	Measured *PlanTimes `json:"measured,omitempty" doc:"milliseconds since the question began"`
 	Fault    string     `json:"fault,omitempty" doc:"why it has no rows, where an answer without them was allowed"`

@@ -98,7 +98,7 @@ func (x *compiler) element(s subject) {
 		}
 	}
 	if s.parent == "" && s.col.Shard != nil {
-		x.row(s, kindShard, s.col.Shard.Predicate(s.expr, s.typ), "is in shard "+s.col.Shard.String(), n)
+		x.row(s, kindShard, s.typ.InShard(s.expr, *s.col.Shard), "is in shard "+s.col.Shard.String(), n)
 	}
 	x.enum(s)
 	if o := field(n, "logicalTypeOptions"); o != nil && s.typ.Kind != KindUnknown {

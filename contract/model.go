@@ -194,11 +194,11 @@ type Column struct {
 	Required       bool
 	Unique         bool
 	Classification string
-	SubjectKey     string // weftSubjectKey
-	ID             string // of the standard: stays where the name changes
-	RenamedFrom    string // weftRenamedFrom
-	Default        string // weftDefault; nothing where it is empty
-	Shard          *Shard // weftShard
+	SubjectKey     string      // weftSubjectKey
+	ID             string      // of the standard: stays where the name changes
+	RenamedFrom    string      // weftRenamedFrom
+	Default        string      // weftDefault; nothing where it is empty
+	Shard          *weft.Shard // weftShard
 	Unit           string
 	Relationships  []Relationship
 	Tags           []string

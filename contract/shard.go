@@ -5,28 +5,18 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"weft"
 )
 
 // kindShard is the kind of the check that a shard is.
 const kindShard = "shard"
 
-// maxModulus bounds into how many shards a table is divided.
-const maxModulus = 10_000
-
-// Shard says which rows of something larger a table has: those whose value in a column
-// leaves Remainder when it is divided by Modulus. Of integers that is the value itself, of
-// others the first four bytes of the MD5 digest of their text, the first byte the highest: what
-// every database and language can compute.
-type Shard struct {
-	Modulus   int `json:"modulus"`
-	Remainder int `json:"remainder"`
-}
-
-// String is the shard for people.
-func (s Shard) String() string { return fmt.Sprintf("%d of modulus %d", s.Remainder, s.Modulus) }
-
-// Predicate is true for a value of the type that belongs to the shard, NULL for NULL.
-func (s Shard) Predicate(expr string, t Type) string {
+// InShard is SQL that is true where an expression of the type has a value that belongs to the
+// shard, and NULL where it has none. Of integers that goes by the value itself, of others by the
+// first four bytes of the MD5 digest of their text, the first byte the highest: what every
+// database and language can compute.
+func (t Type) InShard(expr string, s weft.Shard) string {
 	if t.wholeNumber() {
 		// The remainder of a negative number is one too.
 		return fmt.Sprintf("((%[1]s %% %[2]d) + %[2]d) %% %[2]d = %[3]d", "CAST("+expr+" AS BIGINT)", s.Modulus, s.Remainder)
@@ -55,7 +45,7 @@ func (t Type) ShardKind() string {
 }
 
 // shardOf reads {modulus: 3, remainder: 0}; ok is false where it is not that.
-func shardOf(n *yaml.Node) (s Shard, ok bool) {
+func shardOf(n *yaml.Node) (s weft.Shard, ok bool) {
 	if n.Kind != yaml.MappingNode {
 		return s, false
 	}
@@ -75,11 +65,6 @@ func shardOf(n *yaml.Node) (s Shard, ok bool) {
 		}
 	}
 	return s, s.Valid()
-}
-
-// Valid says whether there can be such a shard.
-func (s Shard) Valid() bool {
-	return s.Modulus >= 2 && s.Modulus <= maxModulus && s.Remainder >= 0 && s.Remainder < s.Modulus
 }
 
 // readShard reads what customs has found to be a shard.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"weft"
 )
 
 // TestShardOfAValue holds what the engine says of values against the definition in words.
@@ -36,14 +38,14 @@ func TestShardOfAValue(t *testing.T) {
 	} {
 		for r := range min(x.modulus, 12) {
 			for _, remainder := range []int{r, x.want} {
-				got := e.value(t, Shard{x.modulus, remainder}.Predicate(x.expr, Type{Kind: x.kind}), "")
+				got := e.value(t, Type{Kind: x.kind}.InShard(x.expr, weft.Shard{Modulus: x.modulus, Remainder: remainder}), "")
 				if got != fmt.Sprint(remainder == x.want) {
 					t.Errorf("%s in shard %d of %d: %s", x.expr, remainder, x.modulus, got)
 				}
 			}
 		}
 	}
-	if got := e.value(t, Shard{3, 0}.Predicate("CAST(NULL AS VARCHAR)", Type{Kind: KindString}), ""); got != "NULL" {
+	if got := e.value(t, Type{Kind: KindString}.InShard("CAST(NULL AS VARCHAR)", weft.Shard{Modulus: 3}), ""); got != "NULL" {
 		t.Error("no value is in a shard:", got)
 	}
 }
@@ -93,7 +95,7 @@ func TestShardColumn(t *testing.T) {
 		if want == "" {
 			c := f.Table("").Columns[0]
 			checks := f.Table("").Checks
-			if c.Shard == nil || *c.Shard != (Shard{2, 1}) || checks[len(checks)-1].Kind != kindShard {
+			if c.Shard == nil || *c.Shard != (weft.Shard{Modulus: 2, Remainder: 1}) || checks[len(checks)-1].Kind != kindShard {
 				t.Errorf("%s: %+v %+v", columns, c, checks)
 			}
 		}

@@ -51,7 +51,7 @@ type FarColumn struct {
 	Name   string
 	Type   contract.Type
 	Unique bool
-	Shard  *contract.Shard // by which the table is one; nil for none
+	Shard  *weft.Shard // by which the table is one; nil for none
 }
 
 // FarQuestion is what one node is asked.
@@ -73,7 +73,7 @@ type TableShard struct {
 	Product weft.Name
 	Table   string
 	Column  string
-	Shard   contract.Shard
+	Shard   weft.Shard
 }
 
 // Keys are values that come with a question, as a table of one column, k.

@@ -155,6 +155,9 @@ func (a *asking) planPart(ctx context.Context, b *bound, i int, uses []int) (wef
 		return p, err
 	}
 	p.Name = a.cut.elsewhere.Called(p.Node)
+	for _, s := range a.cut.shards(part) { // all are alike
+		p.Shard = &s.Shard
+	}
 	for _, u := range uses {
 		k := weft.PlanKeys{Table: engine.KeysSchema + "." + part.Keys[u].Name, Column: part.Keys[u].Column}
 		for _, s := range part.Keys[u].From {

@@ -109,7 +109,7 @@ func (c *cutter) place(t engine.Target) engine.Place {
 }
 
 // placeShard is a shard as the splitter knows it, nil where rows are not divided by such a type.
-func placeShard(column string, s contract.Shard, t contract.Type) *engine.Shard {
+func placeShard(column string, s weft.Shard, t contract.Type) *engine.Shard {
 	if t.ShardKind() == "" {
 		return nil
 	}
@@ -132,6 +132,25 @@ func (c *cutter) shardHere(v view, sc *arrow.Schema) *engine.Shard {
 		}
 	}
 	return nil
+}
+
+// shards are what a part counts on.
+func (c *cutter) shards(part *engine.Part) (out []TableShard) {
+	if !part.Sharded {
+		return nil
+	}
+	for _, t := range part.Tables {
+		ft := c.fars[t]
+		if ft.table == nil {
+			continue
+		}
+		for _, col := range ft.table.Columns {
+			if col.Shard != nil {
+				out = append(out, TableShard{Product: ft.far.Name, Table: ft.table.Name, Column: col.Name, Shard: *col.Shard})
+			}
+		}
+	}
+	return out
 }
 
 // holds says whether the tables that are here are the shards that an asker counts on.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"weft"
-	"weft/contract"
 	"weft/engine"
 	"weft/run"
 	"weft/store"
@@ -27,11 +26,11 @@ type Product struct {
 	Deny func(table string) error
 	// Shard gives the column by which a table is a shard of something larger, where all of
 	// its rows at that state and at those after it are known to be. Nil for never.
-	Shard func(table string, at weft.Seq) (column string, s contract.Shard, ok bool)
+	Shard func(table string, at weft.Seq) (column string, s weft.Shard, ok bool)
 }
 
 // shard is Shard, not ok where there is none.
-func (p Product) shard(table string, at weft.Seq) (column string, s contract.Shard, ok bool) {
+func (p Product) shard(table string, at weft.Seq) (column string, s weft.Shard, ok bool) {
 	if p.Shard == nil {
 		return "", s, false
 	}

@@ -198,21 +198,6 @@ type shardError struct{ error }
 
 func (e *shardError) Unwrap() error { return e.error }
 
-// shards are what a part counts on.
-func (p *parting) shards(part *engine.Part) (out []TableShard) {
-	if !part.Sharded {
-		return nil
-	}
-	for _, ft := range p.tables(part) {
-		for _, c := range ft.table.Columns {
-			if c.Shard != nil {
-				out = append(out, TableShard{Product: ft.far.Name, Table: ft.table.Name, Column: c.Name, Shard: *c.Shard})
-			}
-		}
-	}
-	return out
-}
-
 func (p *parting) missing(part *engine.Part, node weft.KeyID, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -245,7 +230,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	if err := p.follow(ctx, i); err != nil {
 		return nil, use, err
 	}
-	q := FarQuestion{Question: p.a.q, Keys: keys, Shards: p.shards(part)}
+	q := FarQuestion{Question: p.a.q, Keys: keys, Shards: p.a.cut.shards(part)}
 	q.SQL, q.At = text, p.at(part)
 	q.Fixed = func(cut weft.Cut, _ int64) error { // others need not wait for the first row
 		p.found(i, cut)

@@ -89,12 +89,8 @@ func cardTableOf(f *contract.Folder, o *contract.Output, t *contract.Table, from
 	}
 	for _, c := range t.Columns {
 		d := columnDetail(t, c)
-		var shard *weft.CardShard
-		if c.Shard != nil {
-			shard = &weft.CardShard{Modulus: c.Shard.Modulus, Remainder: c.Shard.Remainder}
-		}
 		out.Columns = append(out.Columns, weft.CardColumn{
-			Name: c.Name, Type: d.Type, BusinessName: c.BusinessName, Description: c.Description, Required: c.Required, Unique: d.Unique, Shard: shard,
+			Name: c.Name, Type: d.Type, BusinessName: c.BusinessName, Description: c.Description, Required: c.Required, Unique: d.Unique, Shard: c.Shard,
 			Classification: c.Classification, Unit: c.Unit, Tags: c.Tags, References: references(f, c), From: from.From[c.Name],
 		})
 	}

@@ -51,10 +51,8 @@ func (p partner) Far(_ weft.Subject, name weft.Name) (*federate.Far, error) {
 				typ = contract.Type{}
 			}
 			col := federate.FarColumn{Name: c.Name, Type: typ, Unique: c.Unique && c.Required}
-			if c.Shard != nil && c.Required {
-				if s := contract.Shard(*c.Shard); s.Valid() {
-					col.Shard = &s
-				}
+			if c.Shard != nil && c.Required && c.Shard.Valid() {
+				col.Shard = c.Shard
 			}
 			ft.Columns = append(ft.Columns, col)
 		}

@@ -11,7 +11,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"weft"
-	"weft/contract"
 	"weft/engine"
 	"weft/federate"
 	"weft/serve"
@@ -45,10 +44,10 @@ type partRequest struct {
 
 // partShard says of a table that it is a shard, which the asker counts on.
 type partShard struct {
-	Product weft.Name      `json:"product"`
-	Table   string         `json:"table"`
-	Column  string         `json:"column"`
-	Shard   contract.Shard `json:"shard"`
+	Product weft.Name  `json:"product"`
+	Table   string     `json:"table"`
+	Column  string     `json:"column"`
+	Shard   weft.Shard `json:"shard"`
 }
 
 // partSubject is who asks, as the asking node says. Its domains count as far as the

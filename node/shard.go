@@ -21,7 +21,7 @@ func shardColumn(t *contract.Table) *contract.Column {
 // shard gives the column by which a table is a shard, where its rows at the state, and at all
 // later ones, were held against that: by the load that made them, or by the first one under
 // the current folder (verifyShards).
-func (p *product) shard(table string, at weft.Seq) (column string, s contract.Shard, ok bool) {
+func (p *product) shard(table string, at weft.Seq) (column string, s weft.Shard, ok bool) {
 	p.mu.Lock()
 	f, rec, ran, since := p.folder, p.rec, p.ran, p.ranAt
 	p.mu.Unlock()
@@ -62,7 +62,7 @@ func (l *load) verifyShards(ctx context.Context, made []store.Staged) error {
 			continue
 		}
 		rows, err := engine.Fields(ctx, l.session, engine.Statement{
-			SQL:     "SELECT count(*) FROM (" + r.SQL + ") WHERE NOT COALESCE(" + c.Shard.Predicate(contract.QuoteIdent(c.Name), c.Type) + ", false)",
+			SQL:     "SELECT count(*) FROM (" + r.SQL + ") WHERE NOT COALESCE(" + c.Type.InShard(contract.QuoteIdent(c.Name), *c.Shard) + ", false)",
 			Sources: r.Sources, Files: r.Files,
 		})
 		if err != nil {

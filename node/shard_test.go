@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"weft/contract"
+	"weft"
 	"weft/serve"
 )
 
@@ -24,7 +24,7 @@ func (r *rig) divided() bool {
 	}
 	defer release()
 	column, s, ok := p.shard("ledger", p.store.Head().Seq)
-	if ok && (column != "qty" || s != contract.Shard{Modulus: 2, Remainder: 1}) {
+	if ok && (column != "qty" || s != weft.Shard{Modulus: 2, Remainder: 1}) {
 		r.t.Errorf("%s %v", column, s)
 	}
 	return ok

@@ -238,7 +238,7 @@ func columnDetail(t *contract.Table, c *contract.Column) serve.ColumnDetail {
 	d := serve.ColumnDetail{
 		Name: c.Name, Type: serve.TypeName(contract.ArrowField(c.Name, c.Type, !c.Required)), BusinessName: c.BusinessName, Description: c.Description, Required: c.Required,
 		Unique: c.Unique || len(t.Key) == 1 && t.Key[0] == c.Name, Key: slices.Contains(t.Key, c.Name),
-		Classification: c.Classification, Unit: c.Unit, Tags: c.Tags,
+		Classification: c.Classification, Unit: c.Unit, Shard: c.Shard, Tags: c.Tags,
 	}
 	for _, r := range c.Relationships {
 		d.References = append(d.References, r.To)

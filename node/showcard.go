@@ -123,7 +123,7 @@ func cardTable(name weft.Name, t weft.CardTable, head weft.TableHead) serve.Tabl
 	for _, c := range t.Columns {
 		col := serve.ColumnDetail{
 			Name: c.Name, Type: c.Type, BusinessName: c.BusinessName, Description: c.Description, Required: c.Required, Unique: c.Unique,
-			Key: slices.Contains(t.Key, c.Name), Classification: c.Classification, Unit: c.Unit, References: c.References, Tags: c.Tags,
+			Key: slices.Contains(t.Key, c.Name), Classification: c.Classification, Unit: c.Unit, References: c.References, Shard: c.Shard, Tags: c.Tags,
 		}
 		if head.Nulls != nil {
 			share := head.Nulls[c.Name]

@@ -138,6 +138,7 @@ type ColumnDetail struct {
 	Classification string       `json:"classification,omitempty"`
 	Unit           string       `json:"unit,omitempty"`
 	References     []string     `json:"references,omitempty"`
+	Shard          *weft.Shard  `json:"shard,omitempty" doc:"the table has only rows whose value in the column leaves the remainder"`
 	Tags           []string     `json:"tags,omitempty"`
 	NullShare      *float64     `json:"nullShare,omitempty" doc:"of a product of another node: the share of rows without a value, to a hundredth"`
 	Stats          *ColumnStats `json:"stats,omitempty"`

@@ -133,6 +133,9 @@ func (t *planText) part(mark, pad string, p weft.PlanPart) {
 		est += ", before keys"
 	}
 	t.line(pad, "estimate  ", est)
+	if p.Shard != nil {
+		t.line(pad, "shard     ", p.Shard.String()+": no row of it is joined with one of another")
+	}
 	for _, k := range p.Keys {
 		t.line(pad, "keys      ", t.keys(k))
 	}

@@ -75,6 +75,9 @@ func columnRules(c serve.ColumnDetail) string {
 	case c.Unique:
 		w = append(w, "unique")
 	}
+	if c.Shard != nil {
+		w = append(w, "shard "+c.Shard.String())
+	}
 	if c.Classification != "" {
 		w = append(w, c.Classification)
 	}

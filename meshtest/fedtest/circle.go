@@ -169,25 +169,25 @@ func (c *Circle) reader(node weft.KeyID) *circleReader {
 // Product finds a product of the domain.
 func (r *circleReader) Product(_ weft.Subject, n weft.Name) (federate.Product, bool) {
 	p, ok := r.products[n]
-	return federate.Product{Name: n, ID: p.id, Store: p.store, Shard: func(string, weft.Seq) (string, contract.Shard, bool) {
+	return federate.Product{Name: n, ID: p.id, Store: p.store, Shard: func(string, weft.Seq) (string, weft.Shard, bool) {
 		if r.c.moved != nil && r.c.moved(n) {
-			return "", contract.Shard{}, false
+			return "", weft.Shard{}, false
 		}
 		for _, c := range p.Columns {
 			if s := c.shard(); s != nil {
 				return c.Name, *s, true
 			}
 		}
-		return "", contract.Shard{}, false
+		return "", weft.Shard{}, false
 	}}, ok
 }
 
 // shard is the shard that a column says its table is, nil for none.
-func (c Column) shard() *contract.Shard {
+func (c Column) shard() *weft.Shard {
 	if c.Shard == nil {
 		return nil
 	}
-	return &contract.Shard{Modulus: c.Shard[0], Remainder: c.Shard[1]}
+	return &weft.Shard{Modulus: c.Shard[0], Remainder: c.Shard[1]}
 }
 
 // Names lists the products of the domain.

@@ -79,7 +79,7 @@ func shardWorld(t *testing.T, c *Circle, d *engine.Direct, r *rand.Rand, number 
 				p.Columns = append(p.Columns, col)
 			}
 			p.File = filepath.Join(dir, p.Name+".parquet")
-			sql := fmt.Sprintf("COPY (SELECT * FROM (%s) WHERE %s) TO %s (FORMAT parquet)", tab.sql, contract.Shard{Modulus: modulus, Remainder: i}.Predicate(tab.key, tab.typ), engine.QuoteLiteral(p.File))
+			sql := fmt.Sprintf("COPY (SELECT * FROM (%s) WHERE %s) TO %s (FORMAT parquet)", tab.sql, tab.typ.InShard(tab.key, weft.Shard{Modulus: modulus, Remainder: i}), engine.QuoteLiteral(p.File))
 			if _, err := d.Exec(t.Context(), engine.Statement{SQL: sql}); err != nil {
 				t.Fatal(err)
 			}
