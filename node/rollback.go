@@ -114,6 +114,9 @@ func (l *load) restore(ctx context.Context, to weft.Seq) ([]*store.TableData, er
 		return nil, err
 	}
 	defer func() { _ = then.Close() }()
+	if err := l.verifyShardsThen(ctx, then); err != nil {
+		return nil, &weft.Error{Op: "roll back", Subject: l.folder.Name.String(), Kind: weft.KindOf(err), Hint: "roll back to the commit before the folder was applied", Cause: err}
+	}
 	was := map[string]bool{}
 	var out []*store.TableData
 	for i, t := range then.Tables() {

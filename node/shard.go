@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"weft"
 	"weft/contract"
 	"weft/engine"
@@ -61,16 +63,50 @@ func (l *load) verifyShards(ctx context.Context, made []store.Staged) error {
 		if r == nil {
 			continue
 		}
-		rows, err := engine.Fields(ctx, l.session, engine.Statement{
-			SQL:     "SELECT count(*) FROM (" + r.SQL + ") WHERE NOT COALESCE(" + c.Type.InShard(contract.QuoteIdent(c.Name), *c.Shard) + ", false)",
-			Sources: r.Sources, Files: r.Files,
-		})
+		if err := l.verifyShard(ctx, t, c, *r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verifyShard holds rows of a table against its shard.
+func (l *load) verifyShard(ctx context.Context, t *contract.Table, c *contract.Column, r store.Relation) error {
+	rows, err := engine.Fields(ctx, l.session, engine.Statement{
+		SQL:     "SELECT count(*) FROM (" + r.SQL + ") WHERE NOT COALESCE(" + c.Type.InShard(contract.QuoteIdent(c.Name), *c.Shard) + ", false)",
+		Sources: r.Sources, Files: r.Files,
+	})
+	if err != nil {
+		return err
+	}
+	if n := rows[0][0].Int(); n != 0 {
+		return weft.Errorf(weft.KindContract, "verify the shard", l.folder.Name.String(), "%d rows of table '%s' that are there already have a value of '%s' that is not in shard %s", n, t.Name, c.Name, c.Shard).
+			WithHint("load the table anew as a snapshot, or take weftShard back")
+	}
+	return nil
+}
+
+// verifyShardsThen holds the rows of an earlier commit against the shards that its folder says
+// their tables are: it may have been applied and never have loaded them.
+func (l *load) verifyShardsThen(ctx context.Context, then *store.Snapshot) error {
+	for _, info := range then.Tables() {
+		t := l.folder.Table(info.Table)
+		if t == nil {
+			continue
+		}
+		c := shardColumn(t)
+		if c == nil {
+			continue
+		}
+		if !slices.ContainsFunc(info.Schema.Fields(), func(f arrow.Field) bool { return f.Name == c.Name }) {
+			return weft.Errorf(weft.KindContract, "verify the shard", l.folder.Name.String(), "table '%s' has no column '%s' yet", t.Name, c.Name)
+		}
+		r, err := then.Relation(info.Table)
 		if err != nil {
 			return err
 		}
-		if n := rows[0][0].Int(); n != 0 {
-			return weft.Errorf(weft.KindContract, "verify the shard", l.folder.Name.String(), "%d rows of table '%s' that are there already have a value of '%s' that is not in shard %s", n, t.Name, c.Name, c.Shard).
-				WithHint("load the table anew as a snapshot, or take weftShard back")
+		if err := l.verifyShard(ctx, t, c, r); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -87,3 +87,37 @@ func TestShardOfRowsFromBefore(t *testing.T) {
 	}
 	r.want("SELECT count(*) FROM sales.ledger", "1000")
 }
+
+// TestRollbackToAShardThatNeverHeld: a commit of a folder has the rows of before, which may not
+// be of the shard that it says. A rollback to it is refused.
+func TestRollbackToAShardThatNeverHeld(t *testing.T) {
+	r := newRig(t)
+	r.ledger("append", id1, "name: qty, logicalType: integer, physicalType: integer, required: true")
+	r.rows("a.csv", "id,item,qty", func(i int) string { return fmt.Sprintf("%d,item %d,%d", i, i, i) })
+	first := r.apply("ledger", serve.OutcomeCommitted).Commit.Seq
+	r.ledger("append", id1, fmt.Sprintf(shardQty, 1))
+	r.apply("ledger", serve.OutcomeRefused)
+	p, err := r.node.find(mustName(t, "sales.ledger"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, err := p.hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	applied := p.store.Head().Seq
+	release()
+	_, err = r.node.Rollback(t.Context(), tester, p.name(), applied)
+	if weft.KindOf(err) != weft.KindContract || !strings.Contains(err.Error(), "500 rows of table 'ledger'") || weft.HintOf(err) == "" {
+		t.Error(err)
+	}
+	if r.divided() {
+		t.Error("half of its rows are of another shard")
+	}
+	if _, err := r.node.Rollback(t.Context(), tester, p.name(), first); err != nil {
+		t.Error(err)
+	}
+	if r.divided() {
+		t.Error("the folder of then says nothing of a shard")
+	}
+}

@@ -165,6 +165,9 @@ func domainKey(info *serve.MeshInfo, domain, text string) (key weft.KeyID, err e
 			}
 		}
 	}
+	if len(claims) == 0 {
+		return key, weft.Errorf(weft.KindNotFound, "decide the domain", domain, "the mesh has no such domain").WithHint("`weft mesh` lists them")
+	}
 	return byBeginning("the key of "+domain, text, claims, weft.KeyID.String)
 }
 
