@@ -174,20 +174,12 @@ func (r *circleReader) Product(_ weft.Subject, n weft.Name) (federate.Product, b
 			return "", weft.Shard{}, false
 		}
 		for _, c := range p.Columns {
-			if s := c.shard(); s != nil {
-				return c.Name, *s, true
+			if c.Shard != nil {
+				return c.Name, *c.Shard, true
 			}
 		}
 		return "", weft.Shard{}, false
 	}}, ok
-}
-
-// shard is the shard that a column says its table is, nil for none.
-func (c Column) shard() *weft.Shard {
-	if c.Shard == nil {
-		return nil
-	}
-	return &weft.Shard{Modulus: c.Shard[0], Remainder: c.Shard[1]}
 }
 
 // Names lists the products of the domain.
@@ -217,7 +209,7 @@ func (r *circleReader) Far(_ weft.Subject, n weft.Name) (*federate.Far, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.Columns = append(t.Columns, federate.FarColumn{Name: c.Name, Type: typ, Shard: c.shard()})
+		t.Columns = append(t.Columns, federate.FarColumn{Name: c.Name, Type: typ, Shard: c.Shard})
 	}
 	return &federate.Far{Name: n, Node: other.key, Tables: []federate.FarTable{t}}, nil
 }

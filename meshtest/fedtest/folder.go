@@ -9,14 +9,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"weft"
 )
 
 // Column is one of a table, with its type as a contract writes it.
 type Column struct {
 	Name, Type string
 	Required   bool
-	// Shard, of a column that a table is divided by, is its modulus and its remainder.
-	Shard []int
+	Shard      *weft.Shard // of the column that a table is divided by
 }
 
 // Product is a table that one node publishes as a product of the same name, made from
@@ -64,7 +65,7 @@ func (p Product) Files() map[string]string {
 			fmt.Fprintf(&c, ", primaryKey: true, primaryKeyPosition: %d", i+1)
 		}
 		if col.Shard != nil {
-			fmt.Fprintf(&c, ", customProperties: [{property: weftShard, value: {modulus: %d, remainder: %d}}]", col.Shard[0], col.Shard[1])
+			fmt.Fprintf(&c, ", customProperties: [{property: weftShard, value: {modulus: %d, remainder: %d}}]", col.Shard.Modulus, col.Shard.Remainder)
 		}
 		c.WriteString("}\n")
 	}

@@ -2,7 +2,7 @@ package fedtest
 
 import "testing"
 
-// TestTPCH asks one node about products of four others, laid out in both ways.
+// TestTPCH asks one node about products of four others, laid out in every way.
 func TestTPCH(t *testing.T) {
 	data := tpchData(t)
 	for _, s := range TPCHSplits() {

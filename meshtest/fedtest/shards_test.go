@@ -74,7 +74,7 @@ func shardWorld(t *testing.T, c *Circle, d *engine.Direct, r *rand.Rand, number 
 			for _, col := range tab.columns {
 				col.Required = col.Name == tab.key
 				if col.Required {
-					col.Shard = []int{modulus, i}
+					col.Shard = &weft.Shard{Modulus: modulus, Remainder: i}
 				}
 				p.Columns = append(p.Columns, col)
 			}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"weft"
 )
 
 // TPCHSplit lays the tables of TPC-H out over four nodes, one of each domain. A fifth
@@ -53,7 +55,7 @@ func (s TPCHSplit) Products(domain, data string) (out []Product) {
 			p.File = filepath.Join(data, shardFile(t.Name, i))
 			if s.says {
 				p.Columns = slices.Clone(p.Columns)
-				p.Columns[0].Shard = []int{shards, i} // the order's key
+				p.Columns[0].Shard = &weft.Shard{Modulus: shards, Remainder: i} // the order's key
 			}
 		default:
 			continue
