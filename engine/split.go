@@ -197,6 +197,7 @@ type KeyUse struct {
 	Column string // for people
 	From   []KeySource
 	pred   object
+	alike  bool // the values are of the column's own type
 }
 
 // KeySource is a column of another part, all of whose values count; or, where SQL is
@@ -273,7 +274,15 @@ func (p *Part) Text(ctx context.Context, s Parser, uses []int) (string, error) {
 	for _, i := range uses {
 		extra = append(extra, p.Keys[i].pred)
 	}
+	if len(uses) == 1 && p.Keys[uses[0]].asks(p) {
+		return p.leaf.among(ctx, s, p.Columns[0], p.Keys[uses[0]].Name)
+	}
 	return p.leaf.text(ctx, s, p.Columns, extra)
+}
+
+// asks says that a part only tells which of the keys it has.
+func (k KeyUse) asks(p *Part) bool {
+	return k.alike && p.leaf.looked && len(p.Columns) == 1 && strings.EqualFold(p.Columns[0], k.Column)
 }
 
 // StatelessText is the part over its tables as they are called at the site, whatever
@@ -409,6 +418,10 @@ func (s *splitter) finish() {
 				}
 				use.From = append(use.From, KeySource{Part: number[o.leaf], Column: o.column, Unique: s.likelyUnique(o)})
 			}
+			use.alike = len(k.from) > 0 && !slices.ContainsFunc(k.from, func(o leafColumn) bool {
+				t := o.leaf.typeOf(o.column)
+				return t == "" || t != l.typeOf(k.column)
+			})
 			p.Keys = append(p.Keys, use)
 		}
 	}
@@ -462,6 +475,14 @@ func (l *leaf) ordered(names []string) []string {
 		}
 	}
 	return out
+}
+
+// typeOf is a column's type, "" where it is not known.
+func (l *leaf) typeOf(column string) string {
+	if i := indexOf(l.cols, column); i >= 0 && i < len(l.types) {
+		return l.types[i]
+	}
+	return ""
 }
 
 func (l *leaf) part() *Part {
@@ -528,11 +549,24 @@ func once() []any {
 	return []any{object{"type": "DISTINCT_MODIFIER", "distinct_on_targets": []any{}}}
 }
 
+// among writes the SELECT of those keys that are in a column: that is half the work of
+// choosing the leaf's rows by the keys and having each of these once.
+func (l *leaf) among(ctx context.Context, s Parser, column, keys string) (string, error) {
+	k := columnRef("k")
+	k["alias"] = column
+	node := selectNode([]any{k}, baseTable(Target{KeysSchema, keys}, ""), anyOf(columnRef("k"), l.query([]any{columnRef(column)}, nil, nil)))
+	return writeNode(ctx, s, node)
+}
+
 func (l *leaf) distinct(ctx context.Context, s Parser, column string) (string, error) {
 	return l.write(ctx, s, []any{columnRef(column)}, once(), nil)
 }
 
 func (l *leaf) write(ctx context.Context, s Parser, items, modifiers []any, extra []object) (string, error) {
+	return writeNode(ctx, s, l.query(items, modifiers, extra))
+}
+
+func (l *leaf) query(items, modifiers []any, extra []object) object {
 	var from object
 	conds := slices.Concat(l.preds, extra)
 	if l.site == "" {
@@ -548,7 +582,7 @@ func (l *leaf) write(ctx context.Context, s Parser, items, modifiers []any, extr
 	}
 	node := selectNode(items, from, and(conds))
 	node["modifiers"] = append([]any{}, modifiers...)
-	return writeNode(ctx, s, node)
+	return node
 }
 
 // writeNode writes a query that was made of walked pieces.

@@ -11,17 +11,17 @@ import (
 // splitPlaces are the tables of the splitter's tests: an invented shop whose domains
 // are sites of their own, but for desk, which is here.
 var splitPlaces = map[string]Place{
-	"sales.orders":    {Site: "sales", Columns: words2("o_id o_cust o_day o_total o_note"), Unique: [][]string{{"o_id"}}, Rows: 1_000_000},
+	"sales.orders":    {Site: "sales", Columns: words2("o_id o_cust o_day o_total o_note"), Types: words2("BIGINT BIGINT DATE DOUBLE VARCHAR"), Unique: [][]string{{"o_id"}}, Rows: 1_000_000},
 	"sales.lines":     {Site: "sales", Columns: words2("l_order l_part l_qty l_price l_day"), Types: words2("BIGINT BIGINT INTEGER DOUBLE DATE"), Rows: 4_000_000},
-	"crm.customers":   {Site: "crm", Columns: words2("c_id c_name c_nation c_phone"), Unique: [][]string{{"c_id"}}, Rows: 100_000},
+	"crm.customers":   {Site: "crm", Columns: words2("c_id c_name c_nation c_phone"), Types: words2("BIGINT VARCHAR INTEGER VARCHAR"), Unique: [][]string{{"c_id"}}, Rows: 100_000},
 	"supply.parts":    {Site: "supply", Columns: words2("p_id p_name p_type"), Types: words2("BIGINT VARCHAR VARCHAR"), Unique: [][]string{{"p_id"}}, Rows: 200_000},
 	"supply.prices":   {Site: "supply", Columns: words2("r_part r_maker r_cost"), Types: words2("BIGINT BIGINT DOUBLE"), Unique: [][]string{{"r_part", "r_maker"}}, Rows: 800_000},
 	"supply.makers":   {Site: "supply", Columns: words2("m_id m_nation"), Types: words2("BIGINT INTEGER"), Unique: [][]string{{"m_id"}}, Rows: 10_000},
 	"supply.nations":  {Site: "supply", Columns: words2("k_id k_name"), Types: words2("INTEGER VARCHAR"), Unique: [][]string{{"k_id"}}, Rows: 25},
 	"supply.clients":  {Site: "supply", Columns: words2("t_id t_nation"), Types: words2("BIGINT INTEGER"), Unique: [][]string{{"t_id"}}, Rows: 50_000},
 	"geo.nations":     {Site: "geo", Columns: words2("n_id n_name"), Unique: [][]string{{"n_id"}}, Rows: 25},
-	"east.orders":     {Site: "east", Columns: words2("o_id o_cust o_day o_total o_note"), Numbers: words2("o_total"), Rows: 500_000},
-	"west.orders":     {Site: "west", Columns: words2("o_id o_cust o_day o_total o_note"), Numbers: words2("o_total"), Rows: 500_000},
+	"east.orders":     {Site: "east", Columns: words2("o_id o_cust o_day o_total o_note"), Types: words2("BIGINT INTEGER DATE DOUBLE VARCHAR"), Numbers: words2("o_total"), Rows: 500_000},
+	"west.orders":     {Site: "west", Columns: words2("o_id o_cust o_day o_total o_note"), Types: words2("BIGINT BIGINT DATE DOUBLE VARCHAR"), Numbers: words2("o_total"), Rows: 500_000},
 	"north.sales":     {Site: "north", Columns: words2("s_id s_cust s_day s_total"), Unique: [][]string{{"s_id"}}, Rows: 500_000, Shard: &Shard{"s_id", 2, 0, "integer"}},
 	"south.sales":     {Site: "south", Columns: words2("s_id s_cust s_day s_total"), Unique: [][]string{{"s_id"}}, Rows: 500_000, Shard: &Shard{"s_id", 2, 1, "integer"}},
 	"north.items":     {Site: "north", Columns: words2("i_sale i_line i_part i_qty i_price"), Unique: [][]string{{"i_sale", "i_line"}}, Numbers: words2("i_price i_qty"), Rows: 2_000_000, Shard: &Shard{"i_sale", 2, 0, "integer"}},

@@ -98,10 +98,14 @@ func and(list []object) any {
 
 // inKeys is: e is one of the keys of the name.
 func inKeys(e object, name string) object {
-	keys := selectNode([]any{columnRef("k")}, baseTable(Target{KeysSchema, name}, ""), nil)
+	return anyOf(e, selectNode([]any{columnRef("k")}, baseTable(Target{KeysSchema, name}, ""), nil))
+}
+
+// anyOf is e = ANY(query).
+func anyOf(e, query object) object {
 	return object{
 		"class": "SUBQUERY", "type": "SUBQUERY", "alias": "", "query_location": noPlace, "subquery_type": "ANY",
-		"subquery": object{"node": keys, "named_param_map": []any{}}, "child": e, "comparison_type": "COMPARE_EQUAL",
+		"subquery": object{"node": query, "named_param_map": []any{}}, "child": e, "comparison_type": "COMPARE_EQUAL",
 	}
 }
 

@@ -4,6 +4,7 @@ package engine
 #include <stdlib.h>
 #include "arrow.h"
 #include "columns.h"
+#include "wait.h"
 */
 import "C"
 
@@ -72,6 +73,7 @@ func (s *stream) start(st duck.PreparedStatement) error {
 	if state == duck.StateError {
 		return fmt.Errorf("%s", duck.PendingError(p))
 	}
+	C.weft_work(p.Ptr)
 	if duck.ExecutePending(p, &s.res) == duck.StateError {
 		return fmt.Errorf("%s", duck.ResultError(&s.res))
 	}
