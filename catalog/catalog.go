@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	lru "github.com/hashicorp/golang-lru/v2"
+
 	"weft"
 	"weft/peer"
 	"weft/run"
@@ -49,6 +51,7 @@ type Catalog struct {
 	cards    int    // products with a card
 	unsaved  unsaved
 
+	unpacked *lru.Cache[*doc, *weft.Card]
 	view     atomic.Pointer[view]
 	scratch  sync.Pool  // *scratch
 	indexing sync.Mutex // held by whoever brings pending cards into the index
@@ -89,6 +92,9 @@ func Open(ctx context.Context, cfg Config) (*Catalog, error) {
 		return nil, err
 	}
 	var err error
+	if c.unpacked, err = lru.New[*doc, *weft.Card](keptCards); err != nil {
+		return nil, err
+	}
 	if c.speller, err = newSpeller(); err != nil {
 		return nil, err
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 // Entry is a product of the mesh: its card, its head, and how old they are. It is
-// the caller's.
+// the caller's, but for the card.
 type Entry struct {
-	Card     *weft.Card
+	Card     *weft.Card     // others read it, too: it is not to be changed
 	Head     *weft.CardHead // nil until the card's origin sent one
 	Signed   time.Time      // when the card was, by its signer's clock
 	Received time.Time      // when the card came to this node
@@ -155,9 +155,25 @@ func (c *Catalog) card(d *doc) (*weft.Card, error) {
 	return &card, nil
 }
 
-// entry unpacks a product for a caller.
-func (c *Catalog) entry(d *doc) (*Entry, error) {
+// keptCards is how many cards stay unpacked: a question names few products, each of them
+// many times.
+const keptCards = 256
+
+// kept unpacks the card, or has it from the last time.
+func (c *Catalog) kept(d *doc) (*weft.Card, error) {
+	if card, ok := c.unpacked.Get(d); ok {
+		return card, nil
+	}
 	card, err := c.card(d)
+	if err == nil {
+		c.unpacked.Add(d, card)
+	}
+	return card, err
+}
+
+// entry makes a product ready for a caller, with its card from unpack.
+func (c *Catalog) entry(d *doc, unpack func(*doc) (*weft.Card, error)) (*Entry, error) {
+	card, err := unpack(d)
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +192,9 @@ func (c *Catalog) entry(d *doc) (*Entry, error) {
 }
 
 // Get returns a product of the mesh.
-func (c *Catalog) Get(n weft.Name) (*Entry, bool) {
+func (c *Catalog) Get(n weft.Name) (*Entry, bool) { return c.get(n, c.kept) }
+
+func (c *Catalog) get(n weft.Name, unpack func(*doc) (*weft.Card, error)) (*Entry, bool) {
 	c.mu.RLock()
 	p := c.products[n]
 	var d *doc
@@ -187,7 +205,7 @@ func (c *Catalog) Get(n weft.Name) (*Entry, bool) {
 	if d == nil {
 		return nil, false
 	}
-	e, err := c.entry(d)
+	e, err := c.entry(d, unpack)
 	if err != nil {
 		c.log.Error("a card of the catalogue cannot be read", "product", n.String(), "error", err)
 		return nil, false
@@ -199,7 +217,7 @@ func (c *Catalog) Get(n weft.Name) (*Entry, bool) {
 // Every card is unpacked for it: with many products it is for what happens seldom.
 func (c *Catalog) All(f func(*Entry) bool) {
 	for _, n := range c.names("") {
-		if e, ok := c.Get(n); ok && !f(e) {
+		if e, ok := c.get(n, c.card); ok && !f(e) {
 			return
 		}
 	}

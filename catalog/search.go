@@ -32,7 +32,7 @@ func (c *Catalog) Search(ctx context.Context, q Query) (*Result, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, weft.Errorf(weft.KindCancelled, "search", "", "%w", err)
 		}
-		e, err := c.entry(f.doc)
+		e, err := c.entry(f.doc, c.kept)
 		if err != nil {
 			return nil, err
 		}

@@ -100,7 +100,7 @@ func (r *directRows) prepare(st Statement) error {
 	if err != nil {
 		return err
 	}
-	drops, err := r.d.k.makeViews(st.Views)
+	drops, err := r.d.k.makeViews(st.Views, standing{}, &r.got)
 	r.drops = drops
 	return err
 }

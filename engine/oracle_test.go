@@ -15,6 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"pgregory.net/rapid"
 
 	"weft"
@@ -241,6 +244,52 @@ func TestStandingViews(t *testing.T) {
 	run("select count(label) from sales.u", a, "12\n")
 	run("select count(*) from duckdb_views() where not internal", nil, "0\n")
 	run("select count(*) from sales.u", nil, "")
+}
+
+// TestStandingSources holds that a view over a source that comes anew with each question
+// stands as long as its columns are the same, and that what reads it is made anew with it.
+func TestStandingSources(t *testing.T) {
+	o := newOracle(t)
+	source := func(name string, values ...any) Source {
+		typ := arrow.DataType(arrow.PrimitiveTypes.Int64)
+		if _, ok := values[0].(string); ok {
+			typ = arrow.BinaryTypes.String
+		}
+		b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{{Name: "k", Type: typ}}, nil))
+		defer b.Release()
+		for _, v := range values {
+			if f, ok := b.Field(0).(*array.StringBuilder); ok {
+				f.Append(v.(string))
+			} else {
+				b.Field(0).(*array.Int64Builder).Append(int64(v.(int)))
+			}
+		}
+		r := b.NewRecordBatch()
+		return Source{Name: name, Schema: r.Schema(), Batches: []arrow.RecordBatch{r}}
+	}
+	keys := View{Schema: "keys", Name: "k1", SQL: "select k from arrow_source('one')"}
+	over := View{Schema: "sales", Name: "t", SQL: "select k, 1 as n from keys.k1"}
+	for _, c := range []struct {
+		sql    string
+		source Source
+		views  []View
+		want   string
+	}{
+		{"select sum(k) from keys.k1", source("one", 1, 2), []View{keys}, "3\n"},
+		{"select sum(k) from keys.k1", source("one", 5), []View{keys}, "5\n"}, // the plan would read what has gone
+		{"select max(k) from keys.k1", source("one", "b", "a"), []View{keys}, "b\n"},
+		{"select max(k) from sales.t", source("one", "b", "c"), []View{keys, over}, "c\n"},
+		{"select max(k) from sales.t", source("one", 3), []View{keys, over}, "3\n"},
+		{"select max(k) from sales.t", source("two", 4), []View{{Schema: "keys", Name: "k1", SQL: "select k from arrow_source('two')"}, over}, "4\n"},
+		{"select max(k) from keys.k1", source("two", 6), []View{keys}, ""}, // the source of before is not there
+		{"select 1 from sales.t", source("one", 6), []View{keys}, ""},
+		{"select count(*) from duckdb_views() where not internal", source("one", 6), []View{keys}, "1\n"},
+	} {
+		got, err := ask(t.Context(), o.s, Statement{SQL: c.sql, Views: c.views, Sources: []Source{c.source}})
+		if (err != nil) != (c.want == "") || got != c.want {
+			t.Errorf("%s gives %q, %v, want %q", c.sql, got, err, c.want)
+		}
+	}
 }
 
 // TestOracleQueries runs made-up queries and wants only their own files opened.

@@ -21,6 +21,8 @@ type received struct {
 	mem  *mappings
 	srcs []*attached
 	keys []*C.struct_weft_keysets
+
+	columns map[string]string // of the sources, by name: what these are
 }
 
 // unpack maps what came with a job and shows it to the engine. The file
@@ -96,6 +98,10 @@ func (r *received) source(sp sourceSpan, files [][]byte) error {
 	a, err := attach(whole)
 	if err == nil {
 		r.srcs = append(r.srcs, a)
+		if r.columns == nil {
+			r.columns = map[string]string{}
+		}
+		r.columns[sp.Name] = whole.Schema.String()
 	}
 	return err
 }

@@ -73,7 +73,11 @@ func (s *stream) start(st duck.PreparedStatement) error {
 	if state == duck.StateError {
 		return fmt.Errorf("%s", duck.PendingError(p))
 	}
-	C.weft_work(p.Ptr)
+	if C.weft_work(p.Ptr) {
+		if msg := duck.PendingError(p); msg != "" {
+			return fmt.Errorf("%s", msg)
+		}
+	}
 	if duck.ExecutePending(p, &s.res) == duck.StateError {
 		return fmt.Errorf("%s", duck.ResultError(&s.res))
 	}

@@ -7,20 +7,22 @@
 
 extern int duckdb_pending_execute_task(void *pending);
 
-enum { NOT_READY = 1, NO_TASKS = 3 };
+enum { READY = 0, NOT_READY = 1, NO_TASKS = 3 };
 
-void weft_work(void *pending) {
+bool weft_work(void *pending) {
   // Short, because what follows the others' tasks waits for this thread, too.
   const struct timespec pause = {0, 20000};
   for (;;) {
     switch (duckdb_pending_execute_task(pending)) {
+    case READY:
+      return false;
     case NOT_READY:
       break;
     case NO_TASKS:
       nanosleep(&pause, 0);
       break;
     default:
-      return;
+      return true;
     }
   }
 }

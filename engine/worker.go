@@ -13,8 +13,6 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +42,8 @@ func Work() int { return serveNode(nil) }
 // holds a worker.
 func serveNode(probes map[string]func(string) string) int {
 	runtime.LockOSThread() // the engine and its threads inherit this thread's confinement
+	// A wait of some microseconds shall be one. It is no harm where it cannot be had.
+	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1000, 0, 0, 0)
 	f := os.NewFile(3, "node")
 	c, err := net.FileConn(f)
 	f.Close()
@@ -78,8 +78,8 @@ type worker struct {
 
 	probes map[string]func(string) string // of tests; see serveNode
 
-	standing []View // of the transaction that stands, nil for none
-	plan     plan   // of its last question
+	standing standing // nil where no transaction stands
+	plan     plan     // of its last question
 	mem      mappings
 
 	current atomic.Uint64 // id of the job that can be interrupted, 0 for none
@@ -217,13 +217,13 @@ func (k *worker) do(r request) (out outcome) {
 	k.current.Store(j.ID)
 	defer k.settled()
 	var err error
+	got := received{mem: &k.mem}
 	if len(r.fds) > 0 || j.Do == "query" || j.Do == "exec" { // what parses has nothing, and leaves the last one's
-		got := received{mem: &k.mem}
 		defer got.close()
 		err = got.unpack(j, r.fds)
 	}
 	if err == nil {
-		err = k.job(j, &out)
+		err = k.job(j, &got, &out)
 	}
 	if err != nil {
 		k.faulty(j.ID, err, &out)
@@ -246,8 +246,8 @@ func (k *worker) faulty(id uint64, err error, out *outcome) {
 }
 
 // job runs the statement of j within a transaction that takes its views away
-// again.
-func (k *worker) job(j job, out *outcome) error {
+// again, or stands for the next one.
+func (k *worker) job(j job, got *received, out *outcome) error {
 	switch j.Do {
 	case "parse":
 		b, err := k.db.parse(j.Text)
@@ -265,7 +265,7 @@ func (k *worker) job(j job, out *outcome) error {
 		}
 		return classed("INTERNAL", "unknown job %q", j.Do)
 	}
-	drops, err := k.begin(j)
+	drops, err := k.begin(j, got)
 	if err == nil && k.stop.Load() == j.ID {
 		err = classed("INTERRUPT", "stopped")
 	}
@@ -278,11 +278,13 @@ func (k *worker) job(j job, out *outcome) error {
 		}
 	}
 	k.settled() // what tidies up must not be interrupted
-	if err == nil && k.mayStand(j) {
-		k.standing = j.Views
+	if len(j.Sources) > 0 || err != nil || k.standing == nil {
+		k.plan.drop() // it points into the sources
+	}
+	if err == nil && k.standing != nil {
 		return nil
 	}
-	k.plan.drop()
+	k.standing = nil
 	if !keep || err != nil {
 		if e := k.rollback(); e != nil {
 			return e
@@ -302,79 +304,6 @@ func (k *worker) job(j job, out *outcome) error {
 // a question stands until something else is asked: one that asks for the very same
 // views finds them. It never sees others: any difference ends the transaction, and
 // with it all that it held.
-
-// mayStand reports whether the transaction of a job that ended well can be left
-// standing: of a question (its time is its cut's, not the transaction's) whose views
-// read files alone.
-func (k *worker) mayStand(j job) bool {
-	return k.cfg.Leave && j.Do == "query" && len(j.Views) > 0 && len(j.Sources)+len(j.Keys) == 0
-}
-
-// begin begins the transaction of a job and makes its views, or finds both.
-func (k *worker) begin(j job) (drops []string, err error) {
-	if k.standing != nil && k.mayStand(j) && slices.Equal(k.standing, j.Views) {
-		k.standing = nil
-		return nil, nil
-	}
-	if err := k.fall(); err != nil {
-		return nil, err
-	}
-	if err := k.db.run("begin"); err != nil {
-		return nil, err
-	}
-	return k.makeViews(j.Views)
-}
-
-// fall ends a standing transaction.
-func (k *worker) fall() error {
-	if k.standing == nil {
-		return nil
-	}
-	k.standing = nil
-	k.plan.drop()
-	return k.rollback()
-}
-
-// spoilt returns err, and ends the standing transaction in which it came.
-func (k *worker) spoilt(err error) error {
-	if err != nil {
-		if e := k.fall(); e != nil {
-			return e
-		}
-	}
-	return err
-}
-
-func (k *worker) rollback() error {
-	if err := k.db.run("rollback"); err != nil && !strings.Contains(err.Error(), "no transaction is active") {
-		return classed("INTERNAL", "the statement does not end: %v", err)
-	}
-	return nil
-}
-
-// makeViews creates the statement's views in their order and returns what
-// takes them away.
-func (k *worker) makeViews(vs []View) (drops []string, err error) {
-	made := map[string]bool{"": true, "main": true}
-	for _, v := range vs {
-		if !made[v.Schema] {
-			if err := k.db.run("create schema " + QuoteIdent(v.Schema)); err != nil {
-				return drops, err
-			}
-			made[v.Schema] = true
-			drops = append(drops, "drop schema "+QuoteIdent(v.Schema))
-		}
-		name := QuoteIdent(v.Name)
-		if v.Schema != "" {
-			name = QuoteIdent(v.Schema) + "." + name
-		}
-		if err := k.db.run("create view " + name + " as " + v.SQL); err != nil {
-			return drops, err
-		}
-		drops = append([]string{"drop view " + name}, drops...)
-	}
-	return drops, nil
-}
 
 // exec runs a statement for its effect; keep says that it changed the session
 // itself.
