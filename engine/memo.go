@@ -26,7 +26,13 @@ const (
 	memoTree = "t"
 	memoText = "s"
 	memoMark = "m"
+	// The text of a tree that was not held against it.
+	memoDeparsed = "d"
 )
+
+// mostDeparsed is the largest tree whose text is remembered as it was written: of larger
+// ones it is when it was held against them.
+const mostDeparsed = 4 << 10
 
 func (m *Memo) get(kind, key string) (string, bool) {
 	m.mu.Lock()
@@ -109,11 +115,18 @@ func (r *remembering) Parse(ctx context.Context, text string) ([]byte, error) {
 
 // Deparse implements Parser.
 func (r *remembering) Deparse(ctx context.Context, tree []byte) (string, error) {
+	if v, ok := r.memo.get(memoDeparsed, string(tree)); ok {
+		return v, nil
+	}
 	s, err := r.open(ctx)
 	if err != nil {
 		return "", err
 	}
-	return s.Deparse(ctx, tree)
+	text, err := s.Deparse(ctx, tree)
+	if err == nil && len(tree) <= mostDeparsed {
+		r.memo.add(memoDeparsed, string(tree), text)
+	}
+	return text, err
 }
 
 // written is the text of a tree that was written and held against it before.

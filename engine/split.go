@@ -363,6 +363,7 @@ func (s *splitter) run(stmt object) (err error) {
 		s.joins(node)
 		s.sums(node)
 		s.serve(node)
+		s.made(node)
 	}
 	m := s.model(node)
 	s.collect(m)
@@ -377,7 +378,7 @@ func (s *splitter) run(stmt object) (err error) {
 
 // likelyUnique says whether a column is a key of the one table that a leaf reads.
 func (s *splitter) likelyUnique(c leafColumn) bool {
-	if len(c.leaf.of) != 1 || c.leaf.join != nil || c.leaf.partial {
+	if len(c.leaf.of) != 1 || c.leaf.join != nil && (len(c.leaf.join.items) != 1 || len(c.leaf.join.groups) > 0) || c.leaf.partial {
 		return false
 	}
 	return slices.ContainsFunc(s.places[c.leaf.of[0]].Unique, func(key []string) bool {

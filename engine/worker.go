@@ -189,7 +189,7 @@ func (k *worker) await() request {
 	}
 }
 
-const restAfter = 300 * time.Millisecond
+const restAfter = time.Second
 
 func (k *worker) configure(b []byte) outcome {
 	if err := json.Unmarshal(b, &k.cfg); err != nil {

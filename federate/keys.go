@@ -146,9 +146,11 @@ func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys
 	defer p.mu.Unlock()
 	g := p.gathered[string(of)]
 	if g == nil || g.n > g.limit && most > g.limit {
-		keys, n, err := p.distinct(ctx, k, most+1)
-		if err != nil {
-			return Keys{}, 0, err
+		keys, n, ok := p.landedKeys(ctx, k)
+		if !ok {
+			if keys, n, err = p.distinct(ctx, k, most+1); err != nil {
+				return Keys{}, 0, err
+			}
 		}
 		if n > most { // too many for anybody who wants no more: they are not kept
 			keys.drop()

@@ -22,6 +22,7 @@ type landed struct {
 	bytes  int64
 	cut    weft.Cut
 	held   int64
+	keys   map[string]*keyColumn // columns that other parts are asked with
 }
 
 // parting runs the parts of one question.
@@ -256,7 +257,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 			return nil, use, fmt.Errorf("it does not say at which state of %s its rows are", n)
 		}
 	}
-	l, err := p.rows(ans, m)
+	l, err := p.rows(ctx, i, ans, m)
 	if err != nil {
 		return nil, use, err
 	}
@@ -287,12 +288,16 @@ func (t *FarTable) column(name string) FarColumn {
 }
 
 // rows takes in what comes.
-func (p *parting) rows(ans *weft.Answer, m *measure) (*landed, error) {
+func (p *parting) rows(ctx context.Context, i int, ans *weft.Answer, m *measure) (*landed, error) {
 	in, err := engine.NewLanding(ans.Schema, p.room)
 	if err != nil {
 		return nil, &ownError{err}
 	}
+	keys := p.keyColumns(i, ans.Schema)
 	for ans.Rows.Next() {
+		for _, k := range keys {
+			k.add(ans.Rows.RecordBatch())
+		}
 		m.add(ans.Rows.RecordBatch().NumRows())
 		if err := in.Add(ans.Rows.RecordBatch()); err != nil {
 			in.Drop()
@@ -307,7 +312,10 @@ func (p *parting) rows(ans *weft.Answer, m *measure) (*landed, error) {
 	if err != nil {
 		return nil, &ownError{err}
 	}
-	return &landed{schema: ans.Schema, shared: sh, rows: in.Rows(), bytes: in.Bytes(), cut: ans.Cut, held: ans.Held}, nil
+	for _, k := range keys {
+		k.done(ctx)
+	}
+	return &landed{schema: ans.Schema, shared: sh, rows: in.Rows(), bytes: in.Bytes(), cut: ans.Cut, held: ans.Held, keys: keys}, nil
 }
 
 // statement adds what has landed to what runs over it.
