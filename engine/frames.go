@@ -21,6 +21,16 @@ const (
 	rowsTarget  = 12 << 20 // bytes of a batch that is written, where its rows allow it: more than a worker's has
 )
 
+// frameWork has nothing in it: whoever sends it is at work on what comes next.
+const frameWork = 'W'
+
+// WriteWork tells a reader that waits, between two frames or before the first, that it does
+// so for somebody who is at work.
+func WriteWork(w io.Writer) error {
+	_, err := w.Write([]byte{0, 0, 0, 0, frameWork, 0, 0, 0})
+	return err
+}
+
 // RowWriter writes rows for another node. One goroutine uses it.
 type RowWriter struct{ w io.Writer }
 
@@ -95,15 +105,23 @@ type RowReader struct {
 	r    io.Reader
 	sc   *arrow.Schema
 	end  []byte
-	came int // bytes of the largest frame so far
+	came int    // bytes of the largest frame so far
+	work func() // told of work; nil: none may be said
 }
 
 // ErrNotWhole is the error where rows break off before their end.
 var ErrNotWhole = errors.New("the rows break off before their end")
 
 // NewRowReader reads the schema.
-func NewRowReader(r io.Reader) (*RowReader, error) {
-	q := &RowReader{r: r}
+func NewRowReader(r io.Reader) (*RowReader, error) { return newRowReader(&RowReader{r: r}) }
+
+// NewWaitingRowReader is NewRowReader for rows that are worked for: work is called whenever
+// the writer says that it is at that.
+func NewWaitingRowReader(r io.Reader, work func()) (*RowReader, error) {
+	return newRowReader(&RowReader{r: r, work: work})
+}
+
+func newRowReader(q *RowReader) (*RowReader, error) {
 	kind, b, err := q.frame()
 	if err != nil {
 		return nil, err
@@ -170,8 +188,14 @@ func (q *RowReader) End(v any) error {
 // come, not as it says.
 func (q *RowReader) frame() (byte, []byte, error) {
 	var h [8]byte
-	if _, err := io.ReadFull(q.r, h[:]); err != nil {
-		return 0, nil, broken(err)
+	for {
+		if _, err := io.ReadFull(q.r, h[:]); err != nil {
+			return 0, nil, broken(err)
+		}
+		if h[4] != frameWork || q.work == nil || h != [8]byte{4: frameWork} {
+			break
+		}
+		q.work()
 	}
 	n, kind, limit := int(binary.LittleEndian.Uint32(h[:4])), h[4], maxRowHead
 	switch kind {

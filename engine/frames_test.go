@@ -183,3 +183,49 @@ func FuzzRows(f *testing.F) {
 		}
 	})
 }
+
+// TestWorkBetweenFrames: whoever waits for rows is told of work before, between and after
+// them, and whoever does not is not.
+func TestWorkBetweenFrames(t *testing.T) {
+	rows := someRows(t)
+	var b bytes.Buffer
+	work := func() {
+		if err := WriteWork(&b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work()
+	w, err := NewRowWriter(&b, rows[0].Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		work()
+		work()
+		if err := w.Write(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	work()
+	if err := w.End(1); err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	r, err := NewWaitingRowReader(bytes.NewReader(b.Bytes()), func() { told++ })
+	for err == nil {
+		var rec arrow.RecordBatch
+		if rec, err = r.Next(); err == nil {
+			rec.Release()
+		}
+	}
+	if want := 2 + 2*len(rows); err != io.EOF || told != want {
+		t.Errorf("told %d times of %d, and %v", told, want, err)
+	}
+	if _, err := NewRowReader(bytes.NewReader(b.Bytes())); err == nil {
+		t.Error("work is told to nobody")
+	}
+	long := append([]byte{1, 0, 0, 0, frameWork, 0, 0, 0}, 'x')
+	if _, err := NewWaitingRowReader(bytes.NewReader(long), func() {}); err == nil {
+		t.Error("work has a payload")
+	}
+}

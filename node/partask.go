@@ -159,7 +159,7 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 		err = q.Fixed(head.Cut, head.Held)
 	}
 	if err == nil {
-		rows, err = engine.NewRowReader(body)
+		rows, err = engine.NewWaitingRowReader(body, watch.works)
 	}
 	if err == nil && rows.Schema().NumFields() == 0 {
 		err = noRows(rows)

@@ -310,6 +310,35 @@ func TestPartNeverEnds(t *testing.T) {
 	a.honest("afterwards")
 }
 
+// TestPartIsWorkedFor: a node that works longer than one is waited for that does nothing is
+// waited for, as long as it says that it works; who only says so is, until the deadline.
+func TestPartIsWorkedFor(t *testing.T) {
+	a := newAsks(t)
+	pace := peerPace{every: 400 * time.Millisecond, bytes: 1000}
+	a.asker.node.pace, a.origin.node.pace = pace, pace
+	for n, took := 4, time.Duration(0); took < 2*pace.every; n *= 2 {
+		began := time.Now()
+		rows, _, err := a.ask(t.Context(), weft.Question{SQL: fmt.Sprintf("SELECT count(*) FROM sales.shop, range(10000000) a(n), range(%d) b(m) WHERE hash(id, a.n, b.m) = 1", n)})
+		if err != nil {
+			t.Fatalf("after %s: %v", time.Since(began), err)
+		}
+		took = time.Since(began)
+		t.Logf("%d times: %q after %s", n, rows, took)
+	}
+	at := a.known("sales.shop")
+	a.lies(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		b, _ := json.Marshal(partHead{Cut: weft.Cut{at}})
+		_ = writeSection(w, b)
+		beat := a.origin.node.startBeat(w)
+		defer beat.end()
+		<-r.Context().Done()
+	})
+	_, _, err := a.ask(t.Context(), weft.Question{SQL: partQuestion, Limits: weft.Limits{Deadline: 3 * pace.every}})
+	if weft.KindOf(err) != weft.KindLimit || !strings.Contains(err.Error(), "deadline") {
+		t.Errorf("who works without end: %s %v", weft.KindOf(err), err)
+	}
+}
+
 // slowSQL takes hours at the node that holds sales.shop.
 const slowSQL = "SELECT count(*) FROM sales.shop, range(10000000) a(n), range(10000000) b(m) WHERE hash(id, a.n, b.m) = 1"
 

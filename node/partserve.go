@@ -68,7 +68,8 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 	if p.Quote {
 		return n.quotePart(w, r, q)
 	}
-	head := &partBegun{w: w}
+	head := &partBegun{n: n, w: w}
+	defer func() { head.beat.end() }()
 	far := federate.FarQuestion{Question: q, Keys: keys, Fixed: head.write}
 	for _, s := range p.Shards {
 		far.Shards = append(far.Shards, federate.TableShard(s))
@@ -78,15 +79,34 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 		return head.fault(err)
 	}
 	defer func() { _ = ans.Close() }()
-	n.sendPart(w, ans, func(rows int64) (json.RawMessage, error) { return n.partReceipt(r.Context(), node, q, ans.Cut, rows) })
+	n.sendPart(head.out(), ans, func(rows int64) (json.RawMessage, error) { return n.partReceipt(r.Context(), node, q, ans.Cut, rows) })
 	return nil
 }
 
 // partBegun is the beginning of a part's answer. It goes out as soon as the states are
 // known, as other parts of the question wait for them.
 type partBegun struct {
-	w     http.ResponseWriter
-	begun bool
+	n    *Node
+	w    http.ResponseWriter
+	beat *beat // nil before it has begun
+}
+
+// out is where the rows go.
+func (h *partBegun) out() rowsOut { return rowsOut{h.w, h.beat} }
+
+// rowsOut is where rows go, frame by frame.
+type rowsOut struct {
+	http.ResponseWriter
+	beat *beat // nil for none
+}
+
+// write writes something that nothing may come between.
+func (o rowsOut) write(f func() error) error {
+	if o.beat != nil {
+		o.beat.Lock()
+		defer o.beat.Unlock()
+	}
+	return f()
 }
 
 func (h *partBegun) write(cut weft.Cut, held int64) error {
@@ -94,24 +114,27 @@ func (h *partBegun) write(cut weft.Cut, held int64) error {
 	if err != nil {
 		return err
 	}
-	h.begun = true
 	h.w.Header().Set("Content-Type", "application/octet-stream")
 	if err := writeSection(h.w, b); err != nil {
 		return err
 	}
 	_ = http.NewResponseController(h.w).Flush() // where that cannot be, with the first rows
+	h.beat = h.n.startBeat(h.w)
 	return nil
 }
 
 // fault ends the answer with an error: as one without columns, where it has begun.
 func (h *partBegun) fault(err error) error {
-	if !h.begun {
+	if h.beat == nil {
 		return err
 	}
-	out, bad := engine.NewRowWriter(h.w, arrow.NewSchema(nil, nil))
-	if bad == nil {
-		bad = out.End(partEnd{Fault: serve.ProblemOf(err, "")})
-	}
+	bad := h.out().write(func() error {
+		out, bad := engine.NewRowWriter(h.w, arrow.NewSchema(nil, nil))
+		if bad == nil {
+			bad = out.End(partEnd{Fault: serve.ProblemOf(err, "")})
+		}
+		return bad
+	})
 	if bad != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -120,7 +143,7 @@ func (h *partBegun) fault(err error) error {
 
 // sendPart streams the rows; what ends them early is said at the end, and what is signed
 // of them.
-func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer, signed func(rows int64) (json.RawMessage, error)) {
+func (n *Node) sendPart(w rowsOut, ans *weft.Answer, signed func(rows int64) (json.RawMessage, error)) {
 	var end partEnd
 	out, rows, err := sendRows(w, ans)
 	end.Rows = rows
@@ -130,28 +153,35 @@ func (n *Node) sendPart(w http.ResponseWriter, ans *weft.Answer, signed func(row
 	if err != nil {
 		end.Fault = serve.ProblemOf(err, "")
 	}
-	if out.End(end) != nil {
+	if w.write(func() error { return out.End(end) }) != nil {
 		panic(http.ErrAbortHandler)
 	}
 }
 
 // sendRows streams an answer's rows, and says how many and what ended them early. The
 // writer's end is still to come.
-func sendRows(w http.ResponseWriter, ans *weft.Answer) (out *engine.RowWriter, rows int64, err error) {
-	out, err = engine.NewRowWriter(w, ans.Schema)
+func sendRows(w rowsOut, ans *weft.Answer) (out *engine.RowWriter, rows int64, err error) {
+	err = w.write(func() (err error) {
+		out, err = engine.NewRowWriter(w, ans.Schema)
+		return err
+	})
 	if err != nil {
 		panic(http.ErrAbortHandler) // a part of it may be out
 	}
-	flush := http.NewResponseController(w)
+	flush := http.NewResponseController(w.ResponseWriter)
 	for err == nil && ans.Rows.Next() {
 		b := ans.Rows.RecordBatch()
 		if b.NumRows() == 0 {
 			continue
 		}
 		rows += b.NumRows()
-		if err = out.Write(b); err == nil && rows == b.NumRows() {
-			_ = flush.Flush() // the first rows go at once; where that cannot be, with the next
-		}
+		err = w.write(func() error {
+			err := out.Write(b)
+			if err == nil && rows == b.NumRows() {
+				_ = flush.Flush() // the first rows go at once; where that cannot be, with the next
+			}
+			return err
+		})
 	}
 	if err == nil {
 		err = ans.Rows.Err()

@@ -113,6 +113,9 @@ func FuzzPartAnswer(f *testing.F) {
 		}
 		out, err := engine.NewRowWriter(&b, shopRows(2, "x", price).Schema())
 		if err == nil {
+			err = engine.WriteWork(&b)
+		}
+		if err == nil {
 			err = out.Write(shopRows(2, "x", price))
 		}
 		if err == nil {
@@ -128,11 +131,12 @@ func FuzzPartAnswer(f *testing.F) {
 		if _, err := readHead(in); err != nil {
 			return
 		}
-		rows, err := engine.NewRowReader(in)
+		watch := &pacing{ctx: t.Context()}
+		rows, err := engine.NewWaitingRowReader(in, watch.works)
 		if err != nil {
 			return
 		}
-		q := &farRows{in: rows, watch: &pacing{ctx: t.Context()}}
+		q := &farRows{in: rows, watch: watch}
 		var n int64
 		for q.Next() {
 			for _, c := range q.RecordBatch().Columns() {

@@ -162,7 +162,7 @@ func (n *Node) sendTable(w http.ResponseWriter, r *http.Request, s weft.Subject,
 	if p, ok := ans.Cut.Find(name); ok {
 		end.Point = p
 	}
-	out, rows, err := sendRows(w, ans)
+	out, rows, err := sendRows(rowsOut{ResponseWriter: w}, ans)
 	end.Rows = rows
 	if err != nil {
 		end.Fault = serve.ProblemOf(err, "")
