@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -38,11 +39,19 @@ func (n *Node) quote(ctx context.Context, q weft.Question) (*serve.Quote, error)
 	}
 	ctx, stop := context.WithTimeout(ctx, n.conf().Deadline)
 	defer stop()
-	quotes, err := n.farQuotes(ctx, far)
-	if err != nil {
-		return nil, err
+	quotes, errs := n.farQuotes(ctx, far)
+	if err := cmp.Or(errs...); err != nil && (!q.AllowPartial || len(out.Products) == 0 && !slices.Contains(errs, nil)) {
+		return nil, err // also where nothing would be left to answer
 	}
 	for i, h := range quotes {
+		if errs[i] != nil {
+			for _, p := range far[i].Products {
+				out.Warnings = append(out.Warnings, weft.Warning{
+					Kind: weft.WarnPartial, Product: p, Hint: weft.HintOf(errs[i]), Message: fmt.Sprintf("%s is not in the price: %v", p, errors.Unwrap(errs[i])),
+				})
+			}
+			continue
+		}
 		node := far[i].Node
 		mergeQuote(out, h.Quote, serve.QuoteNode{Node: &node, NodeName: partner{n}.Called(node)})
 		for _, p := range h.Cut {
@@ -162,8 +171,8 @@ func addBudget(to *serve.Quote, i int, b serve.QuoteBudget) {
 }
 
 // farQuotes asks other nodes for the prices of their parts, all at once.
-func (n *Node) farQuotes(ctx context.Context, far []federate.Asking) ([]partHead, error) {
-	out, errs := make([]partHead, len(far)), make([]error, len(far))
+func (n *Node) farQuotes(ctx context.Context, far []federate.Asking) (out []partHead, errs []error) {
+	out, errs = make([]partHead, len(far)), make([]error, len(far))
 	var wg sync.WaitGroup
 	for i, a := range far {
 		wg.Go(func() {
@@ -175,17 +184,16 @@ func (n *Node) farQuotes(ctx context.Context, far []federate.Asking) ([]partHead
 			for _, p := range a.Products {
 				names = append(names, p.String())
 			}
-			errs[i] = weft.Errorf(weft.KindOf(err), "ask the node that holds it", strings.Join(names, ", "), "node %s: %w", partner{n}.Called(a.Node), err).
+			kind := weft.KindOf(err)
+			if kind == weft.KindInternal { // of that node, or of the link
+				kind = weft.KindUnavailable
+			}
+			errs[i] = weft.Errorf(kind, "ask the node that holds it", strings.Join(names, ", "), "node %s: %w", partner{n}.Called(a.Node), err).
 				WithHint("%s", cmp.Or(weft.HintOf(err), "`weft peers` says who can be reached"))
 		})
 	}
 	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	return out, errs
 }
 
 // Quote asks a node for the price of its part of a question.

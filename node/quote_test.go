@@ -83,6 +83,20 @@ func TestQuoteOverTheMesh(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 	}
+	// The owner's node is away: there is a price of the rest where that is asked for.
+	p.origin.stop()
+	price := func(sql string, partial bool) (*serve.Quote, error) {
+		return p.asker.node.Backend().Meter.Quote(t.Context(), weft.Question{SQL: sql, Subject: ann, AllowPartial: partial})
+	}
+	if _, err := price(joinNodes, false); weft.KindOf(err) != weft.KindUnavailable || !strings.Contains(err.Error(), "sales.shop") {
+		t.Errorf("without a node the price is %v", err)
+	}
+	if q, err := price(joinNodes, true); err != nil || q.Rows != 1 || len(q.Warnings) != 1 || q.Warnings[0].Product.String() != "sales.shop" || !strings.Contains(q.Warnings[0].Message, "is not in the price: node ") || q.Warnings[0].Hint == "" {
+		t.Errorf("%+v %v", q, err)
+	}
+	if _, err := price("SELECT max(id) FROM sales.shop", true); weft.KindOf(err) != weft.KindUnavailable {
+		t.Errorf("the price of nothing: %v", err)
+	}
 }
 
 // TestPartsTogether: parts of one node that fit one by one and not together are said

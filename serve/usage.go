@@ -27,6 +27,8 @@ type Quote struct {
 	Budgets  []QuoteBudget `json:"budgets" doc:"those that the question comes under, here and at other nodes"`
 	Fits     bool          `json:"fits" doc:"it would be let in now"`
 	Refusal  *Problem      `json:"refusal,omitempty" doc:"why it would not be let in"`
+	// Warnings are of other nodes' parts that have no price, where some may be missing.
+	Warnings []weft.Warning `json:"warnings,omitempty" doc:"what is not in the price, where allowPartial is set: parts of nodes that do not answer"`
 }
 
 // QuoteNode says whose part of a quote something is.

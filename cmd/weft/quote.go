@@ -34,6 +34,7 @@ func (a *app) quote(ctx context.Context, sql string, f *queryFlags) error {
 	} else {
 		a.printQuote(q)
 	}
+	a.printWarnings(q.Warnings)
 	if !q.Fits {
 		return answerNo{exitRefused}
 	}
