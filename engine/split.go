@@ -245,7 +245,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 	if err != nil {
 		return nil, err
 	}
-	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, volatile: w.unrepeatable}
+	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable}
 	out := &Split{}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
@@ -328,6 +328,7 @@ type splitter struct {
 	at      map[*srel]*leaf
 	pushing *leafKey
 	links   map[string]link
+	listed  map[uintptr]bool // mentions of parts that name the columns that they read
 }
 
 func (s *splitter) oneSite() (string, bool) {

@@ -250,13 +250,22 @@ func (s *splitter) merge(m *smodel, q *squery, rels []*srel, taken, dropped []ob
 // instead has a query read something in the place of relations and conditions.
 func (s *splitter) instead(q *squery, rels []*srel, taken []object, with object) {
 	var from object
+	lateral := false // it may look at what stands before it
 	for _, r := range q.rels {
-		if slices.Contains(rels, r) {
-			continue
-		}
-		from = joined(from, r.o)
+		lateral = lateral || r.sub != nil && r.sub.outer
 	}
-	q.o["from_table"] = joined(from, with)
+	if lateral {
+		from = with
+	}
+	for _, r := range q.rels {
+		if !slices.Contains(rels, r) {
+			from = joined(from, r.o)
+		}
+	}
+	if !lateral {
+		from = joined(from, with)
+	}
+	q.o["from_table"] = from
 	var rest []object
 	for _, c := range q.conds {
 		if !slices.ContainsFunc(taken, func(t object) bool { return identity(t) == identity(c.expr) }) {

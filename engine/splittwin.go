@@ -188,6 +188,7 @@ func (r reading) keys(l *leaf, reads map[*leaf]reading, class map[*leaf]string) 
 // unite has one leaf give what its twin does.
 func (s *splitter) unite(root object, a, b *leaf, reads map[*leaf]reading) {
 	x, y := reads[a], reads[b]
+	gives := a.part().Columns
 	called := map[string]string{} // columns of b: what a calls them
 	for i, c := range b.cols {
 		low := strings.ToLower(c)
@@ -206,6 +207,13 @@ func (s *splitter) unite(root object, a, b *leaf, reads map[*leaf]reading) {
 	}
 	a.of, a.sharded, a.looked = append(a.of, b.of...), a.sharded || b.sharded, a.looked && b.looked
 	s.leaves = slices.DeleteFunc(s.leaves, func(l *leaf) bool { return l == b })
+	if len(a.part().Columns) > len(gives) { // whoever reads all columns reads those of before
+		var list []any
+		for _, c := range gives {
+			list = append(list, columnRef(c))
+		}
+		s.readAs(root, a.view, a.view, list)
+	}
 	var list []any
 	for _, c := range b.cols { // in order: names may be given by place
 		if name, ok := called[strings.ToLower(c)]; ok {
@@ -214,18 +222,32 @@ func (s *splitter) unite(root object, a, b *leaf, reads map[*leaf]reading) {
 			list = append(list, item)
 		}
 	}
+	s.readAs(root, b.view, a.view, list)
+}
+
+// readAs has a question read columns of another view in the place of one; without any, its
+// rows.
+func (s *splitter) readAs(root object, was, is Target, list []any) {
+	if len(list) == 0 {
+		list = []any{constantInt(1)}
+	}
+	var found []object
 	each(root, func(o object) {
-		if o["type"] != "BASE_TABLE" || textOf(o, "schema_name") != b.view.Schema || textOf(o, "table_name") != b.view.Table {
-			return
+		if o["type"] == "BASE_TABLE" && textOf(o, "schema_name") == was.Schema && textOf(o, "table_name") == was.Table && !s.listed[identity(o)] {
+			found = append(found, o)
 		}
+	})
+	for _, o := range found {
 		alias := textOf(o, "alias")
 		if alias == "" {
-			alias = b.view.Table
+			alias = was.Table
 		}
-		ref := subqueryRef(selectNode(copyTree(list).([]any), baseTable(a.view, ""), nil), alias)
+		from := baseTable(is, "")
+		s.listed[identity(from)] = true
+		ref := subqueryRef(selectNode(copyTree(list).([]any), from, nil), alias)
 		ref["column_name_alias"] = o["column_name_alias"]
 		become(o, ref)
-	})
+	}
 }
 
 // keysOf says whether others are asked with the values of a column.
