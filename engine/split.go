@@ -487,13 +487,18 @@ func (l *leaf) typeOf(column string) string {
 	return ""
 }
 
-func (l *leaf) part() *Part {
-	var cols []string
+// needed are the columns that the question uses.
+func (l *leaf) needed() (cols []string) {
 	for _, c := range l.cols {
 		if l.need[strings.ToLower(c)] {
 			cols = append(cols, c)
 		}
 	}
+	return cols
+}
+
+func (l *leaf) part() *Part {
+	cols := l.needed()
 	if len(cols) == 0 && len(l.cols) > 0 { // the number of rows counts
 		cols = l.cols[:1]
 	}

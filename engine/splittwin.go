@@ -188,7 +188,7 @@ func (r reading) keys(l *leaf, reads map[*leaf]reading, class map[*leaf]string) 
 // unite has one leaf give what its twin does.
 func (s *splitter) unite(root object, a, b *leaf, reads map[*leaf]reading) {
 	x, y := reads[a], reads[b]
-	gives := a.part().Columns
+	gives := a.needed()
 	called := map[string]string{} // columns of b: what a calls them
 	for i, c := range b.cols {
 		low := strings.ToLower(c)
@@ -207,7 +207,7 @@ func (s *splitter) unite(root object, a, b *leaf, reads map[*leaf]reading) {
 	}
 	a.of, a.sharded, a.looked = append(a.of, b.of...), a.sharded || b.sharded, a.looked && b.looked
 	s.leaves = slices.DeleteFunc(s.leaves, func(l *leaf) bool { return l == b })
-	if len(a.part().Columns) > len(gives) { // whoever reads all columns reads those of before
+	if len(a.needed()) > len(gives) { // whoever reads all columns reads those of before
 		var list []any
 		for _, c := range gives {
 			list = append(list, columnRef(c))
