@@ -75,8 +75,8 @@ func (s standing) suits(vs []View, got *received) bool {
 			continue
 		}
 		for name, o := range s {
-			if name != v.path() && strings.Contains(o, QuoteIdent(v.Name)) {
-				return false
+			if name != v.path() && strings.Contains(strings.ToLower(o), strings.ToLower(v.Name)) {
+				return false // it may be named there
 			}
 		}
 	}
@@ -133,12 +133,12 @@ func (r *received) says(v View) string {
 // takes them away.
 func (k *worker) makeViews(vs []View, made standing, got *received) (drops []string, err error) {
 	for _, v := range vs {
-		if schema := QuoteIdent(v.Schema); v.Schema != "" && v.Schema != "main" && made[schema] == "" {
-			if err := k.db.run("create schema " + schema); err != nil {
+		if schema := "schema " + QuoteIdent(v.Schema); v.Schema != "" && v.Schema != "main" && made[schema] == "" {
+			if err := k.db.run("create " + schema); err != nil {
 				return drops, err
 			}
 			made[schema] = isSchema
-			drops = append(drops, "drop schema "+schema)
+			drops = append(drops, "drop "+schema)
 		}
 		name, says := v.path(), got.says(v)
 		was, there := made[name]
