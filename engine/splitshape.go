@@ -37,7 +37,7 @@ func (s *splitter) inlineOne(m *smodel) bool {
 		for i, p := range q.parts {
 			list := listOf(asObject(q.o["cte_map"]), "map")
 			info := asObject(asObject(list[i])["value"])
-			if p.q == nil || len(uses[p]) > 0 && !m.inlines(p, uses[p], info) {
+			if p.q == nil || len(uses[p]) > 0 && !m.inlines(p, uses[p], info) || len(list) == 1 && m.apart(q) {
 				continue
 			}
 			for n, r := range uses[p] {
@@ -48,6 +48,15 @@ func (s *splitter) inlineOne(m *smodel) bool {
 		}
 	}
 	return false
+}
+
+// apart says whether only its WITH keeps a union from being one with the union around it: the
+// engine reads (A UNION B) UNION C as A UNION (B UNION C), which is another one where their
+// types differ.
+func (m *smodel) apart(q *squery) bool {
+	return q.left != nil && q.o["setop_type"] == "UNION" && isEmpty(q.o["modifiers"]) && slices.ContainsFunc(m.all, func(x *squery) bool {
+		return x.left == q && x.o["setop_type"] == "UNION" && x.o["setop_all"] == q.o["setop_all"]
+	})
 }
 
 func (m *smodel) inlines(p *spart, uses []*srel, info object) bool {
