@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
+
+	"weft"
 )
 
 // Place says where a table of a question is, and what is known of it.
@@ -36,6 +38,9 @@ type SplitRules struct {
 	// Place is asked for every view that Resolve gave. A table that is not here must
 	// have a view of its own for every mention.
 	Place func(Target) Place
+	// Plain has each table of other sites read by itself, as a part of its own: what is left to do
+	// when a question is cut so that it cannot be written (CutError).
+	Plain bool
 	// Travels says whether values of a table may go to a site to narrow down what it
 	// sends; nil lets none go.
 	Travels func(table Target, site string) bool
@@ -236,6 +241,15 @@ func (k KeyUse) Chosen() bool {
 	return !slices.ContainsFunc(k.From, func(s KeySource) bool { return s.SQL == "" })
 }
 
+// CutError says that a question was cut so that the engine cannot write it as it would be read.
+// It is none of whoever asked: the question can be cut plainly.
+type CutError struct{ Err error }
+
+func (e *CutError) Error() string { return "cut the question: " + e.Err.Error() }
+
+// Unwrap returns what the engine says.
+func (e *CutError) Unwrap() error { return e.Err }
+
 // SplitQuery takes a question through the gate, as Bind does, and cuts it by where
 // its tables are. What a part leaves out never changes the answer: the question's
 // own conditions are all still in what runs over the parts, but for those that are
@@ -245,7 +259,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 	if err != nil {
 		return nil, err
 	}
-	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable}
+	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable || r.Plain}
 	out := &Split{}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
@@ -256,16 +270,24 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 	}
 	if sp.anyRemote() {
 		if err := sp.run(tree.stmt); err != nil {
-			return nil, err
+			return nil, cutError(err, r)
 		}
 		out.Parts, out.tree, out.links = sp.parts, tree, sp.links
 	}
 	sql, err := writeBack(ctx, s, tree)
 	if err != nil {
-		return nil, err
+		return nil, cutError(err, r)
 	}
 	out.Bound = w.bound(sql)
 	return out, nil
+}
+
+// cutError says of an error whether it may be none where the question is cut plainly.
+func cutError(err error, r SplitRules) error {
+	if r.Plain || weft.KindOf(err) != weft.KindInvalid {
+		return err
+	}
+	return &CutError{err}
 }
 
 // Text is the part as its site is asked: with the conditions of the named uses.

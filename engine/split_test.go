@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -150,5 +153,40 @@ func TestLoosen(t *testing.T) {
 		if n := strings.Count(sp.SQL, "COALESCE"); n != 1 || !strings.Contains(sp.SQL, want) {
 			t.Errorf("%s\nbecame\n%s", before, sp.SQL)
 		}
+	}
+}
+
+// spoiling writes what reads parts that are no tables as another query.
+type spoiling struct{ Parser }
+
+func (s spoiling) Deparse(ctx context.Context, tree []byte) (string, error) {
+	if bytes.Contains(tree, []byte(`"~q`)) {
+		return "SELECT 1", nil
+	}
+	return s.Parser.Deparse(ctx, tree)
+}
+
+// TestCutPlainly: a question whose parts cannot be written can still be cut into its tables,
+// and what is wrong with a question itself is no fault of the cut.
+func TestCutPlainly(t *testing.T) {
+	s := spoiling{testSession(t, nil)}
+	const q = "SELECT c_name, l_qty FROM crm.customers JOIN (SELECT o_cust, l_qty FROM sales.orders, sales.lines WHERE o_id = l_order) AS x ON c_id = o_cust"
+	_, err := SplitQuery(t.Context(), s, q, splitRules())
+	if !errors.As(err, new(*CutError)) {
+		t.Fatalf("the parts are written: %v", err)
+	}
+	rules := splitRules()
+	rules.Plain = true
+	sp, err := SplitQuery(t.Context(), s, q, rules)
+	if err != nil || len(sp.Parts) != 3 {
+		t.Fatalf("%+v %v", sp, err)
+	}
+	for _, p := range sp.Parts {
+		if !p.Plain() || len(p.Keys) > 0 {
+			t.Errorf("%s: %v", p.View, p.Columns)
+		}
+	}
+	if _, err := SplitQuery(t.Context(), s, "SELECT c_name FROM", splitRules()); err == nil || errors.As(err, new(*CutError)) {
+		t.Errorf("a broken text: %v", err)
 	}
 }

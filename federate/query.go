@@ -181,7 +181,13 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	if a.cut.elsewhere == nil {
 		b.Bound, err = engine.Bind(ctx, parser, a.q.SQL, rules)
 	} else {
-		b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, engine.SplitRules{Rules: rules, Place: a.cut.place, Travels: a.cut.travels})
+		cut := engine.SplitRules{Rules: rules, Place: a.cut.place, Travels: a.cut.travels}
+		b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, cut)
+		if errors.As(err, new(*engine.CutError)) {
+			clear(a.cut.fars) // every mention is found again
+			cut.Plain = true
+			b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, cut)
+		}
 	}
 	if a.cut.failed != nil { // whatever came of that
 		err = a.cut.failed
