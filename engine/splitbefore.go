@@ -126,33 +126,49 @@ func (s *splitter) rowsOf(r *srel) (int64, bool) {
 // columns are those of the relation that are used outside of aggregates that are about it
 // alone and of what is skipped; failed is set where an aggregate does not allow it.
 func (u *summing) columns(skip map[uintptr]bool) (out []int) {
-	var walk func(v any)
-	walk = func(v any) {
+	var walk func(v any, inside bool)
+	walk = func(v any, inside bool) { // inside of another query
 		switch x := v.(type) {
 		case []any:
 			for _, c := range x {
-				walk(c)
+				walk(c, inside)
 			}
 		case object:
 			if skip[identity(x)] || identity(x) == identity(u.r.o) {
 				return
 			}
-			if isAggregate(x) && u.takes(x) {
+			inside = inside || isQuery(x)
+			if isAggregate(x) && inside && u.namedIn(x) {
+				u.failed = true
+			}
+			if isAggregate(x) && !inside && u.takes(x) {
 				return
 			}
 			if ref, ok := u.m.refs[identity(x)]; ok && isRef(x) && ref.rel == u.r && !slices.Contains(out, ref.col) {
 				out = append(out, ref.col)
 			}
 			for _, c := range x {
-				walk(c)
+				walk(c, inside)
 			}
 		}
 	}
 	for _, k := range []string{"select_list", "from_table", "where_clause", "group_expressions", "having", "modifiers"} {
-		walk(u.q.o[k])
+		walk(u.q.o[k], false)
 	}
 	slices.Sort(out)
 	return out
+}
+
+// isQuery says whether an object of the tree is a query.
+func isQuery(o object) bool { return strings.HasSuffix(textOf(o, "type"), "_NODE") }
+
+// namedIn says whether an expression names a column of the relation.
+func (u *summing) namedIn(e object) (found bool) {
+	each(e, func(o object) {
+		ref, ok := u.m.refs[identity(o)]
+		found = found || ok && isRef(o) && ref.rel == u.r
+	})
+	return found
 }
 
 // takes says whether an aggregate is about the relation alone. One about others is left as
@@ -205,17 +221,18 @@ func (s *splitter) putBefore(u *summing, leaves []*leaf, groups []int, own []obj
 		u.inner = append(u.inner, item)
 		place[col] = "g" + digits(i)
 	}
-	var lift func(v any) any
-	lift = func(v any) any {
+	var lift func(v any, inside bool) any
+	lift = func(v any, inside bool) any {
 		switch x := v.(type) {
 		case []any:
 			out := []any{}
 			for _, c := range x {
-				out = append(out, lift(c))
+				out = append(out, lift(c, inside))
 			}
 			return out
 		case object:
-			if isAggregate(x) && u.own(x) {
+			inside = inside || isQuery(x)
+			if isAggregate(x) && !inside && u.own(x) {
 				return u.aggregate(x)
 			}
 			if ref, ok := u.m.refs[identity(x)]; ok && isRef(x) && ref.rel == u.r {
@@ -225,7 +242,7 @@ func (s *splitter) putBefore(u *summing, leaves []*leaf, groups []int, own []obj
 			}
 			for k, c := range x {
 				if identity(x) != identity(u.r.o) {
-					x[k] = lift(c)
+					x[k] = lift(c, inside)
 				}
 			}
 			return x
@@ -238,7 +255,7 @@ func (s *splitter) putBefore(u *summing, leaves []*leaf, groups []int, own []obj
 		}
 	}
 	for _, k := range []string{"select_list", "from_table", "where_clause", "group_expressions", "having", "modifiers"} {
-		q.o[k] = lift(q.o[k])
+		q.o[k] = lift(q.o[k], false)
 	}
 	sums := map[*leaf]*leaf{}
 	for _, l := range leaves {
