@@ -63,7 +63,7 @@ func (s *splitter) union(q *squery) (*srel, []*squery) {
 	}
 	list := s.branches(r.sub)
 	for _, b := range list {
-		if l := s.leafOf(*b.rels[0].table); l.partial {
+		if l := s.leafOf(*b.rels[0].table); l.partial || len(l.cols) != len(r.cols) {
 			return nil, nil
 		}
 	}
@@ -186,6 +186,7 @@ func (s *splitter) sumLeaf(u *summing, old *leaf, of []joinColumn, groups, where
 		source = baseTable(old.table.Name, u.r.called())
 		source["at_clause"] = old.table.At.tree()
 	}
+	u.r.rename(source, old)
 	j := &joinBlock{items: []object{source}, list: u.inner, of: of, groups: groups}
 	for _, c := range slices.Concat(old.preds, where) {
 		j.where = append(j.where, copyTree(c).(object))
@@ -203,6 +204,14 @@ func (s *splitter) sumLeaf(u *summing, old *leaf, of []joinColumn, groups, where
 	s.leaves = slices.DeleteFunc(s.leaves, func(y *leaf) bool { return y == old })
 	s.leaves = append(s.leaves, l)
 	return l
+}
+
+// rename has what a leaf gives be called as the relation's columns, which are those of the
+// first branch of a union: in the others the same names may stand at other places.
+func (r *srel) rename(o object, l *leaf) {
+	if !slices.EqualFunc(r.cols, l.cols, strings.EqualFold) {
+		o["column_name_alias"] = texts(r.cols)
+	}
 }
 
 // groupList are the expressions that rows are grouped by, with positions and names of the
@@ -488,13 +497,15 @@ func (s *splitter) topIn(m *smodel, q *squery) bool {
 	}
 	for _, x := range branches {
 		old := s.leafOf(*x.rels[0].table)
-		node := selectNode([]any{star()}, subqueryRef(old.node(nil), r.called()), copyTree(where))
+		source := subqueryRef(old.node(nil), r.called())
+		r.rename(source, old)
+		node := selectNode([]any{star()}, source, copyTree(where))
 		var list []any
 		if orders != nil {
 			list = append(list, object{"type": "ORDER_MODIFIER", "orders": copyTree(orders)})
 		}
 		node["modifiers"] = append(list, object{"type": "LIMIT_MODIFIER", "limit": constantInt(int64(n + skip)), "offset": nil})
-		old.block, old.join, old.partial = node, nil, true
+		old.block, old.join, old.partial, old.cols = node, nil, true, slices.Clone(r.cols)
 		old.rows = min(old.rows, int64(n+skip))
 	}
 	return true

@@ -90,3 +90,36 @@ func TestSumsBeforeJoins(t *testing.T) {
 	}
 	t.Logf("%d of %d aggregate before they join", before, asked)
 }
+
+// TestUnionsGoByPlace: the columns of a union are those of its first branch, whatever the same
+// names mean in the others, wherever these aggregate, sort or choose their rows.
+func TestUnionsGoByPlace(t *testing.T) {
+	c := shop(t)
+	d := direct(t)
+	for _, r := range c.readers {
+		for _, p := range r.products {
+			if err := Define(t.Context(), d, p.Domain, p.Name, p.File); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const swapped = "(SELECT id, customer FROM sales.orders UNION ALL SELECT nation AS customer, id + 100000 AS id FROM crm.customers) u"
+	for _, sql := range []string{
+		"SELECT sum(id), max(customer), count(*) FROM " + swapped,
+		"SELECT customer, sum(id) FROM " + swapped + " WHERE id < 900 GROUP BY customer",
+		"SELECT id FROM " + swapped + " WHERE customer > 40 ORDER BY customer DESC, id LIMIT 20",
+		"SELECT u.id, n.name FROM " + swapped + " JOIN geo.nations n ON n.id = u.customer",
+		"SELECT n.name, sum(u.customer) FROM " + swapped + " JOIN geo.nations n ON n.id = u.id GROUP BY 1",
+		"SELECT count(*) FROM geo.nations n WHERE EXISTS (SELECT 1 FROM " + swapped + " WHERE u.id = n.id)",
+		"SELECT id FROM " + swapped + " WHERE customer = 7",
+	} {
+		got, err := c.Ask(t.Context(), "desk", sql)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
+		}
+		if diff := Diff(got, answer(t, d, sql)); diff != "" {
+			t.Errorf("%s\n%s", sql, diff)
+		}
+	}
+}
