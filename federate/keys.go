@@ -186,7 +186,7 @@ func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Ke
 		if part.Site != "" {
 			l := p.got[s.Part]
 			src := fmt.Sprintf("part%d", s.Part)
-			from = append(from, fmt.Sprintf("SELECT %s AS k FROM (%s)", column, TypedColumns(l.schema, src)))
+			from = append(from, fmt.Sprintf("SELECT %s AS k FROM (%s)", column, l.columns(src)))
 			if !slices.ContainsFunc(st.Sources, func(x engine.Source) bool { return x.Name == src }) {
 				st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
 			}
@@ -243,7 +243,7 @@ func (p *parting) answered(s engine.KeySource, st *engine.Statement) error {
 		}
 		l := p.got[i]
 		src := fmt.Sprintf("part%d", i)
-		st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: TypedColumns(l.schema, src)})
+		st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: l.columns(src)})
 		if !slices.ContainsFunc(st.Sources, func(x engine.Source) bool { return x.Name == src }) {
 			st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
 		}

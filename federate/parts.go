@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +24,20 @@ type landed struct {
 	cut    weft.Cut
 	held   int64
 	keys   map[string]*keyColumn // columns that other parts are asked with
+	huge   []string              // columns that are HUGEINT
+}
+
+// columns selects all of it, in the engine's own types.
+func (l *landed) columns(source string) string {
+	sql := TypedColumns(l.schema, source)
+	if len(l.huge) == 0 {
+		return sql
+	}
+	var list []string
+	for _, n := range l.huge {
+		list = append(list, fmt.Sprintf("CAST(%[1]s AS HUGEINT) AS %[1]s", engine.QuoteIdent(n)))
+	}
+	return fmt.Sprintf("SELECT * REPLACE (%s) FROM (%s)", strings.Join(list, ", "), sql)
 }
 
 // parting runs the parts of one question.
@@ -249,7 +264,8 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 		return nil, use, err
 	}
 	defer func() { _ = ans.Close() }()
-	if err := p.fits(ctx, part, ans.Schema); err != nil {
+	huge, err := p.fits(ctx, part, ans.Schema)
+	if err != nil {
 		return nil, use, err
 	}
 	for _, n := range p.products(part) {
@@ -261,6 +277,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	if err != nil {
 		return nil, use, err
 	}
+	l.huge = huge
 	for _, u := range ans.Parts() {
 		use = u
 	}
@@ -334,7 +351,7 @@ func (p *parting) statement(ctx context.Context, st *engine.Statement, w *work) 
 			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: text})
 		default:
 			src := fmt.Sprintf("part%d", i)
-			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: TypedColumns(l.schema, src)})
+			st.Views = append(st.Views, engine.View{Schema: part.View.Schema, Name: part.View.Table, SQL: l.columns(src)})
 			st.Sources = append(st.Sources, engine.Source{Name: src, Schema: l.schema, Shared: []*engine.Shared{l.shared}})
 			w.rows += l.rows
 			w.bytes += l.bytes

@@ -3,6 +3,7 @@ package federate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,30 +18,36 @@ import (
 // use.
 type shapes struct {
 	mu   sync.Mutex
-	seen map[string]*arrow.Schema
+	seen map[string]*shape
+}
+
+// shape is the columns that a part has to give.
+type shape struct {
+	schema *arrow.Schema
+	huge   []string // those that are HUGEINT to the engine, which Arrow has as decimals
 }
 
 // mostShapes is how many are remembered; then it begins anew.
 const mostShapes = 2000
 
-func (s *shapes) get(key string) *arrow.Schema {
+func (s *shapes) get(key string) *shape {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.seen[key]
 }
 
-func (s *shapes) put(key string, sc *arrow.Schema) {
+func (s *shapes) put(key string, sc *shape) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.seen == nil || len(s.seen) >= mostShapes {
-		s.seen = map[string]*arrow.Schema{}
+		s.seen = map[string]*shape{}
 	}
 	s.seen[key] = sc
 }
 
 // shape is what a part has to give by what the cards say of its tables; nil where they
 // do not say enough. The session's lock is not held.
-func (p *parting) shape(ctx context.Context, part *engine.Part) (*arrow.Schema, error) {
+func (p *parting) shape(ctx context.Context, part *engine.Part) (*shape, error) {
 	for _, ft := range p.tables(part) {
 		for _, c := range ft.table.Columns {
 			if c.Type.Kind == contract.KindUnknown {
@@ -71,9 +78,25 @@ func (p *parting) shape(ctx context.Context, part *engine.Part) (*arrow.Schema, 
 	if err != nil {
 		return nil, err
 	}
-	defer rows.Release()
-	p.a.f.shapes.put(key.String(), rows.Schema())
-	return rows.Schema(), nil
+	out := &shape{schema: rows.Schema()}
+	rows.Release()
+	if slices.ContainsFunc(out.schema.Fields(), mayBeHuge) {
+		names, err := engine.Fields(ctx, s, engine.Statement{SQL: "SELECT column_name FROM (DESCRIBE " + text + ") WHERE column_type = 'HUGEINT'", Views: views})
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			out.huge = append(out.huge, n[0].Text)
+		}
+	}
+	p.a.f.shapes.put(key.String(), out)
+	return out, nil
+}
+
+// mayBeHuge says whether a column may be HUGEINT to the engine, as sums of whole numbers are.
+func mayBeHuge(f arrow.Field) bool {
+	d, ok := f.Type.(*arrow.Decimal128Type)
+	return ok && d.Precision == 38 && d.Scale == 0
 }
 
 // emptyTables are the tables of parts, without rows.
@@ -102,32 +125,32 @@ func (t *FarTable) empty() string {
 }
 
 // fits holds the columns that come against those that were asked for, and their types
-// against what the cards say.
-func (p *parting) fits(ctx context.Context, part *engine.Part, sc *arrow.Schema) error {
+// against what the cards say; huge are those that are HUGEINT.
+func (p *parting) fits(ctx context.Context, part *engine.Part, sc *arrow.Schema) (huge []string, err error) {
 	if sc.NumFields() != len(part.Columns) {
-		return fmt.Errorf("%d columns come where %d were asked for", sc.NumFields(), len(part.Columns))
+		return nil, fmt.Errorf("%d columns come where %d were asked for", sc.NumFields(), len(part.Columns))
 	}
 	for i, f := range sc.Fields() {
 		if f.Name != part.Columns[i] {
-			return fmt.Errorf("column %d is another than was asked for", i+1)
+			return nil, fmt.Errorf("column %d is another than was asked for", i+1)
 		}
 	}
 	if tables := p.tables(part); part.Plain() && len(tables) == 1 {
-		return tables[0].table.fits(sc)
+		return nil, tables[0].table.fits(sc)
 	}
 	want, err := p.shape(ctx, part)
 	if err != nil {
-		return &ownError{err}
+		return nil, &ownError{err}
 	}
 	if want == nil {
-		return nil
+		return nil, nil
 	}
 	for i, f := range sc.Fields() {
-		if w := want.Field(i); !arrow.TypeEqual(w.Type, f.Type) {
-			return fmt.Errorf("column %q comes as %s, and by the products' cards it is %s", f.Name, f.Type, w.Type)
+		if w := want.schema.Field(i); !arrow.TypeEqual(w.Type, f.Type) {
+			return nil, fmt.Errorf("column %q comes as %s, and by the products' cards it is %s", f.Name, f.Type, w.Type)
 		}
 	}
-	return nil
+	return want.huge, nil
 }
 
 // fits holds columns of the table against its card.
