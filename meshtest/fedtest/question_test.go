@@ -32,7 +32,7 @@ func knownFault(err error) bool {
 }
 
 // tally is what came of some questions.
-type tally struct{ asked, same, failed, faults, rows, empty int }
+type tally struct{ asked, same, failed, faults, unsure, rows, empty int }
 
 // world asks a mesh questions about made-up tables of domains, and holds each answer
 // against one engine over the same rows.
@@ -76,6 +76,11 @@ func world(t *testing.T, m Asked, d *engine.Direct, seed uint64, domains []strin
 			continue
 		}
 		if diff := Diff(got, want); diff != "" {
+			if unsure(t, d, sql, want) {
+				sum.unsure++
+				t.Logf("world %d, question %d has more than one answer\n%s", seed, n, sql)
+				continue
+			}
 			t.Errorf("world %d, question %d: %s\n%s", seed, n, diff, sql)
 			continue
 		}
@@ -83,12 +88,24 @@ func world(t *testing.T, m Asked, d *engine.Direct, seed uint64, domains []strin
 	}
 }
 
+// unsure says whether one engine gives another answer when it is asked again: of rows that
+// sort alike, a window takes the one or the other first.
+func unsure(t *testing.T, d *engine.Direct, sql string, want *Answer) bool {
+	t.Helper()
+	for range 8 {
+		if again, err := AskEngine(t.Context(), d, sql); err == nil && Diff(again, want) != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // check holds that the questions were worth asking.
 func (s tally) check(t *testing.T) {
 	t.Helper()
 	t.Logf("%+v", s)
-	if *onlyOne < 0 && (s.failed > s.asked/20 || s.empty > s.asked/2 || s.faults > 1+s.asked/200) {
-		t.Errorf("of %d questions %d are none, %d have no rows, and of %d the engine makes a fault", s.asked, s.failed, s.empty, s.faults)
+	if *onlyOne < 0 && (s.failed > s.asked/20 || s.empty > s.asked/2 || s.faults > 1+s.asked/200 || s.unsure > 1+s.asked/1000) {
+		t.Errorf("of %d questions %d are none, %d have no rows, of %d the engine makes a fault, and of %d it is not sure", s.asked, s.failed, s.empty, s.faults, s.unsure)
 	}
 }
 
