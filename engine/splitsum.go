@@ -257,12 +257,17 @@ func (u *summing) groupList() (out []object, ok bool) {
 		}
 		out = append(out, g)
 	}
+	var each []object // once: the engine reads GROUP BY a, a as GROUP BY a
 	for _, g := range out {
 		if !u.own(g) || hasAggregate(g) {
 			return nil, false
 		}
+		b := u.bare(g)
+		if !slices.ContainsFunc(each, func(o object) bool { return sameTree(u.bare(o), b) }) {
+			each = append(each, g)
+		}
 	}
-	return out, true
+	return each, true
 }
 
 // asNumber reads a whole number of the tree.
