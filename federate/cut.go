@@ -32,6 +32,7 @@ type cutter struct {
 	fixed     map[weft.Name]weft.Point // of products of other nodes, where that is known already
 	failed    error                    // why that could not be found out
 	quiet     bool                     // no other node is asked anything
+	plain     bool                     // tables are read by themselves
 	unsharded bool                     // tables are not taken to be shards
 }
 

@@ -240,6 +240,9 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 	p.mu.Lock()
 	text, err := part.Text(ctx, p.parser, uses)
 	p.mu.Unlock()
+	if weft.KindOf(err) == weft.KindInvalid {
+		err = &engine.CutError{Err: err}
+	}
 	if err != nil {
 		return nil, use, &ownError{err}
 	}

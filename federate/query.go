@@ -181,10 +181,10 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	if a.cut.elsewhere == nil {
 		b.Bound, err = engine.Bind(ctx, parser, a.q.SQL, rules)
 	} else {
-		cut := engine.SplitRules{Rules: rules, Place: a.cut.place, Travels: a.cut.travels}
+		cut := engine.SplitRules{Rules: rules, Place: a.cut.place, Travels: a.cut.travels, Plain: a.cut.plain}
 		b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, cut)
 		if errors.As(err, new(*engine.CutError)) {
-			clear(a.cut.fars) // every mention is found again
+			a.cut.plainly()
 			cut.Plain = true
 			b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, cut)
 		}
@@ -230,8 +230,13 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 	}
 	if b.split != nil && len(b.split.Parts) > 0 {
 		err := a.gather(ctx, &b, ans)
-		if errors.As(err, new(*shardError)) {
-			b, ans, err = a.unshard(ctx, look)
+		switch {
+		case errors.As(err, new(*shardError)):
+			a.cut.unshard()
+			b, ans, err = a.anew(ctx, look)
+		case errors.As(err, new(*engine.CutError)):
+			a.cut.plainly()
+			b, ans, err = a.anew(ctx, look)
 		}
 		if err != nil {
 			return nil, err
@@ -258,11 +263,22 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 	return ans, nil
 }
 
-// unshard cuts a question anew, by no shards, after a node said that a table is not the
-// one that its card says: its contract has changed just now.
-func (a *asking) unshard(ctx context.Context, look func(*bound) error) (b bound, ans *weft.Answer, err error) {
-	a.cut.unsharded = true
-	clear(a.cut.fars) // every mention is found again
+// unshard takes no table to be a shard, after a node said that one is not what its card
+// says: its contract has changed just now. Every mention is found again.
+func (c *cutter) unshard() {
+	c.unsharded = true
+	clear(c.fars)
+}
+
+// plainly has every table read by itself, after the engine could not write what was made of
+// the question. Every mention is found again.
+func (c *cutter) plainly() {
+	c.plain = true
+	clear(c.fars)
+}
+
+// anew cuts a question that was cut, and asks for its parts.
+func (a *asking) anew(ctx context.Context, look func(*bound) error) (b bound, ans *weft.Answer, err error) {
 	if b, err = a.bind(ctx); err != nil {
 		return b, nil, err
 	}
