@@ -424,7 +424,7 @@ func (m *smodel) star(o object, q *squery) {
 			q.open = true
 		}
 		for i, c := range r.cols {
-			if c != "" || r.name != "" {
+			if (c != "" || r.name != "") && !leavesOut(o, c) {
 				q.outs = append(q.outs, sout{name: c, rel: r, col: i})
 			}
 		}
@@ -433,6 +433,17 @@ func (m *smodel) star(o object, q *squery) {
 		m.expr(o["expr"], q)
 		m.expr(o["replace_list"], q)
 	}
+}
+
+// leavesOut says whether a star does not give a column as it is, by its name or at all.
+func leavesOut(o object, column string) bool {
+	if has(textsOf(o, "exclude_list"), column) {
+		return true
+	}
+	is := func(v any) bool { return strings.EqualFold(textOf(asObject(v), "column"), column) }
+	return slices.ContainsFunc(listOf(o, "qualified_exclude_list"), is) ||
+		slices.ContainsFunc(listOf(o, "rename_list"), func(v any) bool { return is(asObject(v)["key"]) }) ||
+		slices.ContainsFunc(listOf(o, "replace_list"), func(v any) bool { return strings.EqualFold(textOf(asObject(v), "key"), column) })
 }
 
 // everything, among the wanted columns of a relation, is all of them.
