@@ -13,7 +13,7 @@ func (k *worker) query(sql string, out *outcome) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := startPlan(st)
+	s, err := startPlan(st, true)
 	if err != nil {
 		return err
 	}

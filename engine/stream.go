@@ -37,6 +37,7 @@ type stream struct {
 	turn   int
 	target int64
 	done   bool
+	shares bool // the processors with others: it does not spin while it waits
 }
 
 // open starts a statement whose rows are then read by next. The stream must be
@@ -46,7 +47,7 @@ func (d *database) open(sql string) (*stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := startPlan(st)
+	s, err := startPlan(st, false)
 	if err != nil {
 		duck.DestroyPrepare(&st)
 		return nil, err
@@ -57,8 +58,8 @@ func (d *database) open(sql string) (*stream, error) {
 
 // startPlan starts a prepared statement, which stays the caller's and must outlive the
 // stream.
-func startPlan(st duck.PreparedStatement) (*stream, error) {
-	s := &stream{target: 1}
+func startPlan(st duck.PreparedStatement, shares bool) (*stream, error) {
+	s := &stream{target: 1, shares: shares}
 	if err := s.start(st); err != nil {
 		s.close()
 		return nil, err
@@ -73,7 +74,7 @@ func (s *stream) start(st duck.PreparedStatement) error {
 	if state == duck.StateError {
 		return fmt.Errorf("%s", duck.PendingError(p))
 	}
-	if C.weft_work(p.Ptr) {
+	if s.shares && bool(C.weft_work(p.Ptr)) {
 		if msg := duck.PendingError(p); msg != "" {
 			return fmt.Errorf("%s", msg)
 		}
