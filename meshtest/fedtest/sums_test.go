@@ -5,12 +5,13 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"weft/engine"
 )
 
-// TestSumsBeforeJoins asks questions that aggregate a large table which they join to small
-// ones, in all sorts of ways: some may be aggregated before the join, and must then give
-// what one engine gives that does not.
-func TestSumsBeforeJoins(t *testing.T) {
+// shopTwice is the shop, at its nodes and in one engine.
+func shopTwice(t *testing.T) (*Circle, *engine.Direct) {
+	t.Helper()
 	c := shop(t)
 	d := direct(t)
 	for _, r := range c.readers {
@@ -20,6 +21,14 @@ func TestSumsBeforeJoins(t *testing.T) {
 			}
 		}
 	}
+	return c, d
+}
+
+// TestSumsBeforeJoins asks questions that aggregate a large table which they join to small
+// ones, in all sorts of ways: some may be aggregated before the join, and must then give
+// what one engine gives that does not.
+func TestSumsBeforeJoins(t *testing.T) {
+	c, d := shopTwice(t)
 	froms := []string{
 		"sales.orders o JOIN crm.customers c ON o.customer = c.id",
 		"crm.customers c JOIN sales.orders o ON o.customer = c.id AND o.total > 20",
@@ -94,15 +103,7 @@ func TestSumsBeforeJoins(t *testing.T) {
 // TestUnionsGoByPlace: the columns of a union are those of its first branch, whatever the same
 // names mean in the others, wherever these aggregate, sort or choose their rows.
 func TestUnionsGoByPlace(t *testing.T) {
-	c := shop(t)
-	d := direct(t)
-	for _, r := range c.readers {
-		for _, p := range r.products {
-			if err := Define(t.Context(), d, p.Domain, p.Name, p.File); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	c, d := shopTwice(t)
 	const swapped = "(SELECT id, customer FROM sales.orders UNION ALL SELECT nation AS customer, id + 100000 AS id FROM crm.customers) u"
 	for _, sql := range []string{
 		"SELECT sum(id), max(customer), count(*) FROM " + swapped,
