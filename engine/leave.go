@@ -1,5 +1,10 @@
 package engine
 
+/*
+#include "leave.h"
+*/
+import "C"
+
 import (
 	"bytes"
 	"os"
@@ -209,8 +214,7 @@ func (l *leave) give(wishes uintptr, n notif, path string) bool {
 		return false
 	}
 	f := notifFile{id: n.id, flags: unix.SECCOMP_ADDFD_FLAG_SEND, ours: uint32(fd), fdFlags: unix.O_CLOEXEC}
-	_, _, e := unix.Syscall(unix.SYS_IOCTL, wishes, unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&f)))
-	return e == 0
+	return C.weft_give_file(C.int(wishes), unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&f)) == 0
 }
 
 // close ends serve. Idempotent, and nothing on nil.
