@@ -8,8 +8,9 @@ type Plan struct {
 	// it is, and is the only part.
 	Whole bool       `json:"whole,omitempty" doc:"all tables are at one other node, which answers the question as it is"`
 	Parts []PlanPart `json:"parts" doc:"what is asked, and tables here whose values narrow down what is asked"`
-	// Here is what runs at this node; absent where Whole is set.
-	Here *PlanHere `json:"here,omitempty" doc:"what runs at this node at the end; absent where another node answers the whole question"`
+	// Here is what runs at this node at the end; absent where another node puts the parts
+	// together, which is asked last, and where Whole is set.
+	Here *PlanHere `json:"here,omitempty" doc:"what runs at this node at the end; absent where another node answers the whole question, or puts the parts together as the last of them"`
 
 	// Measured is the whole run; absent where the question was not run.
 	Measured *PlanTimes `json:"measured,omitempty" doc:"the whole run, in milliseconds since the question began; absent where it was not run"`
@@ -23,7 +24,7 @@ type PlanPart struct {
 	Node     KeyID  `json:"node,omitzero" doc:"the node that is asked; absent for tables of this node"`
 	Name     string `json:"name,omitempty" doc:"what people call the node"`
 	Products []Name `json:"products"`
-	SQL      string `json:"sql,omitempty" doc:"what the node is asked; of tables here, nothing is asked"`
+	SQL      string `json:"sql,omitempty" doc:"what the node is asked; of tables here, what is read where the last step runs at another node"`
 	As       string `json:"as,omitempty" doc:"what stands for its rows in the SQL that runs here"`
 
 	// What is thought, from what the cards say: of rows before keys narrow them down.
@@ -33,6 +34,7 @@ type PlanPart struct {
 
 	Shard    *Shard     `json:"shard,omitempty" doc:"it joins the rows of this shard alone, and is only asked while its tables have no others"`
 	Keys     []PlanKeys `json:"keys,omitempty" doc:"values that narrow it down, which it waits for"`
+	Guests   []int      `json:"guests,omitempty" doc:"numbers of the parts whose rows go with it: it is the last step of the question, and its rows are the answer"`
 	Measured *PlanTimes `json:"measured,omitempty" doc:"milliseconds since the question began"`
 	Fault    string     `json:"fault,omitempty" doc:"why it has no rows, where an answer without them was allowed"`
 }

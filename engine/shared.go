@@ -68,6 +68,24 @@ func Share(schema *arrow.Schema, batches []arrow.RecordBatch) (*Shared, error) {
 	return sh, nil
 }
 
+// Read gives the batches, which read the memory file until done is called.
+func (s *Shared) Read() (batches []arrow.RecordBatch, done func(), err error) {
+	mem, err := unix.Mmap(int(s.file.Fd()), 0, int(s.size), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read shared memory: %w", err)
+	}
+	src, err := readSource("", mem)
+	done = func() {
+		src.release()
+		_ = unix.Munmap(mem)
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	return src.Batches, done, nil
+}
+
 // Rows is the number of rows.
 func (s *Shared) Rows() int64 { return s.rows }
 

@@ -11,7 +11,7 @@ import (
 
 // Place says where a table of a question is, and what is known of it.
 type Place struct {
-	// Site names the node that reads the table; "" is here.
+	// Site names the node that reads the table; "" is where the last step runs.
 	Site string
 	// Name is what the site calls the table.
 	Name Target
@@ -55,12 +55,17 @@ type Split struct {
 	// Site is where the whole question belongs, because all of its tables are there:
 	// it is asked there as it was asked here. Then there are no Parts.
 	Site string
+	// Repeatable says that nothing in the question gives another value each time that it is asked.
+	Repeatable bool
+	// Columns is how many it gives, as far as its text has them.
+	Columns int
 	// Parts are what is asked of the sites. Bound.SQL is the question over their
 	// views, and over those of the tables that are here.
 	Parts []*Part
 
-	tree  *syntax
-	links map[string]link
+	tree   *syntax
+	links  map[string]link
+	places map[Target]Place
 }
 
 // link is the equality that a table of keys comes from, in the question.
@@ -179,7 +184,7 @@ func (l link) columns() iter.Seq2[*srel, sref] {
 // Part is a SELECT over tables of one site.
 type Part struct {
 	View    Target // what stands for its rows in the question
-	Site    string // "" for a table that is here: it is only asked for keys
+	Site    string // "" for a table that is where the last step runs: it is only asked for keys
 	Columns []string
 	Rows    int64 // about how many rows it gives where no keys narrow it down
 	Base    int64 // about how many rows its largest table has
@@ -200,6 +205,7 @@ type Part struct {
 type KeyUse struct {
 	Name   string // the table in KeysSchema that the part's text has for it
 	Column string // for people
+	Unique bool   // no two rows of the part are likely to have one value
 	From   []KeySource
 	pred   object
 	alike  bool // the values are of the column's own type
@@ -260,7 +266,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 		return nil, err
 	}
 	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable || r.Plain}
-	out := &Split{}
+	out := &Split{Repeatable: !w.unrepeatable, Columns: len(listOf(asObject(tree.stmt["node"]), "select_list"))}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
 	}
@@ -272,7 +278,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 		if err := sp.run(tree.stmt); err != nil {
 			return nil, cutError(err, r)
 		}
-		out.Parts, out.tree, out.links = sp.parts, tree, sp.links
+		out.Parts, out.tree, out.links, out.places = sp.parts, tree, sp.links, sp.places
 	}
 	sql, err := writeBack(ctx, s, tree)
 	if err != nil {
@@ -425,7 +431,7 @@ func (s *splitter) finish() {
 	for _, l := range s.leaves {
 		p := s.parts[number[l]]
 		for _, k := range l.keys {
-			use := KeyUse{Name: k.name, Column: k.column, pred: k.pred}
+			use := KeyUse{Name: k.name, Column: k.column, Unique: s.likelyUnique(leafColumn{l, k.column}), pred: k.pred}
 			if k.query != nil {
 				src := KeySource{Part: -1, SQL: k.sql}
 				for _, x := range s.leaves {

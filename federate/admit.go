@@ -56,6 +56,7 @@ type Admit func(ctx context.Context, q weft.Question, cut weft.Cut, e Estimate) 
 func (f *Federation) Estimate(ctx context.Context, q weft.Question) (Estimate, weft.Cut, []Asking, error) {
 	a, ctx := f.asks(ctx, q)
 	defer a.end()
+	a.cut.stays = true // a node says its price of what it reads, wherever the last step runs
 	b, err := a.bind(ctx)
 	var far []Asking
 	if err == nil {

@@ -33,6 +33,8 @@ type cutter struct {
 	failed    error                    // why that could not be found out
 	quiet     bool                     // no other node is asked anything
 	plain     bool                     // tables are read by themselves
+	last      string                   // the site at which the last step runs; "" is here
+	stays     bool                     // which it is whatever that takes
 	unsharded bool                     // tables are not taken to be shards
 }
 
@@ -48,7 +50,7 @@ func newCutter(f *Federation, q weft.Question) *cutter {
 // resolve finds the product and table that a name in SQL means, and fixes its
 // state. What the subject may not know of looks the same as what is not there.
 func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Target, error) {
-	if t, ok := c.given.keyView(ref.Parts); ok {
+	if t, ok := c.given.view(ref.Parts); ok {
 		return t, nil
 	}
 	tn, err := c.table(ref.Parts)
@@ -90,6 +92,9 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 		name += "." + tn.Table
 	}
 	t := engine.Target{Schema: tn.Domain, Table: name + mark}
+	if c.last != "" { // each mention is a part of its own
+		t.Table = fmt.Sprintf("%s~%d", t.Table, len(c.fars)+len(c.views)+1)
+	}
 	c.views[t] = view{snap, tn.Table}
 	return t, nil
 }

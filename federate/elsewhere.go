@@ -58,7 +58,10 @@ type FarColumn struct {
 type FarQuestion struct {
 	weft.Question
 	// Keys are tables of values that the SQL names, under engine.KeysSchema.
-	Keys []Keys
+	Keys []Enclosed
+	// Guests are rows of other nodes' tables that the SQL names, under engine.GuestsSchema: the
+	// last step of the question runs where it is asked.
+	Guests []Enclosed
 	// Shards are what the asker counts on: with other rows in these tables it would have
 	// asked something else.
 	Shards []TableShard
@@ -76,19 +79,19 @@ type TableShard struct {
 	Shard   weft.Shard
 }
 
-// Keys are values that come with a question, as a table of one column, k.
-type Keys struct {
+// Enclosed is a table that comes with a question: of keys, which are one column, k, or of guests.
+type Enclosed struct {
 	Name    string
 	Schema  *arrow.Schema
 	Batches []arrow.RecordBatch
 }
 
-// source is how a worker sees them.
-func (k Keys) source() engine.Source {
-	return engine.Source{Name: engine.KeysSchema + "." + k.Name, Schema: k.Schema, Batches: k.Batches}
+// source is how a worker sees it, as a table of a schema.
+func (e Enclosed) source(schema string) engine.Source {
+	return engine.Source{Name: schema + "." + e.Name, Schema: e.Schema, Batches: e.Batches}
 }
 
 // view is what the SQL names.
-func (k Keys) view() engine.View {
-	return engine.View{Schema: engine.KeysSchema, Name: k.Name, SQL: TypedColumns(k.Schema, k.source().Name)}
+func (e Enclosed) view(schema string) engine.View {
+	return engine.View{Schema: schema, Name: e.Name, SQL: TypedColumns(e.Schema, e.source(schema).Name)}
 }

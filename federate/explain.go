@@ -85,6 +85,9 @@ func (a *asking) plan(ctx context.Context, b *bound) (*weft.Plan, error) {
 		p.Parts = append(p.Parts, part)
 		return p, err
 	}
+	if a.cut.last != "" {
+		return p, a.planAway(ctx, p, b)
+	}
 	_, counted := a.cut.count(b.Count)
 	p.Here = &weft.PlanHere{SQL: b.SQL, Counted: counted}
 	for _, r := range a.cut.estimate().Reads {
@@ -106,6 +109,41 @@ func (a *asking) plan(ctx context.Context, b *bound) (*weft.Plan, error) {
 	all := slices.Clone(p.Parts)
 	p.Parts = slices.DeleteFunc(p.Parts, func(x weft.PlanPart) bool { return x.Here() && !givesKeys(all, x.Number) })
 	return p, nil
+}
+
+// planAway is how a question is answered whose last step runs at another node, which is the
+// plan's last part.
+func (a *asking) planAway(ctx context.Context, plan *weft.Plan, b *bound) error {
+	node, err := weft.ParseKeyID(a.cut.last)
+	if err != nil {
+		return err
+	}
+	order := planParts(b.split.Parts)
+	last := weft.PlanPart{Number: len(b.split.Parts) + 1, Node: node, Name: a.cut.elsewhere.Called(node), Products: []weft.Name{}}
+	guests := map[engine.Target]engine.Guest{}
+	for i, part := range b.split.Parts {
+		x, err := a.planPart(ctx, b, i, order[i].uses)
+		if err != nil {
+			return err
+		}
+		name := guestName(i)
+		x.As = targetText(engine.Target{Schema: engine.GuestsSchema, Table: name})
+		guests[part.View] = engine.Guest{Name: name}
+		last.Guests = append(last.Guests, x.Number)
+		plan.Parts = append(plan.Parts, x)
+	}
+	var own []engine.Target
+	last.SQL, own, err = b.split.Away(ctx, b.parser, guests)
+	for _, t := range own {
+		ft := a.cut.fars[t]
+		last.Read = max(last.Read, ft.table.Rows)
+		if !slices.Contains(last.Products, ft.far.Name) {
+			last.Products = append(last.Products, ft.far.Name)
+		}
+	}
+	slices.SortFunc(last.Products, byName)
+	plan.Parts = append(plan.Parts, last)
+	return err
 }
 
 func byName(a, b weft.Name) int { return strings.Compare(a.String(), b.String()) }
@@ -147,14 +185,17 @@ func (a *asking) planPart(ctx context.Context, b *bound, i int, uses []int) (wef
 		}
 	}
 	slices.SortFunc(p.Products, byName)
-	if part.Site == "" {
-		return p, nil
-	}
 	var err error
-	if p.Node, err = weft.ParseKeyID(part.Site); err != nil {
-		return p, err
+	switch part.Site {
+	case "":
+		return p, nil
+	case hereSite:
+	default:
+		if p.Node, err = weft.ParseKeyID(part.Site); err != nil {
+			return p, err
+		}
+		p.Name = a.cut.elsewhere.Called(p.Node)
 	}
-	p.Name = a.cut.elsewhere.Called(p.Node)
 	for _, s := range a.cut.shards(part) { // all are alike
 		p.Shard = &s.Shard
 	}
@@ -286,17 +327,27 @@ func (a *asking) measured(plan *weft.Plan, all measure, ans *weft.Answer, began 
 		plan.Parts[0].Measured = &m
 		return
 	}
-	all.asked = a.started
-	plan.Here.Measured = all.times(began)
+	if plan.Here != nil {
+		all.asked = a.started
+		plan.Here.Measured = all.times(began)
+	}
 	if a.parting == nil {
 		return
 	}
 	for i := range plan.Parts {
 		p := &plan.Parts[i]
-		if p.Here() {
+		if p.Here() && p.SQL == "" {
 			continue
 		}
 		m := &a.parting.measures[p.Number-1]
+		if len(p.Guests) > 0 { // the last step, whose rows are the answer's
+			m.rows, m.first, m.last = all.rows, all.first, all.last
+			for _, u := range ans.Parts() {
+				if u.Node == p.Node {
+					m.bytes = u.Bytes
+				}
+			}
+		}
 		p.SQL, p.Measured = m.text, m.times(began)
 		if m.fault != nil {
 			p.Fault = m.fault.Error()
@@ -311,7 +362,7 @@ func (a *asking) measured(plan *weft.Plan, all measure, ans *weft.Answer, began 
 
 // sent is how many values went with a part for each of its planned uses, 0 where they
 // were not worth it.
-func (p *parting) sent(i int, uses []int, keys []Keys) []int64 {
+func (p *parting) sent(i int, uses []int, keys []Enclosed) []int64 {
 	n := make([]int64, len(p.plan[i].uses))
 	for at, u := range p.plan[i].uses {
 		if k := slices.Index(uses, u); k >= 0 {

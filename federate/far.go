@@ -39,6 +39,9 @@ func (c *cutter) far(tn weft.TableName, at *engine.AtClause) (engine.Target, boo
 		return engine.Target{}, true, err
 	}
 	target := engine.Target{Schema: tn.Domain, Table: fmt.Sprintf("%s~%d", tn.Product, len(c.fars)+1)}
+	if c.last != "" {
+		target.Table = fmt.Sprintf("%s~%d", tn.Product, len(c.fars)+len(c.views)+1)
+	}
 	c.fars[target] = farTable{f, t, at}
 	return target, true, nil
 }
@@ -72,6 +75,9 @@ func (c *cutter) place(t engine.Target) engine.Place {
 	if !ok {
 		v := c.views[t]
 		p := engine.Place{Name: t}
+		if c.last != "" {
+			p.Site = hereSite
+		}
 		for _, x := range v.snap.Tables() {
 			if x.Table == v.table {
 				p.Rows = x.Rows
@@ -83,7 +89,7 @@ func (c *cutter) place(t engine.Target) engine.Place {
 		}
 		return p
 	}
-	p := engine.Place{Site: ft.far.Node.String(), At: ft.at, Rows: ft.table.Rows, Name: engine.Target{Schema: ft.far.Name.Domain, Table: ft.far.Name.Product + "." + ft.table.Name}}
+	p := engine.Place{Site: c.siteOf(ft.far.Node), At: ft.at, Rows: ft.table.Rows, Name: engine.Target{Schema: ft.far.Name.Domain, Table: ft.far.Name.Product + "." + ft.table.Name}}
 	if ft.table.Name == ft.far.Name.Product {
 		p.Name.Table = ft.table.Name
 	}
@@ -91,7 +97,7 @@ func (c *cutter) place(t engine.Target) engine.Place {
 		p.Unique = append(p.Unique, ft.table.Key)
 	}
 	for _, col := range ft.table.Columns {
-		if s := col.Shard; s != nil && ft.at == nil && c.q.At.IsZero() && !c.unsharded {
+		if s := col.Shard; s != nil && ft.at == nil && c.q.At.IsZero() && !c.unsharded && c.last == "" {
 			p.Shard = placeShard(col.Name, *s, col.Type)
 		}
 		p.Columns, p.Types = append(p.Columns, col.Name), append(p.Types, "")
@@ -108,6 +114,14 @@ func (c *cutter) place(t engine.Target) engine.Place {
 	return p
 }
 
+// siteOf is a node as the splitter knows it: "" is where the last step runs.
+func (c *cutter) siteOf(node weft.KeyID) string {
+	if site := node.String(); site != c.last {
+		return site
+	}
+	return ""
+}
+
 // placeShard is a shard as the splitter knows it, nil where rows are not divided by such a type.
 func placeShard(column string, s weft.Shard, t contract.Type) *engine.Shard {
 	if t.ShardKind() == "" {
@@ -118,7 +132,7 @@ func placeShard(column string, s weft.Shard, t contract.Type) *engine.Shard {
 
 // shardHere is the shard that a table of this node is at the state that is read.
 func (c *cutter) shardHere(v view, sc *arrow.Schema) *engine.Shard {
-	if c.unsharded {
+	if c.unsharded || c.last != "" {
 		return nil
 	}
 	point := v.snap.Point()
@@ -167,6 +181,9 @@ func (c *cutter) holds(shards []TableShard) error {
 
 // travels says whether values of a table may go to a site.
 func (c *cutter) travels(t engine.Target, site string) bool {
+	if site == hereSite {
+		return true
+	}
 	node, err := weft.ParseKeyID(site)
 	if err != nil {
 		return false
@@ -271,14 +288,6 @@ func (c *cutter) fixedAt(products []weft.Name) weft.At {
 		}
 	}
 	return weft.At{Cut: refs(cut)}
-}
-
-// keys are the tables of values that came with the question.
-func (c *cutter) keys() []Keys {
-	if c.given == nil {
-		return nil
-	}
-	return c.given.keys
 }
 
 // refs is a cut as a question asks for it.

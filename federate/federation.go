@@ -66,6 +66,7 @@ type Config struct {
 	Deadline  time.Duration // longest run of one question, the wait for its turn included
 	Admit     Admit         // says whether a question may run; nil lets all run
 	Elsewhere Elsewhere     // how other nodes are asked; nil where only what is here counts
+	Away      Weighs        // says whether a question's last step moves to another node; nil is by what is worth it
 	Slice     time.Duration // how long a question may run as a light one; 0 is a fifth of a second
 }
 

@@ -97,34 +97,34 @@ func together(ctx context.Context, of []arrow.Array, unique bool) arrow.Array {
 
 // landedKeys are the values that a use names where all of them were kept as they came; the
 // lock must be held.
-func (p *parting) landedKeys(ctx context.Context, k engine.KeyUse) (Keys, int64, bool) {
+func (p *parting) landedKeys(ctx context.Context, k engine.KeyUse) (Enclosed, int64, bool) {
 	var of []arrow.Array
 	var field arrow.Field
 	for _, s := range k.From {
 		if s.SQL != "" || p.got[s.Part] == nil {
-			return Keys{}, 0, false
+			return Enclosed{}, 0, false
 		}
 		c := p.got[s.Part].keys[s.Column]
 		if c == nil || c.values == nil {
-			return Keys{}, 0, false
+			return Enclosed{}, 0, false
 		}
 		f := p.got[s.Part].schema.Field(c.at)
 		if of = append(of, c.values); len(of) > 1 && (!arrow.TypeEqual(f.Type, field.Type) || !f.Metadata.Equal(field.Metadata)) {
-			return Keys{}, 0, false // the engine finds the type that has both
+			return Enclosed{}, 0, false // the engine finds the type that has both
 		}
 		field = f
 	}
 	if len(of) == 0 {
-		return Keys{}, 0, false
+		return Enclosed{}, 0, false
 	}
 	all := of[0]
 	if len(of) > 1 {
 		if all = together(ctx, of, false); all == nil {
-			return Keys{}, 0, false
+			return Enclosed{}, 0, false
 		}
 	}
 	field.Name, field.Nullable = "k", true
 	sc := arrow.NewSchema([]arrow.Field{field}, nil)
 	n := int64(all.Len())
-	return Keys{Schema: sc, Batches: []arrow.RecordBatch{array.NewRecordBatch(sc, []arrow.Array{all}, n)}}, n, true
+	return Enclosed{Schema: sc, Batches: []arrow.RecordBatch{array.NewRecordBatch(sc, []arrow.Array{all}, n)}}, n, true
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ func planParts(parts []*engine.Part) []planned {
 	chosen := make([]bool, len(parts)) // by conditions, of its own or of others
 	done := make([]bool, len(parts))
 	for i, p := range parts {
-		size[i], chosen[i] = float64(p.Rows), p.Narrowed || p.Site == "" || p.Rows*10 < p.Base
+		size[i], chosen[i] = float64(p.Rows), p.Narrowed || p.Site == "" || p.Site == hereSite || p.Rows*10 < p.Base
 	}
 	for range parts {
 		next := -1
@@ -89,7 +90,7 @@ func planParts(parts []*engine.Part) []planned {
 
 // keys gathers the values that narrow a part down, and says which of its uses they
 // are for.
-func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Keys, err error) {
+func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Enclosed, err error) {
 	part := p.split.Parts[i]
 	for _, u := range p.plan[i].uses {
 		k := part.Keys[u]
@@ -122,7 +123,7 @@ func (p *parting) lost(k engine.KeyUse) bool {
 	return slices.ContainsFunc(k.Sources(), func(s int) bool { return p.split.Parts[s].Site != "" && p.got[s] == nil })
 }
 
-func (k Keys) drop() {
+func (k Enclosed) drop() {
 	for _, b := range k.Batches {
 		b.Release()
 	}
@@ -130,17 +131,17 @@ func (k Keys) drop() {
 
 // gatheredKeys are values that were read once, for all parts that are asked with them.
 type gatheredKeys struct {
-	keys  Keys  // without rows where there are more than limit
-	n     int64 // how many, and limit+1 for more
+	keys  Enclosed // without rows where there are more than limit
+	n     int64    // how many, and limit+1 for more
 	limit int64
 }
 
 // values are the different values that a use names, and how many: more than most where
 // there are more. The branches of a union are asked with the same ones.
-func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
+func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Enclosed, int64, error) {
 	of, err := json.Marshal(k.From)
 	if err != nil {
-		return Keys{}, 0, err
+		return Enclosed{}, 0, err
 	}
 	p.mu.Lock() // one statement at a time
 	defer p.mu.Unlock()
@@ -149,7 +150,7 @@ func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys
 		keys, n, ok := p.landedKeys(ctx, k)
 		if !ok {
 			if keys, n, err = p.distinct(ctx, k, most+1); err != nil {
-				return Keys{}, 0, err
+				return Enclosed{}, 0, err
 			}
 		}
 		if n > most { // too many for anybody who wants no more: they are not kept
@@ -169,8 +170,8 @@ func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Keys
 
 // distinct reads the different values that a use names, at most so many; the lock must
 // be held.
-func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Keys, int64, error) {
-	var out Keys
+func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (Enclosed, int64, error) {
+	var out Enclosed
 	st := engine.Statement{}
 	var from []string
 	for _, s := range k.From {
@@ -257,39 +258,86 @@ func (p *parting) answered(s engine.KeySource, st *engine.Statement) error {
 
 // given is what comes with a question of another node.
 type given struct {
-	keys []Keys
+	keys, guests []Enclosed
 }
 
-// keyView finds a table of keys that came with the question.
-func (g *given) keyView(parts []string) (engine.Target, bool) {
-	if g == nil || len(parts) != 2 || !strings.EqualFold(parts[0], engine.KeysSchema) {
+// view finds a table that came with the question.
+func (g *given) view(parts []string) (engine.Target, bool) {
+	if g == nil || len(parts) != 2 {
 		return engine.Target{}, false
 	}
-	for _, k := range g.keys {
-		if strings.EqualFold(k.Name, parts[1]) {
-			return engine.Target{Schema: engine.KeysSchema, Table: k.Name}, true
+	for schema, tables := range g.all() {
+		for _, e := range tables {
+			if strings.EqualFold(parts[0], schema) && strings.EqualFold(e.Name, parts[1]) {
+				return engine.Target{Schema: schema, Table: e.Name}, true
+			}
 		}
 	}
 	return engine.Target{}, false
 }
 
-// CheckKeys holds keys that came from another node against what they may be.
-func CheckKeys(keys []Keys) error {
-	bad := func(why string, args ...any) error {
-		return weft.Errorf(weft.KindInvalid, "read the keys", "", why, args...)
+// all are the tables by their schema; none of nil.
+func (g *given) all() map[string][]Enclosed {
+	if g == nil {
+		return nil
 	}
-	if len(keys) > 64 {
-		return bad("there are %d tables of keys", len(keys))
-	}
-	seen := map[string]bool{}
-	for _, k := range keys {
-		if weft.CheckName(k.Name) != nil || seen[k.Name] {
-			return bad("a table of keys has no name of its own")
+	return map[string][]Enclosed{engine.KeysSchema: g.keys, engine.GuestsSchema: g.guests}
+}
+
+// show adds the tables to what a statement sees.
+func (g *given) show(st *engine.Statement) {
+	all := g.all()
+	for _, schema := range slices.Sorted(maps.Keys(all)) {
+		for _, e := range all[schema] {
+			st.Views, st.Sources = append(st.Views, e.view(schema)), append(st.Sources, e.source(schema))
 		}
-		seen[k.Name] = true
-		if k.Schema.NumFields() != 1 || k.Schema.Field(0).Name != "k" {
-			return bad("keys are one column, k")
+	}
+}
+
+// Bounds of what comes with a question.
+const (
+	mostEnclosed = 64    // tables
+	mostColumns  = 1_000 // of one
+)
+
+// check holds what came from another node against what it may be.
+func (g *given) check() error {
+	bad := func(why string, args ...any) error {
+		return weft.Errorf(weft.KindInvalid, "read what comes with the question", "", why, args...)
+	}
+	if n := len(g.keys) + len(g.guests); n > mostEnclosed {
+		return bad("there are %d tables", n)
+	}
+	for schema, tables := range g.all() {
+		seen := map[string]bool{}
+		for _, e := range tables {
+			if weft.CheckName(e.Name) != nil || seen[e.Name] {
+				return bad("a table has no name of its own")
+			}
+			seen[e.Name] = true
+			if schema == engine.KeysSchema && (e.Schema.NumFields() != 1 || e.Schema.Field(0).Name != "k") {
+				return bad("keys are one column, k")
+			}
+			if err := e.columns(); err != "" {
+				return bad("%s", err)
+			}
 		}
 	}
 	return nil
+}
+
+// columns says what is wrong with the columns of a table, "" where nothing is.
+func (e Enclosed) columns() string {
+	if n := e.Schema.NumFields(); n == 0 || n > mostColumns {
+		return fmt.Sprintf("a table has %d columns", n)
+	}
+	seen := map[string]bool{}
+	for _, f := range e.Schema.Fields() {
+		name := strings.ToLower(f.Name)
+		if name == "" || seen[name] {
+			return "a column of a table has no name of its own"
+		}
+		seen[name] = true
+	}
+	return ""
 }

@@ -52,7 +52,7 @@ type parting struct {
 	gathered map[string]*gatheredKeys // by where they are from
 	uses     []weft.PartUse
 	warnings []weft.Warning
-	measures []measure                   // by part
+	measures []measure                   // by part, and of the last step at another node
 	loose    []string                    // tables of keys that are few for many rows
 	lead     map[weft.Name]int           // by product the part that finds its state out
 	known    map[weft.Name]chan struct{} // closed when it has
@@ -62,7 +62,7 @@ type parting struct {
 
 // parts asks the other nodes for the question's parts, and returns when all are here.
 func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.Parser) (*parting, error) {
-	p := &parting{a: a, split: split, parser: parser, gathered: map[string]*gatheredKeys{}, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)), plan: planParts(split.Parts)}
+	p := &parting{a: a, split: split, parser: parser, gathered: map[string]*gatheredKeys{}, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)+1), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
 	p.room = engine.NewLandingRoom(cfg.Temp, lowered(cfg.Memory, a.q.Limits.Memory)/2, cfg.TempBytes)
 	p.lead, p.known, p.told = p.leaders(), map[weft.Name]chan struct{}{}, map[weft.Name]bool{}
@@ -170,6 +170,9 @@ func (p *parting) products(part *engine.Part) (out []weft.Name) {
 // land asks for one part and takes its rows in.
 func (p *parting) land(ctx context.Context, i int) error {
 	part := p.split.Parts[i]
+	if part.Site == hereSite {
+		return p.landHere(ctx, i)
+	}
 	node, err := weft.ParseKeyID(part.Site)
 	if err != nil {
 		return err
@@ -288,8 +291,10 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 }
 
 // at is the state that a part is read at: what the question says, or what was fixed.
-func (p *parting) at(part *engine.Part) weft.At {
-	names := p.products(part)
+func (p *parting) at(part *engine.Part) weft.At { return p.atOf(p.products(part)) }
+
+// atOf is at of products.
+func (p *parting) atOf(names []weft.Name) weft.At {
 	if at := p.a.q.At; !at.IsZero() {
 		return weft.At{Time: at.Time, Cut: slices.DeleteFunc(slices.Clone(at.Cut), func(r weft.CutRef) bool { return !slices.Contains(names, r.Product) })}
 	}

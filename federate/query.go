@@ -21,14 +21,15 @@ func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 	return a.answer(ctx, nil)
 }
 
-// Answer answers what another node asks: over this node's own products, and the keys
+// Answer answers what another node asks: over this node's own products, and the tables
 // that came with it, which stay the caller's.
 func (f *Federation) Answer(ctx context.Context, q FarQuestion) (*weft.Answer, error) {
-	if err := CheckKeys(q.Keys); err != nil {
+	came := &given{q.Keys, q.Guests}
+	if err := came.check(); err != nil {
 		return nil, err
 	}
 	a, ctx := f.asks(ctx, q.Question)
-	a.cut.elsewhere, a.cut.given, a.fixed = nil, &given{q.Keys}, q.Fixed
+	a.cut.elsewhere, a.cut.given, a.fixed = nil, came, q.Fixed
 	return a.answer(ctx, func(*bound) error { return a.cut.holds(q.Shards) })
 }
 
@@ -188,6 +189,15 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 			cut.Plain = true
 			b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, cut)
 		}
+		if err == nil {
+			switch m, bad := a.moved(ctx, parser, b.split, cut); {
+			case bad == nil && m != nil:
+				b.split = m
+			case bad != nil: // it is cut as for here again
+				a.cut.stay()
+				b.split, err = engine.SplitQuery(ctx, parser, a.q.SQL, cut)
+			}
+		}
 	}
 	if a.cut.failed != nil { // whatever came of that
 		err = a.cut.failed
@@ -202,9 +212,7 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 		}
 	}
 	b.st.SQL = b.SQL
-	for _, k := range a.cut.keys() {
-		b.st.Views, b.st.Sources = append(b.st.Views, k.view()), append(b.st.Sources, k.source())
-	}
+	a.cut.given.show(&b.st)
 	if n, ok := a.cut.count(b.Count); ok {
 		b.st.SQL = b.Count.SQL(n)
 	} else if b.work, err = a.cut.relations(&b.st); err != nil {
@@ -229,7 +237,15 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 		return a.whole(ctx, b.split)
 	}
 	if b.split != nil && len(b.split.Parts) > 0 {
-		err := a.gather(ctx, &b, ans)
+		if a.cut.last == "" {
+			err = a.gather(ctx, &b, ans)
+		} else {
+			out, bad := a.away(ctx, &b, ans)
+			if bad == nil || !staysAfter(ctx, bad) {
+				return out, bad
+			}
+			b, ans, err = a.anew(ctx, look)
+		}
 		switch {
 		case errors.As(err, new(*shardError)):
 			a.cut.unshard()
@@ -277,8 +293,9 @@ func (c *cutter) plainly() {
 	clear(c.fars)
 }
 
-// anew cuts a question that was cut, and asks for its parts.
+// anew cuts a question that was cut, and asks for its parts. Its last step runs here.
 func (a *asking) anew(ctx context.Context, look func(*bound) error) (b bound, ans *weft.Answer, err error) {
+	a.cut.stay()
 	if b, err = a.bind(ctx); err != nil {
 		return b, nil, err
 	}

@@ -3,7 +3,6 @@ package federate
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 
@@ -80,14 +79,8 @@ func (p *parting) shape(ctx context.Context, part *engine.Part) (*shape, error) 
 	}
 	out := &shape{schema: rows.Schema()}
 	rows.Release()
-	if slices.ContainsFunc(out.schema.Fields(), mayBeHuge) {
-		names, err := engine.Fields(ctx, s, engine.Statement{SQL: "SELECT column_name FROM (DESCRIBE " + text + ") WHERE column_type = 'HUGEINT'", Views: views})
-		if err != nil {
-			return nil, err
-		}
-		for _, n := range names {
-			out.huge = append(out.huge, n[0].Text)
-		}
+	if out.huge, err = hugeOf(ctx, s, engine.Statement{SQL: text, Views: views}, out.schema); err != nil {
+		return nil, err
 	}
 	p.a.f.shapes.put(key.String(), out)
 	return out, nil

@@ -118,7 +118,7 @@ func (p partner) Called(node weft.KeyID) string {
 func (p partner) Points(ctx context.Context, node weft.KeyID, s weft.Subject, products []weft.Name, at weft.At) (weft.Cut, error) {
 	r := p.request(ctx, weft.Question{Subject: s, At: at})
 	r.Points = products
-	body, watch, err := p.post(ctx, node, r, nil)
+	body, watch, err := p.post(ctx, node, r, enclosed{})
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (p partner) Ask(ctx context.Context, node weft.KeyID, q federate.FarQuestio
 	for _, s := range q.Shards {
 		r.Shards = append(r.Shards, partShard(s))
 	}
-	raw, watch, err := p.post(ctx, node, r, q.Keys)
+	raw, watch, err := p.post(ctx, node, r, enclosed{q.Keys, q.Guests})
 	if err != nil {
 		cancel()
 		return nil, err
@@ -299,8 +299,8 @@ func (n *Node) mine() []string {
 }
 
 // post sends a part and returns the body of the answer.
-func (p partner) post(ctx context.Context, node weft.KeyID, r partRequest, keys []federate.Keys) (io.ReadCloser, *pacing, error) {
-	b, err := encodePart(r, keys)
+func (p partner) post(ctx context.Context, node weft.KeyID, r partRequest, with enclosed) (io.ReadCloser, *pacing, error) {
+	b, err := encodePart(r, with)
 	if err != nil {
 		return nil, nil, err
 	}

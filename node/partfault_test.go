@@ -416,7 +416,7 @@ func TestOnlyItsOwn(t *testing.T) {
 	a.seen.mu.Unlock()
 	s := peerServer(t, a.asker.node, func(next http.Handler) http.Handler { return next })
 	other := (&fakeMesh{self: key(2), base: s.URL}).client(key(1))
-	part, err := encodePart(partRequest{SQL: "SELECT * FROM sales.shop", Subject: partSubject{Kind: weft.SubjectPerson, ID: "ann", Domains: []string{"insights"}}}, nil)
+	part, err := encodePart(partRequest{SQL: "SELECT * FROM sales.shop", Subject: partSubject{Kind: weft.SubjectPerson, ID: "ann", Domains: []string{"insights"}}}, enclosed{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,11 +53,11 @@ func (n *Node) partSubjectOf(node weft.KeyID, s partSubject) (weft.Subject, erro
 // answerPart answers a part of another node's question over this node's products. It
 // passes the gate, as everybody's questions do.
 func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyID) error {
-	p, keys, err := decodePart(r.Body)
+	p, with, err := decodePart(r.Body)
 	if err != nil {
 		return err
 	}
-	defer dropKeys(keys)
+	defer with.drop()
 	q, err := n.partQuestion(node, p)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (n *Node) answerPart(w http.ResponseWriter, r *http.Request, node weft.KeyI
 	}
 	head := &partBegun{n: n, w: w}
 	defer func() { head.beat.end() }()
-	far := federate.FarQuestion{Question: q, Keys: keys, Fixed: head.write}
+	far := federate.FarQuestion{Question: q, Keys: with.keys, Guests: with.guests, Fixed: head.write}
 	for _, s := range p.Shards {
 		far.Shards = append(far.Shards, federate.TableShard(s))
 	}

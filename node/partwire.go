@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -20,9 +21,9 @@ import (
 
 // Bounds of what another node says.
 const (
-	maxPartHead  = 2 << 20   // bytes of JSON
-	maxKeyTables = 64        // of one part
-	maxKeyBytes  = 256 << 20 // of all of them
+	maxPartHead   = 2 << 20   // bytes of JSON
+	maxTables     = 64        // that come with one part
+	maxTableBytes = 256 << 20 // of all of them
 )
 
 // partRequest is one part of a question, as JSON. With Points set nothing is asked but
@@ -39,7 +40,8 @@ type partRequest struct {
 	Nonce    weft.Hash     `json:"nonce,omitzero"`
 	Quote    bool          `json:"quote,omitempty"` // only the price is asked
 	Shards   []partShard   `json:"shards,omitempty"`
-	Keys     []string      `json:"keys,omitempty"` // names of the tables that follow
+	Keys     []string      `json:"keys,omitempty"`   // names of the tables that follow
+	Guests   []string      `json:"guests,omitempty"` // and of those that follow them
 }
 
 // partShard says of a table that it is a shard, which the asker counts on.
@@ -110,11 +112,25 @@ func readSection(r io.Reader, most int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encodePart writes a request: its JSON, and the rows of each table of keys.
-func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
+// enclosed are the tables that come with a part.
+type enclosed struct{ keys, guests []federate.Enclosed }
+
+func (e *enclosed) drop() {
+	for _, k := range slices.Concat(e.keys, e.guests) {
+		for _, b := range k.Batches {
+			b.Release()
+		}
+	}
+}
+
+// encodePart writes a request: its JSON, and the rows of each table that comes with it.
+func encodePart(p partRequest, with enclosed) ([]byte, error) {
 	var out bytes.Buffer
-	for _, k := range keys {
+	for _, k := range with.keys {
 		p.Keys = append(p.Keys, k.Name)
+	}
+	for _, g := range with.guests {
+		p.Guests = append(p.Guests, g.Name)
 	}
 	head, err := json.Marshal(p)
 	if err != nil {
@@ -123,7 +139,7 @@ func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
 	if err := writeSection(&out, head); err != nil {
 		return nil, err
 	}
-	for _, k := range keys {
+	for _, k := range slices.Concat(with.keys, with.guests) {
 		at := out.Len()
 		if err := writeSection(&out, nil); err != nil {
 			return nil, err
@@ -148,11 +164,11 @@ func encodePart(p partRequest, keys []federate.Keys) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decodePart reads a request from another node. The keys are to be dropped.
-func decodePart(r io.Reader) (p partRequest, keys []federate.Keys, err error) {
-	bad := func(err error) (partRequest, []federate.Keys, error) {
-		dropKeys(keys)
-		return p, nil, weft.Errorf(weft.KindInvalid, "answer another node", "", "what it asks cannot be read: %w", err)
+// decodePart reads a request from another node. What comes with it is to be dropped.
+func decodePart(r io.Reader) (p partRequest, with enclosed, err error) {
+	bad := func(err error) (partRequest, enclosed, error) {
+		with.drop()
+		return p, enclosed{}, weft.Errorf(weft.KindInvalid, "answer another node", "", "what it asks cannot be read: %w", err)
 	}
 	head, err := readSection(r, maxPartHead)
 	if err != nil {
@@ -161,18 +177,22 @@ func decodePart(r io.Reader) (p partRequest, keys []federate.Keys, err error) {
 	if err := json.Unmarshal(head, &p); err != nil {
 		return bad(fmt.Errorf("it is no JSON"))
 	}
-	if len(p.Keys) > maxKeyTables {
-		return bad(fmt.Errorf("it has %d tables of keys", len(p.Keys)))
+	if n := len(p.Keys) + len(p.Guests); n > maxTables {
+		return bad(fmt.Errorf("%d tables come with it", n))
 	}
-	left := int64(maxKeyBytes)
-	for _, name := range p.Keys {
+	left := int64(maxTableBytes)
+	for i, name := range slices.Concat(p.Keys, p.Guests) {
 		b, err := readSection(r, left)
 		if err != nil {
 			return bad(err)
 		}
 		left -= int64(len(b))
-		k, err := decodeKeys(name, b)
-		keys = append(keys, k)
+		t, err := decodeTable(name, b)
+		if i < len(p.Keys) {
+			with.keys = append(with.keys, t)
+		} else {
+			with.guests = append(with.guests, t)
+		}
 		if err != nil {
 			return bad(err)
 		}
@@ -180,10 +200,10 @@ func decodePart(r io.Reader) (p partRequest, keys []federate.Keys, err error) {
 	if n, _ := io.ReadFull(r, make([]byte, 1)); n > 0 {
 		return bad(fmt.Errorf("something follows its end"))
 	}
-	return p, keys, nil
+	return p, with, nil
 }
 
-func decodeKeys(name string, b []byte) (k federate.Keys, err error) {
+func decodeTable(name string, b []byte) (k federate.Enclosed, err error) {
 	k.Name = name
 	rows, err := engine.NewRowReader(bytes.NewReader(b))
 	if err != nil {
@@ -199,14 +219,6 @@ func decodeKeys(name string, b []byte) (k federate.Keys, err error) {
 			return k, err
 		}
 		k.Batches = append(k.Batches, rec)
-	}
-}
-
-func dropKeys(keys []federate.Keys) {
-	for _, k := range keys {
-		for _, b := range k.Batches {
-			b.Release()
-		}
 	}
 }
 

@@ -19,14 +19,14 @@ import (
 )
 
 // someKeys are n keys.
-func someKeys(name string, n int) federate.Keys {
+func someKeys(name string, n int) federate.Enclosed {
 	sc := arrow.NewSchema([]arrow.Field{{Name: "k", Type: arrow.PrimitiveTypes.Int64, Nullable: true}}, nil)
 	b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
 	defer b.Release()
 	for i := range n {
 		b.Field(0).(*array.Int64Builder).Append(int64(i))
 	}
-	return federate.Keys{Name: name, Schema: sc, Batches: []arrow.RecordBatch{b.NewRecordBatch()}}
+	return federate.Enclosed{Name: name, Schema: sc, Batches: []arrow.RecordBatch{b.NewRecordBatch()}}
 }
 
 func somePart() partRequest {
@@ -40,8 +40,8 @@ func somePart() partRequest {
 // TestPartRequest: what is asked comes as it was asked, and nothing else is taken.
 func TestPartRequest(t *testing.T) {
 	want := somePart()
-	keys := []federate.Keys{someKeys("k1", 3), someKeys("k2", 0)}
-	b, err := encodePart(want, keys)
+	with := enclosed{[]federate.Enclosed{someKeys("k1", 3), someKeys("k2", 0)}, []federate.Enclosed{someKeys("g1", 2)}}
+	b, err := encodePart(want, with)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,13 +49,14 @@ func TestPartRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want.Keys = []string{"k1", "k2"}
+	want.Keys, want.Guests = []string{"k1", "k2"}, []string{"g1"}
 	x, _ := json.Marshal(want)
 	y, _ := json.Marshal(got)
-	if !bytes.Equal(x, y) || len(given) != 2 || given[0].Name != "k1" || given[0].Batches[0].NumRows() != 3 || len(given[1].Batches) != 0 {
+	if !bytes.Equal(x, y) || len(given.keys) != 2 || given.keys[0].Name != "k1" || given.keys[0].Batches[0].NumRows() != 3 || len(given.keys[1].Batches) != 0 ||
+		len(given.guests) != 1 || given.guests[0].Batches[0].NumRows() != 2 {
 		t.Errorf("%s comes as %s, with %v", x, y, given)
 	}
-	dropKeys(given)
+	given.drop()
 	for n := range b {
 		if _, _, err := decodePart(bytes.NewReader(b[:n])); weft.KindOf(err) != weft.KindInvalid {
 			t.Fatalf("%d of %d bytes are taken: %v", n, len(b), err)
@@ -68,8 +69,8 @@ func TestPartRequest(t *testing.T) {
 
 // FuzzPartRequest: whatever another node asks is refused or can be asked again as it was.
 func FuzzPartRequest(f *testing.F) {
-	for _, keys := range [][]federate.Keys{nil, {someKeys("k1", 3)}, {someKeys("k1", 0), someKeys("k2", 1000)}} {
-		b, err := encodePart(somePart(), keys)
+	for _, with := range []enclosed{{}, {keys: []federate.Enclosed{someKeys("k1", 3)}}, {[]federate.Enclosed{someKeys("k1", 0)}, []federate.Enclosed{someKeys("g1", 1000)}}} {
+		b, err := encodePart(somePart(), with)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -77,24 +78,24 @@ func FuzzPartRequest(f *testing.F) {
 	}
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		p, keys, err := decodePart(bytes.NewReader(b))
+		p, with, err := decodePart(bytes.NewReader(b))
 		if err != nil {
 			if weft.KindOf(err) != weft.KindInvalid {
 				t.Errorf("it is %v", err)
 			}
 			return
 		}
-		defer dropKeys(keys)
+		defer with.drop()
 		if slices.ContainsFunc(p.Cut, func(r partRef) bool { return r.Product.IsZero() }) || slices.ContainsFunc(p.Points, weft.Name.IsZero) {
 			return // the next to look at it refuses that
 		}
-		p.Keys = nil
-		if again, err := encodePart(p, keys); err != nil {
+		p.Keys, p.Guests = nil, nil
+		if again, err := encodePart(p, with); err != nil {
 			t.Errorf("it cannot be asked again: %v", err)
 		} else if _, more, err := decodePart(bytes.NewReader(again)); err != nil {
 			t.Errorf("asked again it is %v", err)
 		} else {
-			dropKeys(more)
+			more.drop()
 		}
 	})
 }

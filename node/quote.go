@@ -200,7 +200,7 @@ func (n *Node) farQuotes(ctx context.Context, far []federate.Asking) (out []part
 func (p partner) Quote(ctx context.Context, a federate.Asking) (h partHead, err error) {
 	r := p.request(ctx, a.Question)
 	r.Quote = true
-	body, watch, err := p.post(ctx, a.Node, r, nil)
+	body, watch, err := p.post(ctx, a.Node, r, enclosed{})
 	if err != nil {
 		return h, err
 	}

@@ -182,7 +182,11 @@ func TestFederatedReceipts(t *testing.T) {
 	p.asker.apply("notes", serve.OutcomeCommitted)
 	p.heard("sales.shop")
 	origin, asker := p.origin.node.mesh.Self(), p.asker.node.mesh.Self()
-	for sql, want := range map[string][]weft.KeyID{wholeQuestion: {origin}, partQuestion: {origin, asker}, "SELECT count(*) FROM insights.notes": {asker}} {
+	for sql, want := range map[string][]weft.KeyID{
+		wholeQuestion: {origin}, partQuestion: {origin, asker}, "SELECT count(*) FROM insights.notes": {asker},
+		partQuestion + " -- away": {origin, asker},
+	} {
+		p.asker.lastStepAway(strings.HasSuffix(sql, "away"))
 		body, raw := p.asker.asksSigned(sql, "")
 		rep := p.asker.proves(raw, body, receipt.Keys{Format: 1, Mesh: p.origin.node.mesh.ID()})
 		var signed []weft.KeyID

@@ -85,7 +85,10 @@ func (t *planText) tree() {
 		}
 	}
 	head := "answered " + t.Loud("here")
+	last := t.last()
 	switch {
+	case last != nil:
+		head = "answered at " + t.Loud(partName(*last)) + t.Faint(", to which the rows of the others go")
 	case far == 1:
 		head += ", with rows of another node"
 	case far > 1:
@@ -98,7 +101,28 @@ func (t *planText) tree() {
 	if len(t.plan.Parts) > 0 {
 		lead = "│ "
 	}
-	h := t.plan.Here
+	if last == nil {
+		t.here(lead, t.plan.Here)
+	}
+	for i, p := range t.plan.Parts {
+		mark, pad := "├─ ", "│  "
+		if i == len(t.plan.Parts)-1 {
+			mark, pad = "└─ ", "   "
+		}
+		t.part(mark, pad, p)
+	}
+}
+
+// last is the part that puts the others together, nil where that is done here.
+func (t *planText) last() *weft.PlanPart {
+	if n := len(t.plan.Parts); t.plan.Here == nil && n > 0 {
+		return &t.plan.Parts[n-1]
+	}
+	return nil
+}
+
+// here is what runs here at the end.
+func (t *planText) here(lead string, h *weft.PlanHere) {
 	for _, r := range h.Reads {
 		t.line(lead, "reads     ", fmt.Sprintf("%s: %s, %s in files", plainText(r.Product.String()), plural(r.Rows, "row"), planBytes(r.Bytes)))
 	}
@@ -109,21 +133,18 @@ func (t *planText) tree() {
 		t.line(lead, "measured  ", fmt.Sprintf("%s, %s; began after %s, last row after %s", plural(m.Rows, "row"), planBytes(m.Bytes), planTime(m.Began), planTime(m.Last)))
 	}
 	t.sql(lead, h.SQL)
-	for i, p := range t.plan.Parts {
-		mark, pad := "├─ ", "│  "
-		if i == len(t.plan.Parts)-1 {
-			mark, pad = "└─ ", "   "
-		}
-		t.part(mark, pad, p)
-	}
 }
 
 // part is what one node is asked.
 func (t *planText) part(mark, pad string, p weft.PlanPart) {
 	t.out.WriteString(fmt.Sprintf("%s%d  %s  %s\n", mark, p.Number, t.Loud(partName(p)), t.Faint(plainText(names(p.Products)))))
 	pad += "   "
-	if p.Here() {
+	if p.Here() && p.SQL == "" {
 		t.line(pad, "read for  ", "values that others are asked with")
+		return
+	}
+	if len(p.Guests) > 0 {
+		t.lastPart(pad, p)
 		return
 	}
 	est := fmt.Sprintf("about %s of %s, %s", group(p.Rows), plural(max(p.Read, p.Rows), "row"), planBytes(p.Bytes))
@@ -139,15 +160,34 @@ func (t *planText) part(mark, pad string, p weft.PlanPart) {
 	for _, k := range p.Keys {
 		t.line(pad, "keys      ", t.keys(k))
 	}
-	if m := p.Measured; m != nil {
-		t.line(pad, "measured  ", fmt.Sprintf("%s, %s on the wire; asked at %s, first row at %s, last %s",
-			plural(m.Rows, "row"), planBytes(m.Bytes), planTime(m.Began), planTime(m.First), planTime(m.Last)))
-	}
+	t.measured(pad, p.Measured)
 	if p.Fault != "" {
 		t.fill(pad, "missing   ", p.Fault, t.Alarm)
 	}
 	t.line(pad, "seen as   ", p.As)
 	t.sql(pad, p.SQL)
+}
+
+// lastPart is the last step where another node does it.
+func (t *planText) lastPart(pad string, p weft.PlanPart) {
+	var of []string
+	for _, n := range p.Guests {
+		of = append(of, fmt.Sprintf("%d (%s)", n, t.names[n]))
+	}
+	t.line(pad, "with      ", "the rows of "+strings.Join(of, " and "))
+	if p.Read > 0 {
+		t.line(pad, "reads     ", "a table of "+plural(p.Read, "row"))
+	}
+	t.measured(pad, p.Measured)
+	t.sql(pad, p.SQL)
+}
+
+func (t *planText) measured(pad string, m *weft.PlanTimes) {
+	if m == nil {
+		return
+	}
+	t.line(pad, "measured  ", fmt.Sprintf("%s, %s on the wire; asked at %s, first row at %s, last %s",
+		plural(m.Rows, "row"), planBytes(m.Bytes), planTime(m.Began), planTime(m.First), planTime(m.Last)))
 }
 
 // keys says what a part waits for.

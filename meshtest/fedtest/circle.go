@@ -37,6 +37,7 @@ type Circle struct {
 	readers map[string]*circleReader
 	honest  bool                 // a table has the rows that it has; else many are said to be large
 	counted atomic.Int64         // parts that counted on shards
+	away    atomic.Int64         // last steps that other readers made
 	moved   func(weft.Name) bool // whether a product is no shard any more, whatever is known of it elsewhere; nil for never
 	// before is called before the reader of a domain is asked for a part, or for the
 	// states of its products; an error is what comes of it. nil lets all be asked.
@@ -47,6 +48,7 @@ type Circle struct {
 type circleReader struct {
 	*federate.Federation
 	c        *Circle
+	config   federate.Config
 	domain   string
 	key      weft.KeyID
 	products map[weft.Name]circleProduct
@@ -86,12 +88,21 @@ func NewCircle(t testing.TB, domains ...string) *Circle {
 	for i, domain := range domains {
 		r := &circleReader{c: c, domain: domain, products: map[weft.Name]circleProduct{}}
 		r.key[0], r.key[1] = 1, byte(i)
-		r.Federation = federate.New(federate.Config{
+		r.config = federate.Config{
 			Data: filepath.Join(c.dir, domain), Temp: c.dir, Memory: 512 << 20, TempBytes: 1 << 30, Threads: 2, Deadline: time.Minute, Elsewhere: r,
-		}, c.pool, r, run.Quiet())
+		}
+		r.Federation = federate.New(r.config, c.pool, r, run.Quiet())
 		c.readers[domain] = r
 	}
 	return c
+}
+
+// SendAway has the last step of every question run at another domain where it can.
+func (c *Circle) SendAway() {
+	for _, r := range c.readers {
+		r.config.Away = func(here, there int64) bool { return true }
+		r.Limit(r.config)
+	}
 }
 
 // Publish gives the table to its domain's reader.
@@ -221,6 +232,9 @@ func (r *circleReader) Ask(ctx context.Context, node weft.KeyID, q federate.FarQ
 	}
 	if len(q.Shards) > 0 {
 		r.c.counted.Add(1)
+	}
+	if len(q.Guests) > 0 {
+		r.c.away.Add(1)
 	}
 	ans, err := r.c.reader(node).Answer(ctx, q)
 	if err != nil {

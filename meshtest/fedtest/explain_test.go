@@ -86,26 +86,55 @@ func TestExplain(t *testing.T) {
 		"common": "WITH big AS (SELECT customer, sum(total) AS t FROM sales.orders GROUP BY customer HAVING sum(total) > 10) SELECT name, t FROM big JOIN crm.customers ON id = customer",
 	} {
 		t.Run(name, func(t *testing.T) {
-			var b strings.Builder
-			if err := serve.WritePlan(&b, c.explain(t, sql, false), serve.PlanPrint{}); err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join("testdata", "explain", name+".txt")
-			if *updatePlans {
-				if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil || string(want) != b.String() {
-				t.Errorf("%v\n%s", err, b.String())
-			}
-			for l := range strings.SplitSeq(b.String(), "\n") {
-				if len([]rune(l)) > 100 {
-					t.Errorf("%d columns: %s", len([]rune(l)), l)
-				}
-			}
+			holdsPlan(t, name, c.explain(t, sql, false))
 		})
+	}
+}
+
+// holdsPlan holds a plan as people read it against a file of testdata/explain.
+func holdsPlan(t *testing.T, name string, p *weft.Plan) {
+	t.Helper()
+	var b strings.Builder
+	if err := serve.WritePlan(&b, p, serve.PlanPrint{}); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join("testdata", "explain", name+".txt")
+	if *updatePlans {
+		if err := os.WriteFile(file, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil || string(want) != b.String() {
+		t.Errorf("%v\n%s", err, b.String())
+	}
+	for l := range strings.SplitSeq(b.String(), "\n") {
+		if len([]rune(l)) > 100 {
+			t.Errorf("%d columns: %s", len([]rune(l)), l)
+		}
+	}
+}
+
+// awayQuestion has a few customers beside many orders, of which it keeps what cannot be put
+// together of parts: its last step is worth to be made where the orders are.
+const awayQuestion = "SELECT n.name, f.why, median(l.quantity * c.id + l.part) AS m FROM sales.lines l JOIN sales.orders o ON o.id = l.order_id JOIN crm.customers c ON c.id = o.customer JOIN geo.nations n ON n.id = c.nation LEFT JOIN desk.favourites f ON f.part = l.part WHERE o.note <> n.name GROUP BY ALL ORDER BY ALL LIMIT 20"
+
+// TestExplainAway holds the plan of a question whose last step runs at another reader, and
+// what is measured of it.
+func TestExplainAway(t *testing.T) {
+	c := shop(t)
+	at := c.explain(t, awayQuestion, false)
+	c.SendAway()
+	holdsPlan(t, "away", c.explain(t, awayQuestion, false))
+	ran := c.explain(t, awayQuestion, true)
+	last := ran.Parts[len(ran.Parts)-1]
+	if at.Here == nil || ran.Here != nil || len(last.Guests) != 3 || last.Measured.Rows != 20 || ran.Measured.Rows != 20 || len(ran.Cut) != 5 || c.away.Load() != 1 {
+		t.Errorf("%+v", ran)
+	}
+	for _, p := range ran.Parts {
+		if p.Measured == nil || p.Measured.Rows == 0 {
+			t.Errorf("part %d: %+v", p.Number, p)
+		}
 	}
 }
 

@@ -25,3 +25,19 @@ func TestQuestions(t *testing.T) {
 	}
 	ask(t, NewCircle(t, spread()...), count)
 }
+
+// TestQuestionsAway asks them where another reader puts the parts together, whatever it is
+// worth.
+func TestQuestionsAway(t *testing.T) {
+	count := *questions
+	if testing.Short() {
+		count = 50
+	}
+	c := NewCircle(t, spread()...)
+	c.SendAway()
+	ask(t, c, count)
+	t.Logf("%d last steps were made by other readers", c.away.Load())
+	if *onlyOne < 0 && c.away.Load() < int64(count)/4 {
+		t.Errorf("of %d questions %d had their last step made by another reader", count, c.away.Load())
+	}
+}
