@@ -34,7 +34,8 @@ type PlanPart struct {
 
 	Shard    *Shard     `json:"shard,omitempty" doc:"it joins the rows of this shard alone, and is only asked while its tables have no others"`
 	Keys     []PlanKeys `json:"keys,omitempty" doc:"values that narrow it down, which it waits for"`
-	Guests   []int      `json:"guests,omitempty" doc:"numbers of the parts whose rows go with it: it is the last step of the question, and its rows are the answer"`
+	Last     bool       `json:"last,omitempty" doc:"it is the last step of the question, which runs at this node, and its rows are the answer"`
+	Guests   []int      `json:"guests,omitempty" doc:"numbers of the parts whose rows go with it"`
 	Measured *PlanTimes `json:"measured,omitempty" doc:"milliseconds since the question began"`
 	Fault    string     `json:"fault,omitempty" doc:"why it has no rows, where an answer without them was allowed"`
 }

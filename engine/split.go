@@ -41,6 +41,8 @@ type SplitRules struct {
 	// Plain has each table of other sites read by itself, as a part of its own: what is left to do
 	// when a question is cut so that it cannot be written (CutError).
 	Plain bool
+	// Away says that the site "" is another node, to which the rows of parts go for the last step.
+	Away bool
 	// Travels says whether values of a table may go to a site to narrow down what it
 	// sends; nil lets none go.
 	Travels func(table Target, site string) bool
@@ -62,6 +64,9 @@ type Split struct {
 	// Parts are what is asked of the sites. Bound.SQL is the question over their
 	// views, and over those of the tables that are here.
 	Parts []*Part
+	// Own are parts that are read where the last step runs, with the keys that narrow them down
+	// there; see Away.
+	Own []*Part
 
 	tree   *syntax
 	links  map[string]link

@@ -42,11 +42,49 @@ func (s *Split) Away(ctx context.Context, p Parser, guests map[Target]Guest) (sq
 			if !slices.Contains(own, at) {
 				own = append(own, at)
 			}
+			named := 0
+			for _, other := range tables {
+				if textOf(other, "schema_name") == at.Schema && textOf(other, "table_name") == at.Table {
+					named++
+				}
+			}
+			preds := s.narrowed(at, guests)
 			o["alias"], o["schema_name"], o["table_name"], o["at_clause"] = alias, place.Name.Schema, place.Name.Table, place.At.tree()
+			if named == 1 && len(preds) > 0 && o["sample"] == nil {
+				ref := subqueryRef(selectNode([]any{star()}, baseTable(Target{}, ""), and(preds)), alias)
+				ref["column_name_alias"] = o["column_name_alias"]
+				table := copyTree(o).(object)
+				table["column_name_alias"] = []any{}
+				asObject(asObject(ref["subquery"])["node"])["from_table"] = table
+				become(o, ref)
+			}
 		}
 	}
 	sql, err = writeBack(ctx, p, t)
 	return sql, own, err
+}
+
+// narrowed are conditions on the rows of an own table: to have values that guests have. The engine
+// knows too little of guests to begin a join with the few that they leave.
+func (s *Split) narrowed(table Target, guests map[Target]Guest) (preds []object) {
+	for _, p := range s.Own {
+		if p.View != table || p.leaf.table == nil {
+			continue
+		}
+		for _, k := range p.Keys {
+			if len(k.From) != 1 || k.From[0].SQL != "" {
+				continue
+			}
+			g, ok := guests[s.Parts[k.From[0].Part].View]
+			if !ok || slices.Contains(g.Huge, k.From[0].Column) {
+				continue
+			}
+			pred := copyTree(k.pred).(object)
+			asObject(pred["subquery"])["node"] = selectNode([]any{columnRef(k.From[0].Column)}, baseTable(Target{GuestsSchema, g.Name}, ""), nil)
+			preds = append(preds, pred)
+		}
+	}
+	return preds
 }
 
 // comes puts a guest in the place of a part's view.

@@ -367,7 +367,7 @@ func (s *splitter) pushLeaf(l *leaf, e object) {
 
 // mayTravel says whether the values of all sources may go to the leaf's site.
 func (s *splitter) mayTravel(k *leafKey, l *leaf) bool {
-	if l.site == "" {
+	if l.site == "" && !s.rules.Away {
 		return false // what is here is not sent
 	}
 	from := maps.Clone(k.query)
@@ -378,11 +378,11 @@ func (s *splitter) mayTravel(k *leafKey, l *leaf) bool {
 		from[f.leaf] = true
 	}
 	for f := range from {
-		if f == l {
+		if f == l || f.site == "" && l.site == "" {
 			return false
 		}
 		for _, t := range f.of {
-			if f.site != l.site && (s.rules.Travels == nil || !s.rules.Travels(t, l.site)) {
+			if f.site != l.site && l.site != "" && (s.rules.Travels == nil || !s.rules.Travels(t, l.site)) {
 				return false
 			}
 		}

@@ -179,6 +179,7 @@ func (a *asking) moved(ctx context.Context, parser engine.Parser, split *engine.
 		return nil, nil
 	}
 	a.cut.move(site)
+	cut.Away = true
 	out, err := engine.SplitQuery(ctx, parser, a.q.SQL, cut)
 	if err != nil {
 		return nil, err
@@ -188,8 +189,9 @@ func (a *asking) moved(ctx context.Context, parser engine.Parser, split *engine.
 }
 
 // leaveOut takes the parts of the node of the last step out of a question: it reads these
-// tables there. Keys of theirs do not come here.
+// tables there, narrowed down by what comes. Keys of theirs do not come here.
 func leaveOut(split *engine.Split) {
+	plan := planParts(split.Parts)
 	number := make([]int, len(split.Parts)) // of those that stay
 	var stay []*engine.Part
 	for i, p := range split.Parts {
@@ -198,19 +200,25 @@ func leaveOut(split *engine.Split) {
 			stay = append(stay, p)
 		}
 	}
-	for _, p := range stay {
-		p.Keys = slices.DeleteFunc(p.Keys, func(k engine.KeyUse) bool {
-			return slices.ContainsFunc(k.Sources(), func(s int) bool { return number[s] < 0 })
-		})
-		for _, k := range p.Keys {
-			for i := range k.From {
-				if from := &k.From[i]; from.SQL == "" {
+	for i, p := range split.Parts {
+		var keys []engine.KeyUse
+		for u, k := range p.Keys {
+			sources := k.Sources()
+			if slices.ContainsFunc(sources, func(s int) bool { return number[s] < 0 }) || p.Site == "" && !slices.Contains(plan[i].uses, u) {
+				continue
+			}
+			for f := range k.From {
+				if from := &k.From[f]; from.SQL == "" {
 					from.Part = number[from.Part]
 				}
-				for n := range k.From[i].Needs {
-					k.From[i].Needs[n] = number[k.From[i].Needs[n]]
+				for n := range k.From[f].Needs {
+					k.From[f].Needs[n] = number[k.From[f].Needs[n]]
 				}
 			}
+			keys = append(keys, k)
+		}
+		if p.Keys = keys; p.Site == "" && len(keys) > 0 {
+			split.Own = append(split.Own, p)
 		}
 	}
 	split.Parts = stay

@@ -40,9 +40,9 @@ func TestPartRows(t *testing.T) {
 func TestLeaveOut(t *testing.T) {
 	at := func(p int) []engine.KeySource { return []engine.KeySource{{Part: p, Column: "k"}} }
 	s := &engine.Split{Parts: []*engine.Part{
-		{Site: ""},
+		{Site: "", Rows: manyRows, Base: manyRows, Keys: []engine.KeyUse{{Name: "k0", From: at(2)}, {Name: "k9", From: at(4)}}},
 		{Site: "crm", Keys: []engine.KeyUse{{Name: "k1", From: at(0)}, {Name: "k2", From: at(2)}, {Name: "k3", From: []engine.KeySource{{Part: -1, SQL: "q", Needs: []int{2, 4}}}}}},
-		{Site: "geo"},
+		{Site: "geo", Narrowed: true},
 		{Site: ""},
 		{Site: hereSite, Keys: []engine.KeyUse{{Name: "k4", From: []engine.KeySource{{Part: -1, SQL: "q", Needs: []int{1, 3}}}}}},
 	}}
@@ -51,6 +51,9 @@ func TestLeaveOut(t *testing.T) {
 		t.Fatalf("%+v", s.Parts)
 	}
 	k := s.Parts[0].Keys
+	if len(s.Own) != 1 || len(s.Own[0].Keys) != 2 || s.Own[0].Keys[0].From[0].Part != 1 || s.Own[0].Keys[1].From[0].Part != 2 {
+		t.Errorf("%+v", s.Own)
+	}
 	if len(k) != 2 || k[0].Name != "k2" || k[0].From[0].Part != 1 || k[1].From[0].Needs[0] != 1 || k[1].From[0].Needs[1] != 2 {
 		t.Errorf("%+v", k)
 	}

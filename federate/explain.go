@@ -119,7 +119,7 @@ func (a *asking) planAway(ctx context.Context, plan *weft.Plan, b *bound) error 
 		return err
 	}
 	order := planParts(b.split.Parts)
-	last := weft.PlanPart{Number: len(b.split.Parts) + 1, Node: node, Name: a.cut.elsewhere.Called(node), Products: []weft.Name{}}
+	last := weft.PlanPart{Last: true, Number: len(b.split.Parts) + 1, Node: node, Name: a.cut.elsewhere.Called(node), Products: []weft.Name{}}
 	guests := map[engine.Target]engine.Guest{}
 	for i, part := range b.split.Parts {
 		x, err := a.planPart(ctx, b, i, order[i].uses)
@@ -340,7 +340,7 @@ func (a *asking) measured(plan *weft.Plan, all measure, ans *weft.Answer, began 
 			continue
 		}
 		m := &a.parting.measures[p.Number-1]
-		if len(p.Guests) > 0 { // the last step, whose rows are the answer's
+		if p.Last { // its rows are the answer's
 			m.rows, m.first, m.last = all.rows, all.first, all.last
 			for _, u := range ans.Parts() {
 				if u.Node == p.Node {

@@ -236,7 +236,7 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 	if b.split != nil && b.split.Site != "" {
 		return a.whole(ctx, b.split)
 	}
-	if b.split != nil && len(b.split.Parts) > 0 {
+	if b.split != nil && (len(b.split.Parts) > 0 || a.cut.last != "") {
 		if a.cut.last == "" {
 			err = a.gather(ctx, &b, ans)
 		} else {

@@ -115,7 +115,7 @@ func (t *planText) tree() {
 
 // last is the part that puts the others together, nil where that is done here.
 func (t *planText) last() *weft.PlanPart {
-	if n := len(t.plan.Parts); t.plan.Here == nil && n > 0 {
+	if n := len(t.plan.Parts); n > 0 && t.plan.Parts[n-1].Last {
 		return &t.plan.Parts[n-1]
 	}
 	return nil
@@ -143,7 +143,7 @@ func (t *planText) part(mark, pad string, p weft.PlanPart) {
 		t.line(pad, "read for  ", "values that others are asked with")
 		return
 	}
-	if len(p.Guests) > 0 {
+	if p.Last {
 		t.lastPart(pad, p)
 		return
 	}
@@ -160,7 +160,7 @@ func (t *planText) part(mark, pad string, p weft.PlanPart) {
 	for _, k := range p.Keys {
 		t.line(pad, "keys      ", t.keys(k))
 	}
-	t.measured(pad, p.Measured)
+	t.measured(pad, p)
 	if p.Fault != "" {
 		t.fill(pad, "missing   ", p.Fault, t.Alarm)
 	}
@@ -174,16 +174,23 @@ func (t *planText) lastPart(pad string, p weft.PlanPart) {
 	for _, n := range p.Guests {
 		of = append(of, fmt.Sprintf("%d (%s)", n, t.names[n]))
 	}
-	t.line(pad, "with      ", "the rows of "+strings.Join(of, " and "))
+	if len(of) > 0 {
+		t.line(pad, "with      ", "the rows of "+strings.Join(of, " and "))
+	}
 	if p.Read > 0 {
 		t.line(pad, "reads     ", "a table of "+plural(p.Read, "row"))
 	}
-	t.measured(pad, p.Measured)
+	t.measured(pad, p)
 	t.sql(pad, p.SQL)
 }
 
-func (t *planText) measured(pad string, m *weft.PlanTimes) {
-	if m == nil {
+func (t *planText) measured(pad string, p weft.PlanPart) {
+	m := p.Measured
+	switch {
+	case m == nil:
+		return
+	case p.Here():
+		t.line(pad, "measured  ", fmt.Sprintf("%s; begun at %s, last row at %s", plural(m.Rows, "row"), planTime(m.Began), planTime(m.Last)))
 		return
 	}
 	t.line(pad, "measured  ", fmt.Sprintf("%s, %s on the wire; asked at %s, first row at %s, last %s",

