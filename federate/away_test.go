@@ -1,9 +1,15 @@
 package federate
 
 import (
+	"fmt"
 	"math"
 	"testing"
 
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"weft"
 	"weft/engine"
 )
 
@@ -69,5 +75,65 @@ func TestWeighs(t *testing.T) {
 		if weighs(x.here, x.there) != x.want {
 			t.Errorf("%+v", x)
 		}
+	}
+}
+
+// TestEnclosedIsChecked holds what may come with a question of another node.
+func TestEnclosedIsChecked(t *testing.T) {
+	table := func(name string, columns ...string) Enclosed {
+		var fields []arrow.Field
+		for _, c := range columns {
+			fields = append(fields, arrow.Field{Name: c, Type: arrow.PrimitiveTypes.Int64, Nullable: true})
+		}
+		sc := arrow.NewSchema(fields, nil)
+		b := array.NewRecordBuilder(memory.DefaultAllocator, sc)
+		defer b.Release()
+		for i := range fields {
+			b.Field(i).(*array.Int64Builder).Append(7)
+		}
+		return Enclosed{Name: name, Schema: sc, Batches: []arrow.RecordBatch{b.NewRecordBatch()}}
+	}
+	many := make([]Enclosed, mostEnclosed+1)
+	for i := range many {
+		many[i] = table(guestName(i), "a")
+	}
+	wide := make([]string, mostColumns+1)
+	for i := range wide {
+		wide[i] = fmt.Sprintf("c%d", i)
+	}
+	r := newRig(t, nil)
+	for name, x := range map[string]struct {
+		q    FarQuestion
+		want weft.Kind
+	}{
+		"keys and guests of one name": {FarQuestion{Keys: []Enclosed{table("x", "k")}, Guests: []Enclosed{table("x", "a", "b")}}, ""},
+		"no name":                     {FarQuestion{Guests: []Enclosed{table("", "a")}}, weft.KindInvalid},
+		"a name that breaks out":      {FarQuestion{Guests: []Enclosed{table(`x" AS SELECT 1; --`, "a")}}, weft.KindInvalid},
+		"one name twice":              {FarQuestion{Guests: []Enclosed{table("x", "a"), table("x", "a")}}, weft.KindInvalid},
+		"one column twice":            {FarQuestion{Guests: []Enclosed{table("x", "a", "A")}}, weft.KindInvalid},
+		"a column without name":       {FarQuestion{Guests: []Enclosed{table("x", "")}}, weft.KindInvalid},
+		"no columns":                  {FarQuestion{Guests: []Enclosed{table("x")}}, weft.KindInvalid},
+		"too many columns":            {FarQuestion{Guests: []Enclosed{table("x", wide...)}}, weft.KindInvalid},
+		"too many tables":             {FarQuestion{Guests: many}, weft.KindInvalid},
+		"keys of two columns":         {FarQuestion{Keys: []Enclosed{table("x", "k", "l")}}, weft.KindInvalid},
+		"keys of another name":        {FarQuestion{Keys: []Enclosed{table("x", "a")}}, weft.KindInvalid},
+		"a guest that did not come":   {FarQuestion{Keys: []Enclosed{table("x", "k")}}, weft.KindNotFound},
+	} {
+		x.q.Question = weft.Question{Subject: subject("ann"), SQL: "SELECT n, 1 FROM test.numbers WHERE n IN (FROM weft_keys.x) UNION ALL SELECT a, b FROM weft_guests.x"}
+		ans, err := r.Answer(t.Context(), x.q)
+		if (err == nil) != (x.want == "") || err != nil && weft.KindOf(err) != x.want {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err != nil {
+			continue
+		}
+		rows := int64(0)
+		for ans.Rows.Next() {
+			rows += ans.Rows.RecordBatch().NumRows()
+		}
+		if err := ans.Rows.Err(); err != nil || rows != 2 {
+			t.Errorf("%s: %d rows, %v", name, rows, err)
+		}
+		_ = ans.Close()
 	}
 }

@@ -345,9 +345,24 @@ const slowSQL = "SELECT count(*) FROM sales.shop, range(10000000) a(n), range(10
 // stopMost is how soon a node stops whose asker is gone.
 const stopMost = 100 * time.Millisecond
 
-// TestAskerDisappears: a node that answers stops when nobody waits for it any more.
+// TestAskerDisappears: a node that answers stops when nobody waits for it any more, also one
+// that makes the last step.
 func TestAskerDisappears(t *testing.T) {
 	a := newAsks(t)
+	a.disappears(slowSQL)
+	shop, err := a.seen.find(mustName(t, "sales.shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.seen.domains = map[weft.KeyID][]string{shop.origin: {"insights"}}
+	a.asker.lastStepAway(true)
+	a.disappears("SELECT count(*) FROM sales.shop s JOIN insights.notes t USING (id), range(10000000) a(n), range(10000000) b(m) WHERE hash(s.item, t.id, a.n, b.m) = 1")
+}
+
+// disappears asks a question that takes hours, and is gone.
+func (a *asks) disappears(sql string) {
+	t := a.t
+	t.Helper()
 	began := make(chan struct{}, 1)
 	gone := make(chan time.Time, 1)
 	a.lies(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -360,7 +375,7 @@ func TestAskerDisappears(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
 		go func() {
-			_, _, err := a.ask(ctx, weft.Question{SQL: slowSQL})
+			_, _, err := a.ask(ctx, weft.Question{SQL: sql})
 			failed <- err
 		}()
 		<-began
