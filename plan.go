@@ -35,6 +35,7 @@ type PlanPart struct {
 	Shard    *Shard     `json:"shard,omitempty" doc:"it joins the rows of this shard alone, and is only asked while its tables have no others"`
 	Keys     []PlanKeys `json:"keys,omitempty" doc:"values that narrow it down, which it waits for"`
 	Last     bool       `json:"last,omitempty" doc:"it is the last step of the question, which runs at this node, and its rows are the answer"`
+	Home     int64      `json:"home,omitempty" doc:"of the last step: about how many bytes the parts would send, if it ran at the node that is asked; bytes is how many travel as it is"`
 	Guests   []int      `json:"guests,omitempty" doc:"numbers of the parts whose rows go with it"`
 	Measured *PlanTimes `json:"measured,omitempty" doc:"milliseconds since the question began"`
 	Fault    string     `json:"fault,omitempty" doc:"why it has no rows, where an answer without them was allowed"`

@@ -34,32 +34,35 @@ const (
 
 func weighs(here, there int64) bool { return here-there >= leastAway && here >= timesAway*there }
 
+// weighed is how many bytes are believed to travel where the last step runs here, and where it
+// runs at the other node.
+type weighed struct{ here, there int64 }
+
 // lastAt is the site at which the last step of a question is to run, "" for here: the one
 // that would send most bytes, where these are many more than what it is sent and answers.
-func (a *asking) lastAt(split *engine.Split) string {
+func (a *asking) lastAt(split *engine.Split) (site string, w weighed) {
 	if a.q.AllowPartial || !split.Repeatable || split.Site != "" {
-		return ""
+		return "", w
 	}
 	plan := planParts(split.Parts)
 	rows := partRows(split.Parts, plan, "")
 	sends := map[string]int64{}
-	var all, largest int64
-	site := ""
+	var largest int64
 	for i, p := range split.Parts {
 		if p.Sharded {
-			return "" // joined part by part already
+			return "", w // joined part by part already
 		}
 		if p.Site == "" {
 			continue
 		}
 		n := int64(rows[i]) * a.cut.width(p)
-		all += n
+		w.here += n
 		if sends[p.Site] += n; site == "" || sends[p.Site] > largest || sends[p.Site] == largest && p.Site < site {
 			site, largest = p.Site, sends[p.Site]
 		}
 	}
 	if site == "" {
-		return ""
+		return "", w
 	}
 	var comes, goes, most int64
 	rows = partRows(split.Parts, plan, site)
@@ -69,7 +72,7 @@ func (a *asking) lastAt(split *engine.Split) string {
 			continue
 		}
 		if slices.ContainsFunc(p.Tables, func(t engine.Target) bool { return !a.cut.travels(t, site) }) {
-			return ""
+			return "", w
 		}
 		n := int64(rows[i]) * a.cut.width(p)
 		if goes += n; p.Site != "" {
@@ -81,15 +84,15 @@ func (a *asking) lastAt(split *engine.Split) string {
 	if limit >= 0 {
 		gives = min(gives, limit)
 	}
-	comes += gives * unknownWidth * int64(max(split.Columns, 1))
+	w.there = goes + comes + gives*unknownWidth*int64(max(split.Columns, 1))
 	weigh := a.f.cfg.Load().Away
 	if weigh == nil {
 		weigh = weighs
 	}
-	if goes > mostGuests || !weigh(all, goes+comes) {
-		return ""
+	if goes > mostGuests || !weigh(w.here, w.there) {
+		return "", w
 	}
-	return site
+	return site, w
 }
 
 // partRows guesses how many rows parts give that are asked with keys, but for keys of parts at
@@ -174,11 +177,12 @@ func (a *asking) moved(ctx context.Context, parser engine.Parser, split *engine.
 	if a.cut.stays || cut.Plain || len(split.Parts) == 0 {
 		return nil, nil
 	}
-	site := a.lastAt(split)
+	site, w := a.lastAt(split)
 	if site == "" {
 		return nil, nil
 	}
 	a.cut.move(site)
+	a.weighed = w
 	cut.Away = true
 	out, err := engine.SplitQuery(ctx, parser, a.q.SQL, cut)
 	if err != nil {

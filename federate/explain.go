@@ -119,7 +119,7 @@ func (a *asking) planAway(ctx context.Context, plan *weft.Plan, b *bound) error 
 		return err
 	}
 	order := planParts(b.split.Parts)
-	last := weft.PlanPart{Last: true, Number: len(b.split.Parts) + 1, Node: node, Name: a.cut.elsewhere.Called(node), Products: []weft.Name{}}
+	last := weft.PlanPart{Last: true, Home: a.weighed.here, Bytes: a.weighed.there, Number: len(b.split.Parts) + 1, Node: node, Name: a.cut.elsewhere.Called(node), Products: []weft.Name{}}
 	guests := map[engine.Target]engine.Guest{}
 	for i, part := range b.split.Parts {
 		x, err := a.planPart(ctx, b, i, order[i].uses)

@@ -112,6 +112,7 @@ type asking struct {
 	used    Used                        // up to now
 	done    func(Used)                  // told of what was used, where that is wanted
 	fixed   func(weft.Cut, int64) error // told of the cut, where another node asks
+	weighed weighed                     // why its last step runs at another node, where it does
 	parting *parting                    // its parts, where it has any and they are here
 	started time.Time                   // that what runs here was begun
 	once    sync.Once

@@ -177,6 +177,7 @@ func (t *planText) lastPart(pad string, p weft.PlanPart) {
 	if len(of) > 0 {
 		t.line(pad, "with      ", "the rows of "+strings.Join(of, " and "))
 	}
+	t.line(pad, "estimate  ", fmt.Sprintf("%s travel, and %s would if this ran here", planBytes(p.Bytes), planBytes(p.Home)))
 	if p.Read > 0 {
 		t.line(pad, "reads     ", "a table of "+plural(p.Read, "row"))
 	}
