@@ -212,11 +212,14 @@ func (c *cutter) fix(ctx context.Context, products map[weft.KeyID][]weft.Name) e
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var first error
+	left := map[weft.KeyID][]weft.Name{} // before the first answer writes what is read for it
 	for node, names := range products {
 		names = slices.DeleteFunc(slices.Clone(names), func(n weft.Name) bool { _, ok := c.fixed[n]; return ok })
-		if len(names) == 0 {
-			continue
+		if len(names) > 0 {
+			left[node] = names
 		}
+	}
+	for node, names := range left {
 		wg.Go(func() {
 			cut, err := c.elsewhere.Points(ctx, node, c.q.Subject, names, c.q.At)
 			mu.Lock()
