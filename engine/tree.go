@@ -6,6 +6,8 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"weft"
 )
@@ -80,8 +82,77 @@ func decodeObject(b []byte) (object, error) {
 	return o, nil
 }
 
-// encode writes the tree for Deparse.
-func (t *syntax) encode() ([]byte, error) { return json.Marshal(forWriter(t.root)) }
+// encode writes the tree for Deparse, and for a Memo: as json.Marshal would, fields in
+// order, with what the engine's writer does not quote itself quoted (the table name of a star).
+// It is written by hand as each question needs it several times, and reflection took half
+// of the time of planning one.
+func (t *syntax) encode() ([]byte, error) { return appendTree(make([]byte, 0, 16<<10), t.root) }
+
+func appendTree(b []byte, v any) (_ []byte, err error) {
+	switch x := v.(type) {
+	case object:
+		var room [32]string
+		keys := room[:0]
+		for k := range x {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		b = append(b, '{')
+		for i, k := range keys {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendText(b, k); err != nil {
+				return b, err
+			}
+			b = append(b, ':')
+			v := x[k]
+			if name, ok := v.(string); ok && k == "relation_name" && name != "" && x["class"] == "STAR" {
+				v = QuoteIdent(name)
+			}
+			if b, err = appendTree(b, v); err != nil {
+				return b, err
+			}
+		}
+		return append(b, '}'), nil
+	case []any:
+		b = append(b, '[')
+		for i, v := range x {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = appendTree(b, v); err != nil {
+				return b, err
+			}
+		}
+		return append(b, ']'), nil
+	case string:
+		return appendText(b, x)
+	case nil:
+		return append(b, "null"...), nil
+	case bool:
+		return strconv.AppendBool(b, x), nil
+	case json.Number:
+		if n := len(x); n > 0 && n < 19 && strings.Trim(string(x), "0123456789") == "" && (n == 1 || x[0] != '0') {
+			return append(b, x...), nil
+		}
+	}
+	more, err := json.Marshal(v) // other numbers, which are checked
+	return append(b, more...), err
+}
+
+// appendText writes a string as JSON.
+func appendText(b []byte, s string) ([]byte, error) {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			more, err := json.Marshal(s)
+			return append(b, more...), err
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"'), nil
+}
 
 // same reports whether two trees mean the same: equal but for where things stand
 // in the text.
@@ -126,29 +197,6 @@ func sizeOf(o object) int {
 		n--
 	}
 	return n
-}
-
-// forWriter copies a tree with what the engine's writer does not quote itself
-// quoted: the table name of a star.
-func forWriter(v any) any {
-	switch x := v.(type) {
-	case object:
-		c := make(object, len(x))
-		for k, v := range x {
-			c[k] = forWriter(v)
-		}
-		if name, ok := x["relation_name"].(string); ok && name != "" && x["class"] == "STAR" {
-			c["relation_name"] = QuoteIdent(name)
-		}
-		return c
-	case []any:
-		c := make([]any, len(x))
-		for i, v := range x {
-			c[i] = forWriter(v)
-		}
-		return c
-	}
-	return v
 }
 
 // isEmpty reports whether a field says nothing.

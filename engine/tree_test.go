@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 )
@@ -74,5 +75,35 @@ func TestTreeClosed(t *testing.T) {
 				t.Errorf("%s\n  passes with a change at %s %s", q, at.path, at.key)
 			}
 		}
+	}
+}
+
+// TestEncodeTree holds that a tree is written as json.Marshal writes it, but for the
+// name of a star's table, which is quoted.
+func TestEncodeTree(t *testing.T) {
+	number := func(s string) any { return json.Number(s) }
+	for _, v := range []object{
+		{}, {"b": []any{}, "a": object{}, "c": nil, "d": true, "e": false},
+		{"s": "", "q": `"quoted" \ and <tags> & more`, "l": "zwei\nLinien\x00\x1f", "u": "é ü 漢 \U0001F600 \u2028", "bad": "\xff\xfe"},
+		{"n": []any{number("0"), number("-0"), number("12"), number("-7"), number("1.5e300"), number("123456789012345678901234567890"), number("")}},
+		{"ключ": "x", `"`: "y"},
+	} {
+		want, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := (&syntax{root: v}).encode()
+		if err != nil || string(got) != string(want) {
+			t.Errorf("%s, %v; wanted %s", got, err, want)
+		}
+	}
+	for _, bad := range []object{{"n": number("01")}, {"n": number("1x")}, {"f": func() {}}} {
+		if got, err := (&syntax{root: bad}).encode(); err == nil {
+			t.Errorf("%v is written as %s", bad, got)
+		}
+	}
+	star := object{"class": "STAR", "relation_name": `a "b"`}
+	if got, err := (&syntax{root: star}).encode(); err != nil || string(got) != `{"class":"STAR","relation_name":"\"a \"\"b\"\"\""}` {
+		t.Errorf("%s %v", got, err)
 	}
 }
