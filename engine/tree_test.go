@@ -83,7 +83,8 @@ func TestTreeClosed(t *testing.T) {
 func TestEncodeTree(t *testing.T) {
 	number := func(s string) any { return json.Number(s) }
 	for _, v := range []object{
-		{}, {"b": []any{}, "a": object{}, "c": nil, "d": true, "e": false},
+		{},
+		{"b": []any{}, "a": object{}, "c": nil, "d": true, "e": false},
 		{"s": "", "q": `"quoted" \ and <tags> & more`, "l": "zwei\nLinien\x00\x1f", "u": "é ü 漢 \U0001F600 \u2028", "bad": "\xff\xfe"},
 		{"n": []any{number("0"), number("-0"), number("12"), number("-7"), number("1.5e300"), number("123456789012345678901234567890"), number("")}},
 		{"ключ": "x", `"`: "y"},
