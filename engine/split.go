@@ -479,14 +479,23 @@ func (s *splitter) atSite(v any) {
 		if o["type"] != "BASE_TABLE" {
 			return
 		}
-		t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
-		if p, ok := s.places[t]; ok {
-			if textOf(o, "alias") == "" {
-				o["alias"] = t.Table
-			}
-			o["schema_name"], o["table_name"], o["at_clause"] = p.Name.Schema, p.Name.Table, p.At.tree()
+		if p, ok := s.places[mentioned(o)]; ok {
+			p.call(o)
 		}
 	})
+}
+
+// mentioned is the table that a mention names.
+func mentioned(o object) Target {
+	return Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
+}
+
+// call gives a mention of the table the name that it has at its site.
+func (p Place) call(o object) {
+	if textOf(o, "alias") == "" {
+		o["alias"] = textOf(o, "table_name")
+	}
+	o["schema_name"], o["table_name"], o["at_clause"] = p.Name.Schema, p.Name.Table, p.At.tree()
 }
 
 // tree is the clause as the engine's tree has it, nil for none.

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -188,5 +189,47 @@ func TestCutPlainly(t *testing.T) {
 	}
 	if _, err := SplitQuery(t.Context(), s, "SELECT c_name FROM", splitRules()); err == nil || errors.As(err, new(*CutError)) {
 		t.Errorf("a broken text: %v", err)
+	}
+}
+
+// TestAway holds what a question's last step is at another site: its own tables by their
+// names there, narrowed down by guests, and the guests in the types that they had.
+func TestAway(t *testing.T) {
+	s := testSession(t, nil)
+	for q, want := range map[string]string{
+		"SELECT median(l_qty * c_id) FROM sales.orders, sales.lines l, crm.customers WHERE o_id = l_order AND c_id = o_cust AND c_nation = 7": `SELECT median((l_qty * c_id)) FROM (SELECT * FROM sales.orders AS orders WHERE (o_cust = ANY(SELECT c_id FROM weft_guests.crm))) AS orders , sales.lines AS l , weft_guests.crm AS customers WHERE ((o_id = l_order) AND (c_id = o_cust))`,
+		"SELECT median(s * o_total) FROM sales.orders JOIN (SELECT c_nation AS n, sum(c_id) AS s FROM crm.customers GROUP BY 1) ON n = o_id":  `SELECT median((s * o_total)) FROM (SELECT * FROM sales.orders AS orders WHERE (o_id = ANY(SELECT n FROM weft_guests.crm))) AS orders INNER JOIN (SELECT n, CAST(s AS HUGEINT) AS s FROM weft_guests.crm) AS "~q1" ON ((n = o_id))`,
+		"SELECT count(*) FROM sales.orders AS x(a, b) AT (VERSION => 3), crm.customers WHERE a = c_id":                                        `SELECT count_star() FROM (SELECT * FROM sales.orders AS x AT (VERSION => 3) WHERE (o_id = ANY(SELECT c_id FROM weft_guests.crm))) AS x(a, b) , weft_guests.crm AS customers WHERE (a = c_id)`,
+	} {
+		r := splitRules()
+		r.Away = true
+		at := r.Place
+		r.Place = func(t Target) Place {
+			p := at(t)
+			if p.Site == "sales" {
+				p.Site = ""
+			}
+			return p
+		}
+		sp, err := SplitQuery(t.Context(), s, q, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guests := map[Target]Guest{}
+		for _, p := range sp.Parts {
+			if p.Site == "" {
+				sp.Own = append(sp.Own, p)
+			} else {
+				g := Guest{Name: p.Site}
+				if slices.Contains(p.Columns, "s") {
+					g.Huge = []string{"s"}
+				}
+				guests[p.View] = g
+			}
+		}
+		got, own, err := sp.Away(t.Context(), s, guests)
+		if err != nil || got != want || len(own) == 0 {
+			t.Errorf("%s\nis %s\nwanted %s\n%v, %v", q, got, want, err, own)
+		}
 	}
 }

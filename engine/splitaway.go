@@ -25,43 +25,41 @@ func (s *Split) Away(ctx context.Context, p Parser, guests map[Target]Guest) (sq
 	t := &syntax{root: copyTree(s.tree.root).(object)}
 	t.stmt = asObject(listOf(t.root, "statements")[0])
 	var tables []object // first all of them: what a guest becomes has a table in it
+	mentions := map[Target]int{}
 	each(t.stmt, func(o object) {
 		if o["type"] == "BASE_TABLE" && textOf(o, "schema_name") != "" {
 			tables = append(tables, o)
+			mentions[mentioned(o)]++
 		}
 	})
 	for _, o := range tables {
-		at := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
-		alias := textOf(o, "alias")
-		if alias == "" {
-			alias = at.Table
-		}
+		at := mentioned(o)
 		if g, ok := guests[at]; ok {
-			s.comes(o, at, g, alias)
-		} else if place, ok := s.places[at]; ok && place.Site == "" {
-			if !slices.Contains(own, at) {
-				own = append(own, at)
-			}
-			named := 0
-			for _, other := range tables {
-				if textOf(other, "schema_name") == at.Schema && textOf(other, "table_name") == at.Table {
-					named++
-				}
-			}
-			preds := s.narrowed(at, guests)
-			o["alias"], o["schema_name"], o["table_name"], o["at_clause"] = alias, place.Name.Schema, place.Name.Table, place.At.tree()
-			if named == 1 && len(preds) > 0 && o["sample"] == nil {
-				ref := subqueryRef(selectNode([]any{star()}, baseTable(Target{}, ""), and(preds)), alias)
-				ref["column_name_alias"] = o["column_name_alias"]
-				table := copyTree(o).(object)
-				table["column_name_alias"] = []any{}
-				asObject(asObject(ref["subquery"])["node"])["from_table"] = table
-				become(o, ref)
-			}
+			s.comes(o, at, g)
+			continue
+		}
+		place, ok := s.places[at]
+		if !ok || place.Site != "" {
+			continue
+		}
+		if !slices.Contains(own, at) {
+			own = append(own, at)
+		}
+		place.call(o)
+		if preds := s.narrowed(at, guests); len(preds) > 0 && mentions[at] == 1 && o["sample"] == nil {
+			narrow(o, preds)
 		}
 	}
 	sql, err = writeBack(ctx, p, t)
 	return sql, own, err
+}
+
+// narrow puts the table's rows that fit conditions in its place.
+func narrow(o object, preds []object) {
+	table := copyTree(o).(object)
+	ref := subqueryRef(selectNode([]any{star()}, table, and(preds)), textOf(o, "alias"))
+	ref["column_name_alias"], table["column_name_alias"] = o["column_name_alias"], []any{}
+	become(o, ref)
 }
 
 // narrowed are conditions on the rows of an own table: to have values that guests have. The engine
@@ -88,7 +86,11 @@ func (s *Split) narrowed(table Target, guests map[Target]Guest) (preds []object)
 }
 
 // comes puts a guest in the place of a part's view.
-func (s *Split) comes(o object, view Target, g Guest, alias string) {
+func (s *Split) comes(o object, view Target, g Guest) {
+	alias := textOf(o, "alias")
+	if alias == "" {
+		alias = view.Table
+	}
 	table := baseTable(Target{GuestsSchema, g.Name}, alias)
 	table["column_name_alias"], table["sample"] = o["column_name_alias"], o["sample"]
 	if len(g.Huge) == 0 {

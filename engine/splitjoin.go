@@ -345,7 +345,7 @@ func (s *splitter) embed(into *leaf, v any) {
 		if o["type"] != "BASE_TABLE" {
 			return
 		}
-		l := s.leafOf(Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")})
+		l := s.leafOf(mentioned(o))
 		if l == nil || l == into {
 			return
 		}
@@ -378,7 +378,7 @@ func (s *splitter) guessJoin(l *leaf, rels []*srel, taken []object) {
 			if o["type"] != "BASE_TABLE" {
 				return
 			}
-			t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
+			t := mentioned(o)
 			if _, ok := s.places[t]; ok {
 				l.of = append(l.of, s.asked(t))
 			}

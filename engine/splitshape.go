@@ -157,7 +157,7 @@ func (s *splitter) rename(node object) {
 		if o["type"] != "BASE_TABLE" {
 			return
 		}
-		t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
+		t := mentioned(o)
 		p, ok := s.places[t]
 		if !ok || p.Site == "" {
 			return
@@ -472,7 +472,7 @@ func (s *splitter) measure(l *leaf, q *squery) {
 		if o["type"] != "BASE_TABLE" {
 			return
 		}
-		t := Target{Schema: textOf(o, "schema_name"), Table: textOf(o, "table_name")}
+		t := mentioned(o)
 		if p, ok := s.places[t]; ok {
 			l.base = max(l.base, p.Rows)
 			l.of = append(l.of, s.asked(t))

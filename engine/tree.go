@@ -84,8 +84,8 @@ func decodeObject(b []byte) (object, error) {
 
 // encode writes the tree for Deparse, and for a Memo: as json.Marshal would, fields in
 // order, with what the engine's writer does not quote itself quoted (the table name of a star).
-// It is written by hand as each question needs it several times, and reflection took half
-// of the time of planning one.
+// It is written by hand as each question needs it several times, and reflection took five
+// times as long.
 func (t *syntax) encode() ([]byte, error) { return appendTree(make([]byte, 0, 16<<10), t.root) }
 
 func appendTree(b []byte, v any) (_ []byte, err error) {

@@ -93,7 +93,7 @@ func (c *cutter) resolve(ctx context.Context, ref engine.TableRef) (engine.Targe
 	}
 	t := engine.Target{Schema: tn.Domain, Table: name + mark}
 	if c.last != "" { // each mention is a part of its own
-		t.Table = fmt.Sprintf("%s~%d", t.Table, len(c.fars)+len(c.views)+1)
+		t.Table = c.mention(t.Table)
 	}
 	c.views[t] = view{snap, tn.Table}
 	return t, nil

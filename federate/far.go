@@ -38,12 +38,19 @@ func (c *cutter) far(tn weft.TableName, at *engine.AtClause) (engine.Target, boo
 	if err != nil {
 		return engine.Target{}, true, err
 	}
-	target := engine.Target{Schema: tn.Domain, Table: fmt.Sprintf("%s~%d", tn.Product, len(c.fars)+1)}
-	if c.last != "" {
-		target.Table = fmt.Sprintf("%s~%d", tn.Product, len(c.fars)+len(c.views)+1)
-	}
+	target := engine.Target{Schema: tn.Domain, Table: c.mention(tn.Product)}
 	c.fars[target] = farTable{f, t, at}
 	return target, true, nil
+}
+
+// mention is the name of the view that the next mention of a table has for itself: of those
+// of other nodes, and of all where the last step runs at one of these.
+func (c *cutter) mention(name string) string {
+	n := len(c.fars) + 1
+	if c.last != "" {
+		n += len(c.views)
+	}
+	return fmt.Sprintf("%s~%d", name, n)
 }
 
 // find finds a table by its name; "" is the only one, or the one with the product's name.

@@ -318,8 +318,8 @@ func (g *given) check() error {
 			if schema == engine.KeysSchema && (e.Schema.NumFields() != 1 || e.Schema.Field(0).Name != "k") {
 				return bad("keys are one column, k")
 			}
-			if err := e.columns(); err != "" {
-				return bad("%s", err)
+			if wrong := e.columns(); wrong != "" {
+				return bad("%s", wrong)
 			}
 		}
 	}

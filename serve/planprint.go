@@ -18,7 +18,7 @@ type PlanPrint struct {
 }
 
 // WritePlan writes a plan as a tree: what runs here, and below it what other nodes are
-// asked for it.
+// asked for it; or, where another node makes the last step, what it is asked at the end.
 func WritePlan(w io.Writer, p *weft.Plan, how PlanPrint) error {
 	same := func(s string) string { return s }
 	for _, f := range []*func(string) string{&how.Faint, &how.Loud, &how.Alarm} {
@@ -74,7 +74,7 @@ func (t *planText) whole(p weft.PlanPart) {
 	t.sql("  ", p.SQL)
 }
 
-// tree is a question that is put together here.
+// tree is a question that is put together of parts.
 func (t *planText) tree() {
 	far := 0
 	seen := map[string]bool{}

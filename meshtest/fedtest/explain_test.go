@@ -137,6 +137,38 @@ func TestExplainAway(t *testing.T) {
 	}
 }
 
+// TestTooMuchToSend asks a question whose guests are many times as large as their types let one
+// believe: they do not go, and the question is answered here.
+func TestTooMuchToSend(t *testing.T) {
+	c := shop(t)
+	c.SendAway()
+	d := direct(t)
+	for _, p := range []Product{
+		{Domain: "crm", Name: "letters", Columns: []Column{{Name: "id", Type: "bigint"}, {Name: "text", Type: "text"}}},
+		{Domain: "sales", Name: "calls", Columns: []Column{{Name: "id", Type: "bigint"}, {Name: "a", Type: "bigint"}, {Name: "b", Type: "bigint"}}},
+	} {
+		p.File = filepath.Join(t.TempDir(), p.Name+".parquet")
+		rows := "SELECT i AS id, repeat('letter ', 35) || i AS text FROM range(300000) r(i)"
+		if p.Domain == "sales" {
+			rows = "SELECT i AS id, i AS a, i AS b FROM range(600000) r(i)"
+		}
+		if _, err := d.Exec(t.Context(), engine.Statement{SQL: engine.CopyParquet(rows, p.File)}); err != nil {
+			t.Fatal(err)
+		}
+		c.Publish(p)
+	}
+	for sql, want := range map[string]int64{
+		"SELECT median(length(x.text) + l.a + l.b) FROM sales.calls l JOIN crm.letters x ON x.id = l.id": 0,
+		"SELECT median(x.id + l.a + l.b) FROM sales.calls l JOIN crm.letters x ON x.id = l.id":           1,
+	} {
+		c.away.Store(0)
+		ans, err := c.Ask(t.Context(), "desk", sql)
+		if err != nil || ans.Rows != 1 || c.away.Load() != want {
+			t.Errorf("%s: %v, %v; its last step was sent away %d times, wanted %d", sql, ans, err, c.away.Load(), want)
+		}
+	}
+}
+
 // TestExplainAsksNobody holds that a plan needs no other reader, also where the time that
 // now() means is theirs to say.
 func TestExplainAsksNobody(t *testing.T) {
