@@ -14,8 +14,8 @@ func (a *app) explainCommand() *cobra.Command {
 		Long: `Show how a query is answered: whether it runs whole at one node, or else what each
 node is asked, in SQL, for which products, how much is expected from what the cards
 say, which values a node is asked with and whose they are, and what runs at the end,
-here or where most of the bytes are. Nothing is run, and no other node is asked anything, so it does not matter who can
-be reached.
+here or where most of the bytes are. Nothing is run, and no other node is asked
+anything, so it does not matter who can be reached.
 
 With --analyze the query is run, its rows are dropped, and beside what was expected
 stands what was measured: rows, bytes on the wire, and when they came.`,
