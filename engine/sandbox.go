@@ -31,7 +31,7 @@ type Protection struct {
 // limits bounds what the process can take from the machine. A worker that has
 // taken more than its share already is not used.
 func (p *Protection) limits(c settings) error {
-	used, err := dataSize()
+	used, err := dataSize("self")
 	if err != nil {
 		return err
 	}
@@ -89,9 +89,9 @@ func holdBack() error {
 	return unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: min(SpareMemory, old.Max), Max: old.Max})
 }
 
-// dataSize is what the kernel counts against RLIMIT_DATA now.
-func dataSize() (int64, error) {
-	b, err := os.ReadFile("/proc/self/status")
+// dataSize is what the kernel counts against a process's RLIMIT_DATA now.
+func dataSize(pid string) (int64, error) {
+	b, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		return 0, err
 	}

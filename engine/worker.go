@@ -183,10 +183,15 @@ func (k *worker) await() request {
 			return r
 		case <-rest.C:
 			k.mem.close()
-			debug.FreeOSMemory()
-			C.weft_give_back()
+			giveBack()
 		}
 	}
+}
+
+// giveBack returns the memory that is not used to the machine.
+func giveBack() {
+	debug.FreeOSMemory()
+	C.weft_give_back()
 }
 
 const restAfter = time.Second
@@ -237,7 +242,7 @@ func (k *worker) do(r request) (out outcome) {
 func (k *worker) faulty(id uint64, err error, out *outcome) {
 	out.Fault = faultOf(err, k.cfg)
 	if out.Fault.Kind == weft.KindLimit {
-		C.weft_give_back()
+		giveBack()
 	}
 	out.Dirty = out.Dirty || out.Fault.Kind == weft.KindLimit || out.Fault.Kind == weft.KindInternal
 	if k.stop.Load() == id {

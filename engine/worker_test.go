@@ -212,6 +212,36 @@ func TestMemoryBombs(t *testing.T) {
 	}
 }
 
+// TestAddressesAreGivenBack holds that what a worker has freed does not count against the
+// limit of its memory any more: the kernel counts addresses.
+func TestAddressesAreGivenBack(t *testing.T) {
+	p := testPool(t)
+	s, err := p.Session(t.Context(), SessionConfig{Name: "texts", Memory: 512 << 20, Threads: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	size := func() int64 {
+		probe(t, s, "rest", nil)
+		n, err := dataSize(pid(s))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	// A sort has all of 70 MB, in pieces of many sizes.
+	const sql = "select * from (select i, repeat('letter ', 250) || i as text from range(40000) r(i) order by hash(i)) where i % 1000 = 0"
+	before := size()
+	for range 5 {
+		if _, err := ask(t.Context(), s, Statement{SQL: sql}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := size(); after-before > 50<<20 {
+		t.Errorf("it had %d MB, and has %d MB after it has sorted 70 MB five times", before>>20, after>>20)
+	}
+}
+
 func TestEndless(t *testing.T) {
 	s := testSession(t, nil)
 	for _, sql := range []string{
