@@ -88,8 +88,11 @@ func unlinkedSize(pid int, dir string) (size int64) {
 // removed is the length and the inode of a mapping, as the kernel lists it, of a file
 // that was removed from a folder; 0 for any other.
 func removed(line, dir string) (n int64, ino string) {
+	if !strings.HasSuffix(line, " (deleted)\n") || !strings.Contains(line, " "+dir+"/") {
+		return 0, ""
+	}
 	f := strings.Fields(line)
-	if len(f) < 6 || !strings.HasSuffix(line, " (deleted)\n") || !strings.Contains(line, " "+dir+"/") {
+	if len(f) < 6 {
 		return 0, ""
 	}
 	first, last, _ := strings.Cut(f[0], "-")
