@@ -147,7 +147,7 @@ func (p *parting) values(ctx context.Context, k engine.KeyUse, most int64) (Encl
 	defer p.mu.Unlock()
 	g := p.gathered[string(of)]
 	if g == nil || g.n > g.limit && most > g.limit {
-		keys, n, ok := p.landedKeys(ctx, k)
+		keys, n, ok := p.landedKeys(k)
 		if !ok {
 			if keys, n, err = p.distinct(ctx, k, most+1); err != nil {
 				return Enclosed{}, 0, err

@@ -338,7 +338,7 @@ func (p *parting) rows(ctx context.Context, i int, ans *weft.Answer, m *measure)
 		return nil, &ownError{err}
 	}
 	for _, k := range keys {
-		k.done(ctx)
+		k.done()
 	}
 	return &landed{schema: ans.Schema, shared: sh, rows: in.Rows(), bytes: in.Bytes(), cut: ans.Cut, held: ans.Held, keys: keys}, nil
 }
