@@ -90,6 +90,10 @@ struct weft_source *weft_source_add(const char *name, struct weft_schema *schema
                                     struct weft_array *batches, int64_t n_batches);
 void weft_source_remove(struct weft_source *s);
 
+// weft_source_look finds what a source has, false where there is none of that name. It is
+// as long as the source is.
+bool weft_source_look(const char *name, const struct weft_schema **schema, const struct weft_array **batches, int64_t *n_batches);
+
 // weft_source_register installs arrow_source(VARCHAR) on a connection; 0 is success.
 int weft_source_register(void *connection);
 

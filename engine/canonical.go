@@ -71,10 +71,7 @@ func canonicalConstant(x object) {
 func castOf(text string, typ object) object {
 	return object{
 		"class": "CAST", "type": "OPERATOR_CAST", "alias": "", "query_location": json.Number("0"),
-		"child": object{
-			"class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "query_location": json.Number("0"),
-			"value": object{"type": object{"id": "VARCHAR", "type_info": nil}, "is_null": false, "value": text},
-		},
+		"child":     constantString(text),
 		"cast_type": typ, "try_cast": false,
 	}
 }

@@ -4,6 +4,7 @@ package engine
 #include <stdlib.h>
 #include "arrow.h"
 #include "keyset.h"
+#include "sieve.h"
 */
 import "C"
 
@@ -54,6 +55,10 @@ func openDatabase(settings map[string]string) (*database, error) {
 	if C.weft_keysets_register(d.conn.Ptr) != 0 {
 		d.close()
 		return nil, fmt.Errorf("the engine does not take weft_unchanged")
+	}
+	if C.weft_sieve_register(d.conn.Ptr) != 0 {
+		d.close()
+		return nil, fmt.Errorf("the engine does not take weft_may_have")
 	}
 	return d, nil
 }

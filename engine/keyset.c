@@ -41,6 +41,7 @@ extern void *duckdb_expression_fold(void *context, void *expression, void **valu
 extern bool duckdb_error_data_has_error(void *error_data);
 extern void duckdb_destroy_error_data(void **error_data);
 extern char *duckdb_get_varchar(void *value);
+extern bool duckdb_is_null_value(void *value);
 extern void duckdb_destroy_value(void **value);
 extern void duckdb_free(void *p);
 extern void *duckdb_create_logical_type(int type);
@@ -115,14 +116,13 @@ static void *copy_call(void *p) {
   return c;
 }
 
-// first_argument returns the constant text, to be freed by duckdb_free.
-static char *first_argument(void *info) {
+char *weft_first_argument(void *info) {
   void *e = duckdb_scalar_function_bind_get_argument(info, 0), *context = NULL, *value = NULL;
   char *text = NULL;
   if (e && duckdb_expression_is_foldable(e)) {
     duckdb_scalar_function_get_client_context(info, &context);
     void *err = duckdb_expression_fold(context, e, &value);
-    if (!(err && duckdb_error_data_has_error(err)) && value) text = duckdb_get_varchar(value);
+    if (!(err && duckdb_error_data_has_error(err)) && value && !duckdb_is_null_value(value)) text = duckdb_get_varchar(value);
     if (err) duckdb_destroy_error_data(&err);
     if (value) duckdb_destroy_value(&value);
     duckdb_destroy_client_context(&context);
@@ -132,7 +132,7 @@ static char *first_argument(void *info) {
 }
 
 static void bind(void *info) {
-  char *name = first_argument(info);
+  char *name = weft_first_argument(info);
   pthread_mutex_lock(&lock);
   struct weft_keysets *k = name ? find(name) : NULL;
   pthread_mutex_unlock(&lock);

@@ -56,6 +56,17 @@ struct weft_source *weft_source_add(const char *name, struct weft_schema *schema
   return s;
 }
 
+bool weft_source_look(const char *name, const struct weft_schema **schema, const struct weft_array **batches, int64_t *n_batches) {
+  pthread_mutex_lock(&lock);
+  const struct weft_source *s = find(name);
+  pthread_mutex_unlock(&lock);
+  if (!s) return false;
+  *schema = s->schema;
+  *batches = s->batches;
+  *n_batches = s->n_batches;
+  return true;
+}
+
 void weft_source_remove(struct weft_source *s) {
   pthread_mutex_lock(&lock);
   for (struct weft_source **p = &sources; *p; p = &(*p)->next) {

@@ -29,6 +29,13 @@ func constantInt(n int64) object {
 	}
 }
 
+func constantString(s string) object {
+	return object{
+		"class": "CONSTANT", "type": "VALUE_CONSTANT", "alias": "", "query_location": noPlace,
+		"value": object{"type": object{"id": "VARCHAR", "type_info": nil}, "is_null": false, "value": s},
+	}
+}
+
 func star() object {
 	return object{
 		"class": "STAR", "type": "STAR", "alias": "", "query_location": noPlace, "relation_name": "", "columns": false, "expr": nil,

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -97,7 +98,7 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Enclosed,
 		if p.lost(k) {
 			continue
 		}
-		most := min(maxKeys, max(part.Base/2, fewRows))
+		most := min(maxKeys, max(p.base(k)/2, fewRows))
 		got, n, err := p.values(ctx, k, most)
 		if err != nil {
 			return nil, nil, err
@@ -114,6 +115,17 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Enclosed,
 		uses, keys = append(uses, u), append(keys, got)
 	}
 	return uses, keys, nil
+}
+
+// base is how many rows the parts have together that are asked with the keys of a use, each
+// of which has some of these: the branches of a union.
+func (p *parting) base(k engine.KeyUse) (n int64) {
+	for i, part := range p.split.Parts {
+		if slices.ContainsFunc(p.plan[i].uses, func(u int) bool { return reflect.DeepEqual(part.Keys[u].From, k.From) }) {
+			n += part.Base
+		}
+	}
+	return n
 }
 
 // lost says that a part is missing that has keys: then they are not all there are.
