@@ -22,6 +22,9 @@ type Question struct {
 	// AllowPartial lets an answer do without the parts that could not be read; each
 	// is a warning.
 	AllowPartial bool
+	// AnyOrder lets the rows come in whatever order they are found: of a part, whose rows are
+	// sorted or summed behind it.
+	AnyOrder bool
 	// Nonce is a random word that each part of the answer is signed with; zero where
 	// nobody wants a receipt.
 	Nonce Hash

@@ -59,6 +59,8 @@ type Split struct {
 	Site string
 	// Repeatable says that nothing in the question gives another value each time that it is asked.
 	Repeatable bool
+	// AnyOrder says that the answer is the same in whatever order the parts give their rows.
+	AnyOrder bool
 	// Columns is how many it gives, as far as its text has them.
 	Columns int
 	// Parts are what is asked of the sites. Bound.SQL is the question over their
@@ -271,7 +273,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 		return nil, err
 	}
 	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable || r.Plain}
-	out := &Split{Repeatable: !w.unrepeatable, Columns: len(listOf(asObject(tree.stmt["node"]), "select_list"))}
+	out := &Split{Repeatable: !w.unrepeatable, AnyOrder: anyOrder(tree.stmt), Columns: len(listOf(asObject(tree.stmt["node"]), "select_list"))}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
 	}

@@ -134,7 +134,7 @@ func (f *Federation) session(ctx context.Context, q weft.Question, lane engine.L
 	return f.sessions.Session(ctx, engine.SessionConfig{
 		Name: "query", Lane: lane, Who: q.Subject.Key(),
 		Read: cfg.folders(), Leave: true, Memory: lowered(cfg.Memory, q.Limits.Memory), Threads: threads(cfg.Threads, q.Limits.Threads),
-		Temp: cfg.Temp, TempBytes: cfg.TempBytes, Ordered: true,
+		Temp: cfg.Temp, TempBytes: cfg.TempBytes, Ordered: !q.AnyOrder,
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"weft"
 	"weft/budget"
 	"weft/engine"
 )
@@ -16,6 +17,8 @@ type spy struct {
 	engine.Sessions
 	lane engine.Lane
 	sql  string
+
+	ordered bool
 }
 
 type spied struct {
@@ -29,12 +32,30 @@ func (s *spy) Session(ctx context.Context, cfg engine.SessionConfig) (engine.Ses
 	if err != nil {
 		return nil, err
 	}
+	s.ordered = cfg.Ordered
 	return &spied{got, s, cfg.Lane}, nil
 }
 
 func (s *spied) Query(ctx context.Context, st engine.Statement) (array.RecordReader, error) {
 	s.spy.lane, s.spy.sql = s.lane, st.SQL
 	return s.Session.Query(ctx, st)
+}
+
+// TestAnyOrder holds that a question's rows come as they are stored, but where it says that
+// their order makes no difference.
+func TestAnyOrder(t *testing.T) {
+	r := newRig(t, nil)
+	s := &spy{Sessions: r.pool}
+	r.sessions = s
+	for _, any := range []bool{false, true, false} {
+		ans, err := r.Query(t.Context(), weft.Question{SQL: "SELECT n FROM test.numbers WHERE n > 7", Subject: subject("ann"), AnyOrder: any})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ans.Close(); err != nil || s.ordered == any {
+			t.Errorf("any order: %v, ordered: %v; %v", any, s.ordered, err)
+		}
+	}
 }
 
 // TestHeavyOnceIsNotHeavyForEver holds that a question which was slow once is tried

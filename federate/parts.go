@@ -253,7 +253,7 @@ func (p *parting) take(ctx context.Context, i int, node weft.KeyID) (_ *landed, 
 		return nil, use, err
 	}
 	q := FarQuestion{Question: p.a.q, Keys: keys, Shards: p.a.cut.shards(part)}
-	q.SQL, q.At = text, p.at(part)
+	q.SQL, q.At, q.AnyOrder = text, p.at(part), p.split.AnyOrder
 	q.Fixed = func(cut weft.Cut, _ int64) error { // others need not wait for the first row
 		p.found(i, cut)
 		return nil

@@ -266,7 +266,7 @@ func (p partner) honest(node weft.KeyID, cut weft.Cut) error {
 // request is what every question for another node has.
 func (p partner) request(ctx context.Context, q weft.Question) partRequest {
 	r := partRequest{
-		SQL: q.SQL, Memory: q.Limits.Memory, Threads: q.Limits.Threads, Nonce: q.Nonce,
+		SQL: q.SQL, Memory: q.Limits.Memory, Threads: q.Limits.Threads, AnyOrder: q.AnyOrder, Nonce: q.Nonce,
 		Subject: partSubject{Kind: q.Subject.Kind, ID: q.Subject.ID, Purpose: q.Subject.Purpose, Domains: p.domains(q.Subject)},
 	}
 	if d, ok := ctx.Deadline(); ok {

@@ -195,7 +195,7 @@ func (n *Node) partQuestion(node weft.KeyID, p partRequest) (weft.Question, erro
 		return weft.Question{}, err
 	}
 	q := weft.Question{
-		SQL: p.SQL, Subject: s, Nonce: p.Nonce,
+		SQL: p.SQL, Subject: s, Nonce: p.Nonce, AnyOrder: p.AnyOrder,
 		Limits: weft.Limits{Deadline: max(p.Deadline, 0), Memory: max(p.Memory, 0), Threads: max(p.Threads, 0)},
 	}
 	if p.At != nil {

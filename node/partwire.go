@@ -37,6 +37,7 @@ type partRequest struct {
 	Deadline time.Duration `json:"deadline,omitempty"` // nanoseconds that are left
 	Memory   int64         `json:"memory,omitempty"`
 	Threads  int           `json:"threads,omitempty"`
+	AnyOrder bool          `json:"anyOrder,omitempty"` // of the rows
 	Nonce    weft.Hash     `json:"nonce,omitzero"`
 	Quote    bool          `json:"quote,omitempty"` // only the price is asked
 	Shards   []partShard   `json:"shards,omitempty"`

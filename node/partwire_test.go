@@ -33,7 +33,7 @@ func somePart() partRequest {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	return partRequest{
 		SQL: "SELECT id FROM sales.shop WHERE id IN (SELECT k FROM weft_keys.k1)", Subject: partSubject{Kind: weft.SubjectPerson, ID: "ann", Domains: []string{"insights"}},
-		At: &at, Cut: []partRef{{Product: weft.Name{Domain: "sales", Product: "shop"}, Incarnation: 1, Seq: 2, Hash: []byte{1, 2}}}, Deadline: time.Second,
+		At: &at, Cut: []partRef{{Product: weft.Name{Domain: "sales", Product: "shop"}, Incarnation: 1, Seq: 2, Hash: []byte{1, 2}}}, Deadline: time.Second, AnyOrder: true,
 	}
 }
 
