@@ -1,5 +1,7 @@
 package engine
 
+import "slices"
+
 // sift has a SELECT look at each row with a bit before it joins it with the keys that came
 // with the question (sieve.c): a value that cannot be among them is dropped where it is
 // read. The node is one that the walker has passed; what it gives stays the same, whatever
@@ -11,7 +13,7 @@ func sift(node object) {
 		case q == nil:
 		case keysOf(q) != "" && q["where_clause"] == nil: // x = ANY(SELECT k FROM keys)
 			also(node, mayHave(keysOf(q), x))
-		case keysOf(node) != "": // SELECT k FROM keys WHERE k = ANY(SELECT x FROM …)
+		case keysOf(node) != "" && isKey(x): // SELECT k FROM keys WHERE k = ANY(SELECT x FROM …)
 			if x, ok := oneColumn(q); ok {
 				also(q, mayHave(keysOf(node), x))
 			}
@@ -35,14 +37,18 @@ func testOf(c object) (x, query object) {
 // keysOf is the name of the keys that a SELECT reads and nothing else, "" for another one.
 func keysOf(node object) string {
 	from := asObject(node["from_table"])
-	if from["type"] != "BASE_TABLE" || from["schema_name"] != KeysSchema {
+	if from["type"] != "BASE_TABLE" || from["schema_name"] != KeysSchema || !isEmpty(from["column_name_alias"]) {
 		return ""
 	}
-	if _, ok := oneColumn(node); !ok {
+	if x, ok := oneColumn(node); !ok || !isKey(x) {
 		return ""
 	}
 	return textOf(from, "table_name")
 }
+
+// isKey reports whether a column of a SELECT from keys is theirs: another one would be of
+// the query around it.
+func isKey(x object) bool { return slices.Equal(textsOf(x, "column_names"), []string{"k"}) }
 
 // oneColumn is the column that a SELECT of rows, each as it is, gives.
 func oneColumn(node object) (object, bool) {
