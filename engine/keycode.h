@@ -42,8 +42,4 @@ int weft_key_encoded(int type);
 // differ in length.
 bool weft_key_encode(const struct call *c, void **data, const uint8_t *null, uint64_t n, struct keys *out);
 
-// weft_first_argument returns the constant text that a scalar function is bound with first,
-// to be freed by duckdb_free; NULL where it is none.
-char *weft_first_argument(void *info);
-
 #endif

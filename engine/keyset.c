@@ -9,47 +9,11 @@
 // before it is followed: they lie in memory and in files.
 
 #include "keycode.h"
+#include "scalar.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-// What is used of DuckDB's C API.
-extern void *duckdb_create_scalar_function(void);
-extern void duckdb_destroy_scalar_function(void **f);
-extern void duckdb_scalar_function_set_name(void *f, const char *name);
-extern void duckdb_scalar_function_set_varargs(void *f, void *type);
-extern void duckdb_scalar_function_set_special_handling(void *f);
-extern void duckdb_scalar_function_add_parameter(void *f, void *type);
-extern void duckdb_scalar_function_set_return_type(void *f, void *type);
-extern void duckdb_scalar_function_set_bind(void *f, void (*bind)(void *));
-extern void duckdb_scalar_function_set_bind_data(void *info, void *data, void (*destroy)(void *));
-extern void duckdb_scalar_function_set_bind_data_copy(void *info, void *(*copy)(void *));
-extern void duckdb_scalar_function_bind_set_error(void *info, const char *error);
-extern void duckdb_scalar_function_set_function(void *f, void (*fn)(void *, void *, void *));
-extern void duckdb_scalar_function_set_error(void *info, const char *error);
-extern void *duckdb_scalar_function_get_bind_data(void *info);
-extern void duckdb_scalar_function_get_client_context(void *info, void **context);
-extern uint64_t duckdb_scalar_function_bind_get_argument_count(void *info);
-extern void *duckdb_scalar_function_bind_get_argument(void *info, uint64_t index);
-extern int duckdb_register_scalar_function(void *connection, void *f);
-extern void duckdb_destroy_client_context(void **context);
-extern void duckdb_destroy_expression(void **expression);
-extern void *duckdb_expression_return_type(void *expression);
-extern bool duckdb_expression_is_foldable(void *expression);
-extern void *duckdb_expression_fold(void *context, void *expression, void **value);
-extern bool duckdb_error_data_has_error(void *error_data);
-extern void duckdb_destroy_error_data(void **error_data);
-extern char *duckdb_get_varchar(void *value);
-extern bool duckdb_is_null_value(void *value);
-extern void duckdb_destroy_value(void **value);
-extern void duckdb_free(void *p);
-extern void *duckdb_create_logical_type(int type);
-extern void duckdb_destroy_logical_type(void **type);
-extern uint64_t duckdb_data_chunk_get_size(void *chunk);
-extern void *duckdb_data_chunk_get_vector(void *chunk, uint64_t index);
-extern void *duckdb_vector_get_data(void *vector);
-extern uint64_t *duckdb_vector_get_validity(void *vector);
 
 struct weft_keysets {
   char *name;
@@ -176,32 +140,23 @@ static void bind(void *info) {
   duckdb_scalar_function_set_bind_data(info, c, free);
 }
 
-static inline uint64_t mix(uint64_t h) {
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ull;
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ull;
-  h ^= h >> 32;
-  return h;
-}
-
 // hash is what keyset.go has as hashKey.
 static inline uint64_t hash(const uint8_t *p, uint64_t n, uint64_t seed) {
   uint64_t h = seed + n * 0x9e3779b97f4a7c15ull, w;
   for (; n >= 8; p += 8, n -= 8) {
     memcpy(&w, p, 8);
-    h = mix(h ^ w);
+    h = weft_mix(h ^ w);
   }
   if (n > 0) {
     w = 0;
     memcpy(&w, p, n);
-    h = mix(h ^ w);
+    h = weft_mix(h ^ w);
   }
   return h;
 }
 
 static inline bool may_have(const struct weft_keyset *s, uint64_t h) {
-  uint64_t bits = (uint64_t)1 << (h & 63) | (uint64_t)1 << (h >> 6 & 63) | (uint64_t)1 << (h >> 12 & 63) | (uint64_t)1 << (h >> 18 & 63);
+  uint64_t bits = weft_four_bits(h);
   return (s->bloom[h >> 24 & s->bloom_mask] & bits) == bits;
 }
 

@@ -9,29 +9,9 @@
 
 #include "arrow.h"
 #include "keycode.h"
+#include "scalar.h"
 
 #include <stdatomic.h>
-
-// What is used of DuckDB's C API besides.
-extern void *duckdb_create_scalar_function(void);
-extern void duckdb_destroy_scalar_function(void **f);
-extern void duckdb_scalar_function_set_name(void *f, const char *name);
-extern void duckdb_scalar_function_set_special_handling(void *f);
-extern void duckdb_scalar_function_add_parameter(void *f, void *type);
-extern void duckdb_scalar_function_set_return_type(void *f, void *type);
-extern void duckdb_scalar_function_set_bind(void *f, void (*bind)(void *));
-extern void duckdb_scalar_function_set_bind_data(void *info, void *data, void (*destroy)(void *));
-extern void duckdb_scalar_function_set_bind_data_copy(void *info, void *(*copy)(void *));
-extern void duckdb_scalar_function_set_function(void *f, void (*fn)(void *, void *, void *));
-extern void *duckdb_scalar_function_get_bind_data(void *info);
-extern void *duckdb_scalar_function_bind_get_argument(void *info, uint64_t index);
-extern int duckdb_register_scalar_function(void *connection, void *f);
-extern void duckdb_destroy_expression(void **expression);
-extern void *duckdb_expression_return_type(void *expression);
-extern int duckdb_get_type_id(void *type);
-extern uint64_t duckdb_data_chunk_get_size(void *chunk);
-extern void *duckdb_vector_get_data(void *vector);
-extern uint64_t *duckdb_vector_get_validity(void *vector);
 
 #define MOST_BYTES ((uint64_t)8 << 20) // of a sieve
 #define BYTES_A_KEY 64                 // and for each key, where there is a bit for each number
@@ -58,26 +38,14 @@ static void *keep(void *p) {
   return s;
 }
 
-static inline uint64_t mix(uint64_t h) {
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ull;
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ull;
-  return h ^ h >> 32;
-}
-
-static inline uint64_t four_bits(uint64_t h) {
-  return (uint64_t)1 << (h & 63) | (uint64_t)1 << (h >> 6 & 63) | (uint64_t)1 << (h >> 12 & 63) | (uint64_t)1 << (h >> 18 & 63);
-}
-
 static inline void put(struct sieve *s, int64_t v) {
   if (s->range) {
     uint64_t at = (uint64_t)v - (uint64_t)s->least;
     s->words[at / 64] |= (uint64_t)1 << at % 64;
     return;
   }
-  uint64_t h = mix((uint64_t)v);
-  s->words[h >> 24 & s->mask] |= four_bits(h);
+  uint64_t h = weft_mix((uint64_t)v);
+  s->words[h >> 24 & s->mask] |= weft_four_bits(h);
 }
 
 static inline bool may_have(const struct sieve *s, int64_t v) {
@@ -85,7 +53,7 @@ static inline bool may_have(const struct sieve *s, int64_t v) {
     uint64_t at = (uint64_t)v - (uint64_t)s->least;
     return at < s->range && (s->words[at / 64] >> at % 64 & 1);
   }
-  uint64_t h = mix((uint64_t)v), bits = four_bits(h);
+  uint64_t h = weft_mix((uint64_t)v), bits = weft_four_bits(h);
   return (s->words[h >> 24 & s->mask] & bits) == bits;
 }
 
