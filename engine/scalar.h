@@ -47,7 +47,7 @@ extern int duckdb_get_type_id(void *type);
 // to be freed by duckdb_free; NULL where it is none.
 char *weft_first_argument(void *info);
 
-// mix spreads a number over all bits: mixKey of keyset.go.
+// weft_mix spreads a number over all bits: mixKey of keyset.go.
 static inline uint64_t weft_mix(uint64_t h) {
   h ^= h >> 32;
   h *= 0xd6e8feb86659fd93ull;
@@ -56,7 +56,7 @@ static inline uint64_t weft_mix(uint64_t h) {
   return h ^ h >> 32;
 }
 
-// four_bits are the bits of a Bloom filter's word that a mixed number has; bits 24 and
+// weft_four_bits are the bits of a Bloom filter's word that a mixed number has; bits 24 and
 // above say which word it is.
 static inline uint64_t weft_four_bits(uint64_t h) {
   return (uint64_t)1 << (h & 63) | (uint64_t)1 << (h >> 6 & 63) | (uint64_t)1 << (h >> 12 & 63) | (uint64_t)1 << (h >> 18 & 63);
