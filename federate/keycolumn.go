@@ -2,6 +2,7 @@ package federate
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 	"unsafe"
 
@@ -99,37 +100,67 @@ func together(of []arrow.Array, unique bool) arrow.Array {
 	// Equal values have equal bytes, and in which order they come makes no difference.
 	switch all.DataType().(arrow.FixedWidthDataType).Bytes() {
 	case 1:
-		return once[uint8](all, slices.Sort)
+		return once(all, numbersOnce[uint8])
 	case 2:
-		return once[uint16](all, slices.Sort)
+		return once(all, numbersOnce[uint16])
 	case 4:
-		return once[uint32](all, slices.Sort)
+		return once(all, numbersOnce[uint32])
 	case 8:
-		return once[uint64](all, slices.Sort)
+		return once(all, numbersOnce[uint64])
 	case 16:
-		return once(all, func(v [][2]uint64) {
+		return once(all, func(v [][2]uint64) [][2]uint64 {
 			slices.SortFunc(v, func(x, y [2]uint64) int { return cmp.Or(cmp.Compare(x[1], y[1]), cmp.Compare(x[0], y[0])) })
+			return slices.Compact(v)
 		})
 	}
 	return nil
 }
 
-// once is each value of an array of T once. To sort them takes a fifth to a fifteenth of
-// what Arrow's own function takes, which looks each one up in a table that grows.
-func once[T comparable](a arrow.Array, sort func([]T)) arrow.Array {
+// once is each value of an array of T once, by a function that may change what it is given.
+func once[T any](a arrow.Array, distinct func([]T) []T) arrow.Array {
 	var one T
 	d := a.Data()
-	all := unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(d.Buffers()[1].Bytes()))), d.Offset()+d.Len())[d.Offset():]
-	values := make([]T, 0, len(all))
-	for i, v := range all {
-		if a.IsValid(i) {
-			values = append(values, v)
+	values := slices.Clone(unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(d.Buffers()[1].Bytes()))), d.Offset()+d.Len())[d.Offset():])
+	if a.NullN() > 0 {
+		n := 0
+		for i, v := range values {
+			if a.IsValid(i) {
+				values[n] = v
+				n++
+			}
 		}
+		values = values[:n]
 	}
-	sort(values)
-	values = slices.Compact(values)
+	values = distinct(values)
 	bytes := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(one)))
 	return array.MakeFromData(array.NewData(a.DataType(), len(values), []*memory.Buffer{nil, memory.NewBufferBytes(bytes)}, nil, 0, 0))
+}
+
+// numbersOnce is each number once, in order. Those that lie close to each other, as numbers
+// of a sequence do, are marked by a bit each, which takes a tenth of sorting them; and that a
+// fifth to a fifteenth of Arrow's own function, which looks each one up in a table that grows.
+func numbersOnce[T uint8 | uint16 | uint32 | uint64](values []T) []T {
+	if len(values) == 0 {
+		return values
+	}
+	least := slices.Min(values)
+	span := uint64(slices.Max(values) - least)
+	if span/64 >= uint64(len(values)) { // a word for a value at most
+		slices.Sort(values)
+		return slices.Compact(values)
+	}
+	marks := make([]uint64, span/64+1)
+	for _, v := range values {
+		at := uint64(v - least)
+		marks[at/64] |= 1 << (at % 64)
+	}
+	out := values[:0]
+	for i, m := range marks {
+		for ; m != 0; m &= m - 1 {
+			out = append(out, least+T(i*64+bits.TrailingZeros64(m)))
+		}
+	}
+	return out
 }
 
 // textsOnce is each text once.

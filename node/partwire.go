@@ -96,7 +96,10 @@ func writeSection(w io.Writer, b []byte) error {
 	return err
 }
 
-// readSection reads what writeSection wrote, taking memory as its bytes come.
+// readAhead is for how much of a section memory is taken before its bytes come.
+const readAhead = 4 << 20
+
+// readSection reads what writeSection wrote, taking memory as its bytes come past readAhead.
 func readSection(r io.Reader, most int64) ([]byte, error) {
 	var n [8]byte
 	if _, err := io.ReadFull(r, n[:]); err != nil {
@@ -107,6 +110,7 @@ func readSection(r io.Reader, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("a section of %d bytes is too large", size)
 	}
 	var b bytes.Buffer
+	b.Grow(int(min(size, readAhead)) + bytes.MinRead) // that much is what reading asks for at the end
 	if _, err := io.CopyN(&b, r, int64(size)); err != nil {
 		return nil, engine.ErrNotWhole
 	}
@@ -137,10 +141,12 @@ func encodePart(p partRequest, with enclosed) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	tables := slices.Concat(with.keys, with.guests)
+	out.Grow(min(len(head)+sizeOf(tables), readAhead))
 	if err := writeSection(&out, head); err != nil {
 		return nil, err
 	}
-	for _, k := range slices.Concat(with.keys, with.guests) {
+	for _, k := range tables {
 		at := out.Len()
 		if err := writeSection(&out, nil); err != nil {
 			return nil, err
@@ -163,6 +169,19 @@ func encodePart(p partRequest, with enclosed) ([]byte, error) {
 		binary.LittleEndian.PutUint64(out.Bytes()[at:], uint64(out.Len()-at-8))
 	}
 	return out.Bytes(), nil
+}
+
+// sizeOf is about how many bytes tables take.
+func sizeOf(tables []federate.Enclosed) int {
+	size := bytes.MinRead
+	for _, k := range tables {
+		for _, b := range k.Batches {
+			for _, c := range b.Columns() {
+				size += int(c.Data().SizeInBytes())
+			}
+		}
+	}
+	return size
 }
 
 // decodePart reads a request from another node. What comes with it is to be dropped.
