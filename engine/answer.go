@@ -7,9 +7,12 @@ import (
 )
 
 // query streams a statement's rows to the node.
-func (k *worker) query(sql string, out *outcome) (err error) {
+func (k *worker) query(j job, out *outcome) (err error) {
 	began := time.Now()
-	st, err := k.prepared(sql)
+	st, err := k.prepared(j.Text)
+	if err != nil && j.Else != "" {
+		st, err = k.prepared(j.Else)
+	}
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (s *session) begin(ctx context.Context, do, text string, st *Statement) (*c
 	j := job{ID: s.ids, Do: do, Text: text, Say: s.rested}
 	var over handover
 	if st != nil {
-		j.Text, j.Views = st.SQL, st.Views
+		j.Text, j.Else, j.Views = st.SQL, st.Else, st.Views
 		defer over.close()
 		if err := over.pack(st, &j); err != nil {
 			s.mu.Unlock()

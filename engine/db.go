@@ -58,7 +58,7 @@ func openDatabase(settings map[string]string) (*database, error) {
 	}
 	if C.weft_sieve_register(d.conn.Ptr) != 0 {
 		d.close()
-		return nil, fmt.Errorf("the engine does not take weft_may_have")
+		return nil, fmt.Errorf("the engine does not take weft_has")
 	}
 	return d, nil
 }

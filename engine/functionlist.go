@@ -72,7 +72,7 @@ var functionGroups = []group{
 	{title: "Settings and the session", class: barred, why: "the engine's settings are no data", names: `current_catalog current_connection_id current_database
 		current_query current_query_id current_role current_schema current_schemas current_setting current_transaction_id
 		current_user get_block_size getvariable in_search_path session_user txid_current user version`},
-	{title: "The node's keys", class: barred, why: "the node asks them to leave out what was changed, and what no key of another table fits", names: "weft_may_have weft_unchanged"},
+	{title: "The node's keys", class: barred, why: "the node asks them to leave out what was changed, and what no key of another table fits", names: "weft_has weft_may_have weft_unchanged"},
 	{title: "The server", class: barred, why: "the machine is no data", names: `inet_client_addr inet_client_port inet_server_addr inet_server_port
 		pg_conf_load_time pg_postmaster_start_time parse_duckdb_log_message write_log`},
 	{title: "The engine's catalogue", class: barred, why: "products are described by weft show and weft search", names: `col_description

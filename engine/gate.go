@@ -58,6 +58,9 @@ type Rules struct {
 	// Owner marks a product's own SQL. It passes the same walker with the same
 	// functions; only what its tables resolve to differs.
 	Owner bool
+	// Keys is what SpanOf says of the keys of a name that came with the question; nil knows
+	// of none.
+	Keys func(name string) Span
 }
 
 // Bound is a query that passed the gate.
@@ -65,6 +68,8 @@ type Bound struct {
 	// SQL is what to run: one SELECT over the views of Tables, with the times
 	// pinned. Bind gives it back unchanged.
 	SQL string
+	// Else is what to run where the engine cannot bind SQL, "" for nothing else.
+	Else string
 	// Tables are the tables as written, each distinct name and state once.
 	Tables []TableRef
 	// Columns are the columns that the query reads of each view, sorted, as
@@ -104,11 +109,27 @@ func Bind(ctx context.Context, s Parser, text string, r Rules) (*Bound, error) {
 	if err != nil {
 		return nil, err
 	}
+	var back []func()
+	one := streams(asObject(tree.stmt["node"]))
+	for _, f := range w.exact {
+		if b := f(one); b != nil {
+			back = append(back, b)
+		}
+	}
 	sql, err := writeBack(ctx, s, tree)
 	if err != nil {
 		return nil, err
 	}
-	return w.bound(sql), nil
+	b := w.bound(sql)
+	if len(back) > 0 {
+		for _, f := range back {
+			f()
+		}
+		if b.Else, err = writeBack(ctx, s, tree); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
 }
 
 // walked parses a query and has the walker go through its tree.

@@ -40,6 +40,7 @@ type job struct {
 	Do      string       `json:"do"`            // exec, query, parse, deparse
 	Say     bool         `json:"say,omitempty"` // when it begins
 	Text    string       `json:"text"`
+	Else    string       `json:"else,omitempty"` // for a query whose Text cannot be bound
 	Views   []View       `json:"views,omitempty"`
 	Files   []int64      `json:"files,omitempty"` // sizes of the memory files that come with the job
 	Sources []sourceSpan `json:"sources,omitempty"`

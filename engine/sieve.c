@@ -1,9 +1,11 @@
-// The scalar function weft_may_have('name', value), which stands beside a semi-join with
-// the keys that came with a question. A join looks each row up in a table that is larger
-// than the processor's cache; this looks at a bit. What it lets through is joined still.
+// The scalar functions weft_has('name', value), which stands in the place of a semi-join with
+// the keys that came with a question, and weft_may_have('name', value), which stands beside
+// one. A join looks each row up in a table that is larger than the processor's cache; these
+// look at a bit.
 //
 // Where the keys lie close to each other there is a bit for each number between the least
-// and the largest, else a filter after Bloom with one word for a key, as in keyset.c.
+// and the largest, which says all; else a filter after Bloom with one word for a key, as in
+// keyset.c, and what it lets through is joined still.
 
 #include "sieve.h"
 
@@ -48,11 +50,8 @@ static inline void put(struct sieve *s, int64_t v) {
   s->words[h >> 24 & s->mask] |= weft_four_bits(h);
 }
 
-static inline bool may_have(const struct sieve *s, int64_t v) {
-  if (s->range) {
-    uint64_t at = (uint64_t)v - (uint64_t)s->least;
-    return at < s->range && (s->words[at / 64] >> at % 64 & 1);
-  }
+// bloom_has says whether a Bloom filter lets a number through.
+static inline bool bloom_has(const struct sieve *s, int64_t v) {
   uint64_t h = weft_mix((uint64_t)v), bits = weft_four_bits(h);
   return (s->words[h >> 24 & s->mask] & bits) == bits;
 }
@@ -120,7 +119,8 @@ static struct sieve *sieve_of(const struct weft_schema *schema, const struct wef
   return s;
 }
 
-static void bind(void *info) {
+// sieve_for is the sieve that a function is bound with, NULL where there can be none.
+static struct sieve *sieve_for(void *info) {
   struct sieve *s = NULL;
   void *e = duckdb_scalar_function_bind_get_argument(info, 1), *type = duckdb_expression_return_type(e);
   int of = duckdb_get_type_id(type);
@@ -132,40 +132,85 @@ static void bind(void *info) {
   int64_t n;
   if (name && weft_source_look(name, &schema, &batches, &n)) s = sieve_of(schema, batches, n);
   if (name) duckdb_free(name);
-  if (!s) return; // then it says nothing
-  s->type = of;
+  if (s) s->type = of;
+  return s;
+}
+
+static void hold(void *info, struct sieve *s) {
   duckdb_scalar_function_set_bind_data_copy(info, keep);
   duckdb_scalar_function_set_bind_data(info, s, drop);
 }
 
-static void sift(void *info, void *vectors, void *output) {
+static void bind_may_have(void *info) {
+  struct sieve *s = sieve_for(info);
+  if (s) hold(info, s); // else it says nothing
+}
+
+static void bind_has(void *info) {
+  struct sieve *s = sieve_for(info);
+  if (s && s->range) {
+    hold(info, s);
+    return;
+  }
+  drop(s);
+  duckdb_scalar_function_bind_set_error(info, "weft_has does not know these keys or this type");
+}
+
+// look asks a sieve for n values, and says unknown of NULL.
+static void look(const struct sieve *s, void *values, uint64_t n, bool *out, bool unknown) {
+  void *data = duckdb_vector_get_data(values);
+  if (s->range) {
+    const uint64_t *words = s->words, range = s->range, least = (uint64_t)s->least;
+    FOR(s->type, data, n, { // without a branch: which way it goes cannot be foreseen
+      uint64_t at = (uint64_t)v - least;
+      uint64_t in = at < range;
+      at = in ? at : 0;
+      out[i] = in & words[at / 64] >> at % 64;
+    })
+  } else {
+    FOR(s->type, data, n, out[i] = bloom_has(s, v))
+  }
+  const uint64_t *valid = duckdb_vector_get_validity(values);
+  for (uint64_t i = 0; valid && i < n; i++) {
+    if (!(valid[i / 64] >> (i % 64) & 1)) out[i] = unknown;
+  }
+}
+
+static void may_have(void *info, void *vectors, void *output) {
   const struct sieve *s = duckdb_scalar_function_get_bind_data(info);
   uint64_t n = duckdb_data_chunk_get_size(vectors);
   bool *out = duckdb_vector_get_data(output);
-  if (!s) {
+  if (s) {
+    look(s, duckdb_data_chunk_get_vector(vectors, 1), n, out, true);
+  } else {
     memset(out, true, n);
-    return;
   }
-  void *values = duckdb_data_chunk_get_vector(vectors, 1);
-  FOR(s->type, duckdb_vector_get_data(values), n, out[i] = may_have(s, v))
-  uint64_t *valid = duckdb_vector_get_validity(values);
-  for (uint64_t i = 0; valid && i < n; i++) out[i] |= !(valid[i / 64] >> (i % 64) & 1);
 }
 
-int weft_sieve_register(void *connection) {
+static void has(void *info, void *vectors, void *output) {
+  look(duckdb_scalar_function_get_bind_data(info), duckdb_data_chunk_get_vector(vectors, 1), duckdb_data_chunk_get_size(vectors),
+       duckdb_vector_get_data(output), false);
+}
+
+static int with(void *connection, const char *name, void (*bind)(void *), void (*run)(void *, void *, void *)) {
   void *f = duckdb_create_scalar_function(), *text = duckdb_create_logical_type(T_VARCHAR), *any = duckdb_create_logical_type(T_ANY),
        *boolean = duckdb_create_logical_type(T_BOOLEAN);
-  duckdb_scalar_function_set_name(f, "weft_may_have");
+  duckdb_scalar_function_set_name(f, name);
   duckdb_scalar_function_add_parameter(f, text);
   duckdb_scalar_function_add_parameter(f, any);
   duckdb_scalar_function_set_return_type(f, boolean);
-  duckdb_scalar_function_set_special_handling(f); // of NULL it says nothing: true
+  duckdb_scalar_function_set_special_handling(f); // NULL is asked for, too
   duckdb_scalar_function_set_bind(f, bind);
-  duckdb_scalar_function_set_function(f, sift);
+  duckdb_scalar_function_set_function(f, run);
   int state = duckdb_register_scalar_function(connection, f);
   duckdb_destroy_logical_type(&text);
   duckdb_destroy_logical_type(&any);
   duckdb_destroy_logical_type(&boolean);
   duckdb_destroy_scalar_function(&f);
   return state;
+}
+
+int weft_sieve_register(void *connection) {
+  int state = with(connection, "weft_may_have", bind_may_have, may_have);
+  return state ? state : with(connection, "weft_has", bind_has, has);
 }

@@ -35,7 +35,8 @@ func keysSource(t *testing.T, typ arrow.DataType, keys []string) Source {
 }
 
 // TestSieve holds that a sieve lets through each key and NULL, and of other whole numbers
-// next to nothing; and that it says nothing of what it does not know.
+// next to nothing; that it says nothing of what it does not know; and that weft_has is true of
+// the keys and of nothing else, or is not bound, which SpanOf foresees.
 func TestSieve(t *testing.T) {
 	s := testSession(t, nil)
 	r := rand.New(rand.NewPCG(3, 4))
@@ -102,6 +103,16 @@ func TestSieve(t *testing.T) {
 			if unknown+lost > 0 || c.all && dropped > 0 || !c.all && (dropped == 0 || more > 5+dropped/50) {
 				t.Errorf("of %d keys %d are lost; %d others come through, %d do not; %d are neither", there, lost, more, dropped, unknown)
 			}
+			var pieces []arrow.Array
+			for _, b := range src.Batches {
+				pieces = append(pieces, b.Column(0))
+			}
+			exact := SpanOf(pieces).Keys > 0
+			sql = strings.Replace(sql[:strings.Index(sql, "SELECT count(*)")], "weft_may_have", "weft_has", 1) + "SELECT count(*) FILTER (WHERE may IS DISTINCT FROM there) FROM said"
+			got, err = ask(t.Context(), s, Statement{SQL: sql, Sources: []Source{src}})
+			if bound := err == nil; bound != (exact && !c.all) || bound && strings.TrimSpace(got) != "0" || !bound && !strings.Contains(err.Error(), "weft_has") {
+				t.Errorf("all is known: %v, weft_has is wrong of %s: %v", exact, got, err)
+			}
 		})
 	}
 	got, err := ask(t.Context(), s, Statement{SQL: "SELECT weft_may_have('weft_keys.k2', 3), weft_may_have(NULL, 3), weft_may_have('weft_keys.k2', NULL)"})
@@ -157,5 +168,65 @@ func TestSifted(t *testing.T) {
 	}
 	if _, err := Bind(t.Context(), s, "SELECT weft_may_have('weft_keys.k1', a) FROM x.t", rules); weft.KindOf(err) != weft.KindInvalid {
 		t.Errorf("a question asks a sieve: %v", err)
+	}
+}
+
+// TestUnjoined holds where bits take the place of a join with keys that lie close to each
+// other, and what is run where the engine cannot do that.
+func TestUnjoined(t *testing.T) {
+	s := testSession(t, nil)
+	spans := map[string]Span{"k1": {3, 5, 900}, "k2": {10, 0, 20}, "k3": {10, -7, 20}}
+	rules := Rules{
+		Resolve: func(r TableRef) (Target, error) { return Target{r.Parts[0], r.Parts[1]}, nil },
+		Keys:    func(name string) Span { return spans[name] },
+	}
+	in := func(x, keys string) string { return x + " = ANY(SELECT k FROM weft_keys." + keys + ")" }
+	const k1 = "weft_has('weft_keys.k1', a) AND (a >= 5) AND (a <= 900)"
+	for sql, want := range map[string]string{
+		"SELECT sum(b) FROM x.t WHERE " + in("a", "k1"):                                                k1,
+		"SELECT b, a FROM x.t WHERE c > 1 AND " + in("a", "k1") + " ORDER BY b":                        "(c > 1) AND " + k1,
+		"SELECT count(*) FROM (SELECT a, b FROM x.t WHERE " + in("a", "k1") + ") t":                    k1,
+		"SELECT b FROM (SELECT a, b FROM x.t WHERE " + in("a", "k1") + ") t JOIN x.u USING (a)":        k1,
+		"SELECT sum(b) FROM x.t WHERE " + in("a", "k3"):                                                "WHERE weft_has('weft_keys.k3', a)",
+		"SELECT sum(b) FROM x.t WHERE " + in("a", "k9"):                                                "", // far from each other
+		"SELECT sum(b) FROM x.t WHERE " + in("a", "k1") + " OR c":                                      "",
+		"SELECT a FROM x.t WHERE " + in("a", "k1"):                                                     "", // its rows are sent as they come
+		"SELECT a FROM (SELECT * FROM x.t WHERE " + in("a", "k1") + ") t WHERE b > 1":                  "",
+		"SELECT a FROM x.t WHERE b UNION ALL SELECT a FROM x.t WHERE " + in("a", "k1"):                 "",
+		"SELECT a FROM x.t WHERE " + in("a", "k1") + " AND " + in("b", "k2"):                           "(a = ANY(SELECT k FROM weft_keys.k1)) AND weft_may_have('weft_keys.k1', a) AND weft_has('weft_keys.k2', b)",
+		"SELECT a FROM x.t WHERE " + in("b", "k2") + " AND " + in("a", "k1") + " AND " + in("c", "k9"): "weft_has('weft_keys.k2', b)",
+	} {
+		b, err := Bind(t.Context(), s, sql, rules)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
+		}
+		if has := strings.Contains(b.SQL, "weft_has"); has != (want != "") || has != (b.Else != "") || !strings.Contains(b.SQL, want) {
+			t.Errorf("%s: %s, wanted %s", sql, b.SQL, want)
+		}
+		if strings.Contains(b.Else, "weft_has") || b.Else != "" && !strings.Contains(b.Else, "ANY") {
+			t.Errorf("%s: else %s", sql, b.Else)
+		}
+	}
+}
+
+// TestElse holds that a statement that cannot be bound gives way to the other one, also where
+// it comes again, and that other faults are its own.
+func TestElse(t *testing.T) {
+	s := testSession(t, nil)
+	src := keysSource(t, arrow.PrimitiveTypes.Int64, []string{"3", "4", "9"})
+	const has = "SELECT sum(v) FROM (VALUES (1), (3), (9)) t(v) WHERE weft_has('weft_keys.k1', v)"
+	for range 2 {
+		for sql, want := range map[string]string{
+			has: "12",
+			strings.Replace(has, ", v)", ", v::DOUBLE)", 1): "7",
+			"SELECT nothing":    "7",
+			"SELECT error('x')": "",
+		} {
+			got, err := ask(t.Context(), s, Statement{SQL: sql, Else: "SELECT 7", Sources: []Source{src}})
+			if strings.TrimSpace(got) != want || (err == nil) != (want != "") {
+				t.Errorf("%s: %s %v, wanted %s", sql, got, err, want)
+			}
+		}
 	}
 }

@@ -88,7 +88,7 @@ func (w *walker) selectNode(n *treeNode, parent *scope, env *cte) outline {
 	w.sample(n.get("sample"))
 	w.modifiers(n.list("modifiers"), sc, env)
 	n.done()
-	sift(n.o)
+	w.sift(n.o)
 	return out
 }
 

@@ -277,7 +277,7 @@ func (k *worker) job(j job, got *received, out *outcome) error {
 	keep := false
 	if err == nil {
 		if j.Do == "query" {
-			err = k.query(j.Text, out)
+			err = k.query(j, out)
 		} else {
 			keep, err = k.exec(j.Text, out)
 		}

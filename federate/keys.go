@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
 	"weft"
 	"weft/engine"
 )
@@ -271,6 +273,7 @@ func (p *parting) answered(s engine.KeySource, st *engine.Statement) error {
 // given is what comes with a question of another node.
 type given struct {
 	keys, guests []Enclosed
+	spans        map[string]engine.Span // of keys that were asked for, by their names
 }
 
 // view finds a table that came with the question.
@@ -286,6 +289,29 @@ func (g *given) view(parts []string) (engine.Target, bool) {
 		}
 	}
 	return engine.Target{}, false
+}
+
+// span is what is known of the keys of a name.
+func (g *given) span(name string) engine.Span {
+	if g == nil {
+		return engine.Span{}
+	}
+	if s, ok := g.spans[name]; ok {
+		return s
+	}
+	at := slices.IndexFunc(g.keys, func(e Enclosed) bool { return e.Name == name })
+	if at < 0 {
+		return engine.Span{}
+	}
+	var of []arrow.Array
+	for _, b := range g.keys[at].Batches {
+		of = append(of, b.Column(0))
+	}
+	if g.spans == nil {
+		g.spans = map[string]engine.Span{}
+	}
+	g.spans[name] = engine.SpanOf(of)
+	return g.spans[name]
 }
 
 // all are the tables by their schema; none of nil.

@@ -24,7 +24,7 @@ func (f *Federation) Query(ctx context.Context, q weft.Question) (*weft.Answer, 
 // Answer answers what another node asks: over this node's own products, and the tables
 // that came with it, which stay the caller's.
 func (f *Federation) Answer(ctx context.Context, q FarQuestion) (*weft.Answer, error) {
-	came := &given{q.Keys, q.Guests}
+	came := &given{keys: q.Keys, guests: q.Guests}
 	if err := came.check(); err != nil {
 		return nil, err
 	}
@@ -179,6 +179,7 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 	rules := engine.Rules{
 		Resolve: func(r engine.TableRef) (engine.Target, error) { return a.cut.resolve(ctx, r) },
 		Now:     func() time.Time { return a.cut.now(ctx) },
+		Keys:    a.cut.given.span,
 	}
 	if a.cut.elsewhere == nil {
 		b.Bound, err = engine.Bind(ctx, parser, a.q.SQL, rules)
@@ -212,10 +213,10 @@ func (a *asking) bind(ctx context.Context) (b bound, err error) {
 			return b, nil
 		}
 	}
-	b.st.SQL = b.SQL
+	b.st.SQL, b.st.Else = b.SQL, b.Else
 	a.cut.given.show(&b.st)
 	if n, ok := a.cut.count(b.Count); ok {
-		b.st.SQL = b.Count.SQL(n)
+		b.st.SQL, b.st.Else = b.Count.SQL(n), ""
 	} else if b.work, err = a.cut.relations(&b.st); err != nil {
 		return b, err
 	}
