@@ -72,6 +72,7 @@ type Split struct {
 
 	tree   *syntax
 	links  map[string]link
+	given  map[string]object // the conditions of which keys are all that they ask for, by their table
 	places map[Target]Place
 }
 
@@ -80,6 +81,25 @@ type link struct {
 	m    *smodel
 	q    *squery
 	expr object
+}
+
+// Answered writes the question anew with the named tables of keys, which are all the values
+// of queries in it, in the place of these. It reports which of them it has now.
+func (s *Split) Answered(ctx context.Context, p Parser, keys []string) (put []string, err error) {
+	for _, k := range keys {
+		if cond := s.given[k]; cond != nil {
+			asObject(cond["subquery"])["node"] = asObject(asObject(inKeys(nil, k)["subquery"])["node"])
+			put = append(put, k)
+		}
+	}
+	if len(put) == 0 {
+		return nil, nil
+	}
+	sql, err := writeBack(ctx, p, s.tree)
+	if err == nil {
+		s.SQL = sql
+	}
+	return put, err
 }
 
 // Loosen writes the question anew with equalities that match many rows with many, which
@@ -272,7 +292,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 	if err != nil {
 		return nil, err
 	}
-	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable || r.Plain}
+	sp := &splitter{ctx: ctx, parser: s, rules: r, places: map[Target]Place{}, copied: map[Target]Target{}, links: map[string]link{}, given: map[string]object{}, listed: map[uintptr]bool{}, volatile: w.unrepeatable || r.Plain}
 	out := &Split{Repeatable: !w.unrepeatable, AnyOrder: anyOrder(tree.stmt), Columns: len(listOf(asObject(tree.stmt["node"]), "select_list"))}
 	for t := range w.use {
 		sp.places[t] = r.Place(t)
@@ -285,7 +305,7 @@ func SplitQuery(ctx context.Context, s Parser, text string, r SplitRules) (*Spli
 		if err := sp.run(tree.stmt); err != nil {
 			return nil, cutError(err, r)
 		}
-		out.Parts, out.tree, out.links, out.places = sp.parts, tree, sp.links, sp.places
+		out.Parts, out.tree, out.links, out.given, out.places = sp.parts, tree, sp.links, sp.given, sp.places
 	}
 	sql, err := writeBack(ctx, s, tree)
 	if err != nil {
@@ -363,7 +383,8 @@ type splitter struct {
 	at      map[*srel]*leaf
 	pushing *leafKey
 	links   map[string]link
-	listed  map[uintptr]bool // mentions of parts that name the columns that they read
+	given   map[string]object // see Split
+	listed  map[uintptr]bool  // mentions of parts that name the columns that they read
 }
 
 func (s *splitter) oneSite() (string, bool) {

@@ -157,6 +157,36 @@ func TestLoosen(t *testing.T) {
 	}
 }
 
+// TestAnswered: a query that keys came from gives way to these, and to no others.
+func TestAnswered(t *testing.T) {
+	s := testSession(t, nil)
+	const q = `WITH l AS (SELECT * FROM east.orders UNION ALL SELECT * FROM west.orders)
+		SELECT c_name, o_day FROM crm.customers, l WHERE c_id = o_cust AND c_id IN (SELECT o_cust FROM l GROUP BY o_cust HAVING sum(o_total) > 100)`
+	sp, err := SplitQuery(t.Context(), s, q, splitRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	answered := ""
+	for _, p := range sp.Parts {
+		for _, k := range p.Keys {
+			all = append(all, k.Name)
+			if k.From[0].SQL != "" {
+				answered = k.Name
+			}
+		}
+	}
+	before := sp.SQL
+	put, err := sp.Answered(t.Context(), s, all)
+	want := "ANY(SELECT k FROM weft_keys." + answered + ")"
+	if err != nil || len(put) != 1 || put[0] != answered || !strings.Contains(sp.SQL, want) || strings.Contains(sp.SQL, "HAVING") || !strings.Contains(before, "HAVING") {
+		t.Errorf("%s\nbecame\n%s\nby %v, wanted %s of %v: %v", before, sp.SQL, put, want, all, err)
+	}
+	if put, err := sp.Answered(t.Context(), s, nil); err != nil || put != nil {
+		t.Error(put, err)
+	}
+}
+
 // spoiling writes what reads parts that are no tables as another query.
 type spoiling struct{ Parser }
 

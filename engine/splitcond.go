@@ -219,6 +219,7 @@ func (s *splitter) subCondition(m *smodel, q *squery, c scond) {
 		if ref.rel.q == q && slices.Contains(c.narrows, ref.rel) {
 			if k := s.answered(m, in); k != nil {
 				s.narrowBy(m, ref.rel, ref.col, k)
+				s.given[k.name] = c.expr
 			} else if from, ok := s.outOrigins(in, 0); ok {
 				s.narrow(m, ref.rel, ref.col, from)
 			}

@@ -114,9 +114,25 @@ func (p *parting) keys(ctx context.Context, i int) (uses []int, keys []Enclosed,
 			p.loose = append(p.loose, k.Name)
 			p.mu.Unlock()
 		}
+		if len(k.From) == 1 && k.From[0].SQL != "" && plainKey(got.Schema.Field(0).Type) {
+			p.keep(k.Name, got)
+		}
 		uses, keys = append(uses, u), append(keys, got)
 	}
 	return uses, keys, nil
+}
+
+// keep keeps keys that are all the values of a query in the question.
+func (p *parting) keep(name string, keys Enclosed) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, ok := p.answers[name]; ok {
+		return
+	}
+	for _, b := range keys.Batches {
+		b.Retain()
+	}
+	p.answers[name] = keys
 }
 
 // base is how many rows the parts have together that are asked with the keys of a use, each
@@ -190,7 +206,7 @@ func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (En
 	var from []string
 	for _, s := range k.From {
 		if s.SQL != "" {
-			if err := p.answered(s, &st); err != nil {
+			if err := p.needs(s, &st); err != nil {
 				return out, 0, err
 			}
 			from = append(from, fmt.Sprintf("SELECT k FROM (%s) AS q(k)", s.SQL))
@@ -247,8 +263,8 @@ func (p *parting) distinct(ctx context.Context, k engine.KeyUse, most int64) (En
 	return out, n, nil
 }
 
-// answered adds what a query over parts needs.
-func (p *parting) answered(s engine.KeySource, st *engine.Statement) error {
+// needs adds what a query over parts needs.
+func (p *parting) needs(s engine.KeySource, st *engine.Statement) error {
 	local := false
 	for _, i := range s.Needs {
 		part := p.split.Parts[i]

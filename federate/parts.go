@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -54,6 +55,7 @@ type parting struct {
 	warnings []weft.Warning
 	measures []measure                   // by part, and of the last step at another node
 	loose    []string                    // tables of keys that are few for many rows
+	answers  map[string]Enclosed         // keys that are all the values of a query in the question
 	lead     map[weft.Name]int           // by product the part that finds its state out
 	known    map[weft.Name]chan struct{} // closed when it has
 	told     map[weft.Name]bool
@@ -62,7 +64,7 @@ type parting struct {
 
 // parts asks the other nodes for the question's parts, and returns when all are here.
 func (a *asking) parts(ctx context.Context, split *engine.Split, parser engine.Parser) (*parting, error) {
-	p := &parting{a: a, split: split, parser: parser, gathered: map[string]*gatheredKeys{}, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)+1), plan: planParts(split.Parts)}
+	p := &parting{a: a, split: split, parser: parser, gathered: map[string]*gatheredKeys{}, answers: map[string]Enclosed{}, got: make([]*landed, len(split.Parts)), measures: make([]measure, len(split.Parts)+1), plan: planParts(split.Parts)}
 	cfg := a.f.cfg.Load()
 	p.room = engine.NewLandingRoom(cfg.Temp, lowered(cfg.Memory, a.q.Limits.Memory)/2, cfg.TempBytes)
 	p.lead, p.known, p.told = p.leaders(), map[weft.Name]chan struct{}{}, map[weft.Name]bool{}
@@ -369,6 +371,22 @@ func (p *parting) statement(ctx context.Context, st *engine.Statement, w *work) 
 	return nil
 }
 
+// answered puts keys that are all the values of a query in the question in its place: to
+// answer it once more would take as long as it took for the keys.
+func (p *parting) answered(ctx context.Context, st *engine.Statement) error {
+	put, err := p.split.Answered(ctx, p.parser, slices.Sorted(maps.Keys(p.answers)))
+	if err != nil || len(put) == 0 {
+		return err
+	}
+	st.SQL = p.split.SQL
+	for _, name := range put {
+		e := p.answers[name]
+		st.Views = append(st.Views, e.view(engine.KeysSchema))
+		st.Sources = append(st.Sources, e.source(engine.KeysSchema))
+	}
+	return nil
+}
+
 // cutOf adds the states that the parts were read at, which must be one for each product.
 func (p *parting) cutOf(cut weft.Cut) (weft.Cut, int64, error) {
 	var held int64
@@ -412,4 +430,8 @@ func (p *parting) drop() {
 			l.shared.Close()
 		}
 	}
+	for _, e := range p.answers {
+		e.drop()
+	}
+	p.answers = nil
 }

@@ -361,6 +361,9 @@ func (a *asking) gather(ctx context.Context, b *bound, ans *weft.Answer) error {
 		}
 		b.st.SQL = b.split.SQL
 	}
+	if err := p.answered(ctx, &b.st); err != nil {
+		return err
+	}
 	if err := p.statement(ctx, &b.st, &b.work); err != nil {
 		return err
 	}
