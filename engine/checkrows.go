@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -48,20 +49,20 @@ func checkValues(a arrow.Array) error {
 		if a.DataType().(*arrow.Time64Type).Unit == arrow.Nanosecond {
 			day *= 1000
 		}
-		for i := range a.Len() {
-			if v := int64(a.Value(i)); a.IsValid(i) && (v < 0 || v > day) {
+		for i, v := range a.Time64Values() {
+			if (v < 0 || int64(v) > day) && a.IsValid(i) {
 				return errors.New("a time of no day")
 			}
 		}
 	case *array.Timestamp:
-		for i := range a.Len() {
-			if a.IsValid(i) && int64(a.Value(i)) == math.MinInt64 {
+		for i, v := range a.TimestampValues() {
+			if v == math.MinInt64 && a.IsValid(i) {
 				return errors.New("a time before all times")
 			}
 		}
 	case *array.Date32:
-		for i := range a.Len() {
-			if a.IsValid(i) && int32(a.Value(i)) == math.MinInt32 {
+		for i, v := range a.Date32Values() {
+			if v == math.MinInt32 && a.IsValid(i) {
 				return errors.New("a date before all dates")
 			}
 		}
@@ -127,11 +128,33 @@ func textIsWhole(s *array.String) bool {
 		last = o
 	}
 	text = text[offsets[0]:last]
+	if isASCII(text) { // where each byte is a character
+		return true
+	}
 	if !utf8.Valid(text) {
 		return false
 	}
 	for _, o := range offsets[:len(offsets)-1] {
 		if at := int(o - offsets[0]); at < len(text) && !utf8.RuneStart(text[at]) {
+			return false
+		}
+	}
+	return true
+}
+
+// isASCII says whether no byte of a text is part of a longer character.
+func isASCII(text []byte) bool {
+	const high = 0x8080808080808080
+	for len(text) >= 32 {
+		w := binary.LittleEndian.Uint64(text) | binary.LittleEndian.Uint64(text[8:]) |
+			binary.LittleEndian.Uint64(text[16:]) | binary.LittleEndian.Uint64(text[24:])
+		if w&high != 0 {
+			return false
+		}
+		text = text[32:]
+	}
+	for _, b := range text {
+		if b >= utf8.RuneSelf {
 			return false
 		}
 	}
