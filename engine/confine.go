@@ -95,7 +95,7 @@ func lockdown(c settings) []setting {
 		plain("arrow_lossless_conversion", false),
 		// The engine's threads stop when so much waits to be fetched, and of chunks in which a
 		// filter left few rows it counts the room.
-		{"streaming_buffer_size", "'8MB'", ""},
+		{"streaming_buffer_size", "'32MB'", ""},
 		plain("errors_as_json", false),
 	}
 	if c.TempBytes > 0 {
