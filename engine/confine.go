@@ -93,10 +93,13 @@ func lockdown(c settings) []setting {
 		plain("arrow_large_buffer_size", false),
 		plain("produce_arrow_string_view", false),
 		plain("arrow_lossless_conversion", false),
-		// The engine's threads stop when so much waits to be fetched, and of chunks in which a
-		// filter left few rows it counts the room.
-		{"streaming_buffer_size", "'32MB'", ""},
 		plain("errors_as_json", false),
+	}
+	if !c.Ordered {
+		// The engine's threads stop when so much waits to be fetched, 1 MB by itself, and of
+		// chunks in which a filter left few rows it counts the room. Nothing is seen before so
+		// much is there, so that it is for rows that nobody sees.
+		set = append(set, setting{"streaming_buffer_size", "'32MB'", ""})
 	}
 	if c.TempBytes > 0 {
 		set = append(set, setting{"max_temp_directory_size", QuoteLiteral(fmt.Sprintf("%dB", c.TempBytes)), ""})

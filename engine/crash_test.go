@@ -242,7 +242,7 @@ func TestKilledAtTheDeadline(t *testing.T) {
 			return firstErr(r)
 		},
 	} {
-		s := testSession(t, nil).(*session)
+		s := testSession(t, func(c *SessionConfig) { c.Ordered = true }).(*session) // has rows soon
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), deadline)
 			defer cancel()
