@@ -334,6 +334,9 @@ func (a *asking) measured(plan *weft.Plan, all measure, ans *weft.Answer, began 
 	if a.parting == nil {
 		return
 	}
+	if plan.Here != nil {
+		plan.Here.SQL = a.parting.split.SQL // keys may have taken the place of queries in it
+	}
 	for i := range plan.Parts {
 		p := &plan.Parts[i]
 		if p.Here() && p.SQL == "" {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -134,6 +135,35 @@ func TestExplainAway(t *testing.T) {
 		if p.Measured == nil || p.Measured.Rows == 0 {
 			t.Errorf("part %d: %+v", p.Number, p)
 		}
+	}
+}
+
+// TestAnsweredOnce holds that a query whose answer others are asked with is not run again in
+// the last step, which a plan says when it was run, and that the answer is the right one.
+func TestAnsweredOnce(t *testing.T) {
+	c := shop(t)
+	const sql = `WITH l AS (SELECT id, total FROM sales.orders UNION ALL SELECT id, 1 FROM crm.customers)
+		SELECT count(*) FROM sales.lines WHERE order_id IN (SELECT id FROM l GROUP BY id HAVING sum(total) > 95)`
+	before, ran := c.explain(t, sql, false), c.explain(t, sql, true)
+	if !strings.Contains(before.Here.SQL, "HAVING") || strings.Contains(ran.Here.SQL, "HAVING") || !strings.Contains(ran.Here.SQL, "ANY(SELECT k FROM weft_keys.") {
+		t.Errorf("%s\nran as\n%s", before.Here.SQL, ran.Here.SQL)
+	}
+	want := 0
+	for i := range 90_000 {
+		if id := i % 40_000; id%97 == 96 || id < 2000 && id%97 == 95 {
+			want++
+		}
+	}
+	ans, err := c.readers["desk"].Query(t.Context(), shopQuestion(sql))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ans.Close() }()
+	if !ans.Rows.Next() {
+		t.Fatal(ans.Rows.Err())
+	}
+	if got := ans.Rows.RecordBatch().Column(0).ValueStr(0); got != strconv.Itoa(want) {
+		t.Errorf("%s, wanted %d", got, want)
 	}
 }
 
