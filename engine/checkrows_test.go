@@ -13,7 +13,7 @@ import (
 // batches pass, whatever is broken in them.
 func TestCheckBytes(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(7, 7))
-	words := []string{"", "a", "text", "größer", "日本語", "x\x00y", "🙂🙂"}
+	words := []string{"", "a", "text", "a text that is longer than thirty-two bytes", "größer", "日本語", "x\x00y", "🙂🙂"}
 	sc := arrow.NewSchema([]arrow.Field{{Name: "s", Type: arrow.BinaryTypes.String, Nullable: true}}, nil)
 	passed, refused := 0, 0
 	for range 20_000 {
