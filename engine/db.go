@@ -27,7 +27,7 @@ type database struct {
 }
 
 // openDatabase opens an in-memory database with start settings and installs
-// arrow_source and weft_unchanged.
+// arrow_source, weft_unchanged, weft_may_have and weft_has.
 func openDatabase(settings map[string]string) (*database, error) {
 	var cfg duck.Config
 	if duck.CreateConfig(&cfg) == duck.StateError {

@@ -110,9 +110,9 @@ func Bind(ctx context.Context, s Parser, text string, r Rules) (*Bound, error) {
 		return nil, err
 	}
 	var back []func()
-	one := streams(asObject(tree.stmt["node"]))
+	keepOne := streams(asObject(tree.stmt["node"]))
 	for _, f := range w.exact {
-		if b := f(one); b != nil {
+		if b := f(keepOne); b != nil {
 			back = append(back, b)
 		}
 	}

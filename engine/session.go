@@ -49,7 +49,7 @@ type View struct {
 // only while it runs.
 type Statement struct {
 	SQL     string
-	Else    string // what to run where SQL cannot be bound, "" for nothing else
+	Else    string // what a Session's Query runs where SQL cannot be bound, "" for nothing else
 	Views   []View
 	Sources []Source
 	// Files are what the views read, where that is known: a session that reads

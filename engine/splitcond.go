@@ -520,18 +520,6 @@ func (s *splitter) implied(m *smodel, q *squery, or object) []object {
 	return out
 }
 
-// andAsIs joins conditions without copying: what their names mean goes by identity.
-func andAsIs(list []object) object {
-	if len(list) == 1 {
-		return list[0]
-	}
-	var all []any
-	for _, e := range list {
-		all = append(all, e)
-	}
-	return object{"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "query_location": noPlace, "children": all}
-}
-
 func inAll(alternatives [][]object, e object) bool {
 	for _, a := range alternatives {
 		if !slices.ContainsFunc(a, func(x object) bool { return sameTree(x, e) }) {

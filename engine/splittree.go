@@ -90,15 +90,24 @@ func texts(list []string) []any {
 // and joins conditions, nil where there are none. They are copied: a tree has each
 // of its nodes once.
 func and(list []object) any {
-	var all []any
-	for _, c := range list {
-		all = append(all, copyTree(c))
-	}
-	switch len(all) {
-	case 0:
+	if len(list) == 0 {
 		return nil
-	case 1:
-		return all[0]
+	}
+	copies := make([]object, len(list))
+	for i, c := range list {
+		copies[i] = copyTree(c).(object)
+	}
+	return andAsIs(copies)
+}
+
+// andAsIs joins conditions without copying: what their names mean goes by identity.
+func andAsIs(list []object) object {
+	if len(list) == 1 {
+		return list[0]
+	}
+	all := make([]any, len(list))
+	for i, c := range list {
+		all[i] = c
 	}
 	return object{"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "query_location": noPlace, "children": all}
 }

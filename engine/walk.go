@@ -33,7 +33,7 @@ type walker struct {
 	ordered      bool
 	count        *CountOf
 	endless      bool
-	exact        []func(one bool) (back func()) // see unjoin
+	exact        []func(keepOne bool) (back func()) // see unjoin
 }
 
 // usage is what a query reads of one view.

@@ -17,13 +17,10 @@ func (w *walker) sift(node object) {
 	var beside []object
 	sure := false
 	for _, c := range conjuncts(node["where_clause"]) {
-		x, q := testOf(c)
-		switch {
-		case q == nil:
-		case keysOf(q) != "" && q["where_clause"] == nil: // x = ANY(SELECT k FROM keys)
-			beside = append(beside, mayHave(keysOf(q), x))
-			sure = sure || w.rules.span(keysOf(q)).Keys > 0
-		case keysOf(node) != "" && isKey(x): // SELECT k FROM keys WHERE k = ANY(SELECT x FROM …)
+		if x, keys := amongKeys(c); keys != "" {
+			beside = append(beside, mayHave(keys, x))
+			sure = sure || w.rules.span(keys).Keys > 0
+		} else if x, q := testOf(c); q != nil && keysOf(node) != "" && isKey(x) { // SELECT k FROM keys WHERE k = ANY(SELECT x FROM …)
 			if x, ok := oneColumn(q); ok {
 				also(q, mayHave(keysOf(node), x))
 			}
@@ -31,7 +28,7 @@ func (w *walker) sift(node object) {
 	}
 	if sure {
 		conds := conjuncts(node["where_clause"])
-		w.exact = append(w.exact, func(one bool) func() { return w.unjoin(node, conds, one) })
+		w.exact = append(w.exact, func(keepOne bool) func() { return w.unjoin(node, conds, keepOne) })
 	}
 	for _, m := range beside {
 		also(node, m)
@@ -39,40 +36,36 @@ func (w *walker) sift(node object) {
 }
 
 // unjoin has bits take the place of joins in a SELECT of some conditions, and returns what
-// takes that back, nil where there is nothing to take back. One join stays where one is asked for, the one that leaves least: it puts
-// the few rows together that are left of each of the engine's chunks, which are sent on as
-// they are where nothing else does that.
-func (w *walker) unjoin(node object, conds []object, one bool) (back func()) {
-	span := func(c object) (s Span) {
-		if _, q := testOf(c); q != nil && q["where_clause"] == nil && keysOf(q) != "" {
-			s = w.rules.span(keysOf(q))
-		}
-		return s
-	}
-	stays := -1
+// takes that back, nil where nothing was changed. With keepOne the join that leaves least
+// stays: it puts the few rows together that are left of each of the engine's chunks, which
+// are sent on as they are where nothing else does that.
+func (w *walker) unjoin(node object, conds []object, keepOne bool) (back func()) {
+	stays, least := -1, math.Inf(1)
 	for i, c := range conds {
-		if s := span(c); one && s.Keys > 0 && (stays < 0 || s.share() < span(conds[stays]).share()) {
-			stays = i
+		_, keys := amongKeys(c)
+		if s := w.rules.span(keys); keepOne && s.Keys > 0 && s.share() < least {
+			stays, least = i, s.share()
 		}
 	}
 	var exact []object
 	changed := false
 	for i, c := range conds {
-		x, q := testOf(c)
-		if s := span(c); s.Keys > 0 && i != stays {
-			exact, changed = append(exact, s.has(keysOf(q), x)...), true
-			continue
-		}
-		exact = append(exact, c)
-		if q != nil && keysOf(q) != "" && q["where_clause"] == nil {
-			exact = append(exact, mayHave(keysOf(q), x))
+		x, keys := amongKeys(c)
+		s := w.rules.span(keys)
+		switch {
+		case s.Keys > 0 && i != stays:
+			exact, changed = append(exact, s.has(keys, x)...), true
+		case keys != "":
+			exact = append(exact, c, mayHave(keys, x))
+		default:
+			exact = append(exact, c)
 		}
 	}
 	if !changed {
 		return nil
 	}
 	joined := node["where_clause"]
-	node["where_clause"] = all(exact)
+	node["where_clause"] = andAsIs(exact)
 	return func() { node["where_clause"] = joined }
 }
 
@@ -158,11 +151,21 @@ func (s Span) has(keys string, x object) []object {
 	return out
 }
 
+// span is what is known of keys; "" is the name of none.
 func (r Rules) span(keys string) Span {
-	if r.Keys == nil {
+	if r.Keys == nil || keys == "" {
 		return Span{}
 	}
 	return r.Keys(keys)
+}
+
+// amongKeys takes apart x = ANY(SELECT k FROM keys) of a column x; "" for anything else.
+func amongKeys(c object) (x object, keys string) {
+	x, q := testOf(c)
+	if q == nil || q["where_clause"] != nil {
+		return nil, ""
+	}
+	return x, keysOf(q)
 }
 
 // testOf takes apart x = ANY(SELECT …) of a column x; nil for anything else.
@@ -211,19 +214,7 @@ func oneColumn(node object) (object, bool) {
 
 // also adds a condition to those of a SELECT. Whoever has noted one of these finds it.
 func also(node, cond object) {
-	node["where_clause"] = all(append(conjuncts(node["where_clause"]), cond))
-}
-
-// all is that each of some conditions holds, which have been in no other tree.
-func all(conds []object) object {
-	if len(conds) == 1 {
-		return conds[0]
-	}
-	list := make([]any, len(conds))
-	for i, c := range conds {
-		list[i] = c
-	}
-	return object{"class": "CONJUNCTION", "type": "CONJUNCTION_AND", "alias": "", "query_location": noPlace, "children": list}
+	node["where_clause"] = andAsIs(append(conjuncts(node["where_clause"]), cond))
 }
 
 // mayHave is whether the keys of a name may have the value of a column.
