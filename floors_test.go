@@ -20,6 +20,7 @@ var floors = map[string]struct {
 	"":            {0, "every word as a type; stdlib and Arrow only, so that everything can import it"},
 	"run":         {0, "starting and stopping; handed to constructors, nothing global"},
 	"budget":      {0, "who may use how much of the machine and whose turn it is; pure, it starts nothing"},
+	"framemem":    {0, "memory for the batches of large answers, taken again; it knows bytes and nothing of what is in them"},
 	"peer":        {2, "who is here and how to reach them: records, who may sign what, invitations, links"},
 	"sign":        {1, "keys, canonical bytes, digests and signed records: material, it knows nothing of products at work"},
 	"openlineage": {1, "run events of lineage as the OpenLineage standard writes them, read and sent"},

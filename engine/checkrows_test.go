@@ -7,6 +7,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"weft/framemem"
 )
 
 // TestCheckBytes holds the fast look at text against Arrow's own: both let the same
@@ -81,16 +83,7 @@ func same(t *testing.T, sc *arrow.Schema, bufs []*memory.Buffer, n, nulls int, p
 
 // TestFrameMemory: memory comes back with the last array over it, and not before.
 func TestFrameMemory(t *testing.T) {
-	for _, n := range []int{0, 1, 1 << 16, 1<<16 + 1, 3 << 20, 64 << 20, 65 << 20} {
-		b := newFrame(n)
-		if len(b) != n {
-			t.Fatalf("%d bytes for %d", len(b), n)
-		}
-		freeFrame(b)
-	}
-	was := poisoned
-	poisoned = true
-	defer func() { poisoned = was }()
+	defer framemem.Poison(framemem.Poison(true))
 	sc := arrow.NewSchema([]arrow.Field{{Name: "a", Type: arrow.PrimitiveTypes.Int64}, {Name: "s", Type: arrow.BinaryTypes.String}}, nil)
 	build := array.NewRecordBuilder(memory.DefaultAllocator, sc)
 	defer build.Release()
@@ -101,11 +94,11 @@ func TestFrameMemory(t *testing.T) {
 	rec := build.NewRecordBatch()
 	defer rec.Release()
 	parts, _ := encodeBatch(rec)
-	frame := newFrame(0)
+	frame := framemem.New(0)
 	for _, p := range parts {
 		frame = append(frame, p...)
 	}
-	own := newFrame(len(frame))
+	own := framemem.New(len(frame))
 	copy(own, frame)
 	got, err := decodeBatch(sc, own)
 	if err != nil {
@@ -120,7 +113,7 @@ func TestFrameMemory(t *testing.T) {
 	if own[0] != 0xdb || own[len(own)-1] != 0xdb {
 		t.Error("memory that nobody reads was not given back")
 	}
-	bad := newFrame(1 << 17)
+	bad := framemem.New(1 << 17)
 	if _, err := decodeBatch(sc, bad); err == nil || bad[0] != 0xdb {
 		t.Errorf("a frame that is no batch: %v", err)
 	}

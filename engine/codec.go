@@ -10,6 +10,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/bitutil"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"weft/framemem"
 )
 
 // Answers travel as Arrow buffers behind a head of our own. Arrow's IPC format
@@ -222,10 +224,10 @@ func (e *batchEncoder) add(d arrow.ArrayData) {
 	}
 }
 
-// decodeBatch reads a batch frame of schema sc, which newFrame gave and which is the
+// decodeBatch reads a batch frame of schema sc, which framemem gave and which is the
 // batch's from now on. Everything that a reader of the batch relies on is checked.
 func decodeBatch(sc *arrow.Schema, frame []byte) (b arrow.RecordBatch, err error) {
-	whole := ownedFrame(frame)
+	whole := framemem.Owned(frame)
 	defer whole.Release()
 	defer func() {
 		if p := recover(); p != nil { // the checks below should leave Arrow no reason

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
+
+	"weft/framemem"
 )
 
 // Rows between nodes travel as the frames that a worker answers with: one of the
@@ -209,19 +211,19 @@ func (q *RowReader) frame() (byte, []byte, error) {
 		return 0, nil, fmt.Errorf("frame %q of %d bytes is not valid", kind, n)
 	}
 	// As much as has come before at once, and no more than twice what has come of it.
-	b := newFrame(min(n, max(q.came, 64<<10)))
+	b := framemem.New(min(n, max(q.came, 64<<10)))
 	for at := 0; ; {
 		m, err := io.ReadFull(q.r, b[at:])
 		if err != nil {
-			freeFrame(b)
+			framemem.Free(b)
 			return 0, nil, broken(err)
 		}
 		if at += m; at == n {
 			break
 		}
-		more := newFrame(min(n, 2*at))
+		more := framemem.New(min(n, 2*at))
 		copy(more, b)
-		freeFrame(b)
+		framemem.Free(b)
 		b = more
 	}
 	q.came = max(q.came, n)

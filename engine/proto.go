@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weft"
+	"weft/framemem"
 )
 
 // The node and a worker speak frames over a socket pair: eight bytes of header
@@ -199,7 +200,7 @@ func (w *wire) takeFDs() []int {
 
 // payload reads n bytes, into memory that may be given back.
 func (w *wire) payload(n int) ([]byte, error) {
-	b := newFrame(n)
+	b := framemem.New(n)
 	return b, w.full(b)
 }
 

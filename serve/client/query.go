@@ -17,6 +17,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 
 	"weft"
+	"weft/framemem"
 	"weft/serve"
 )
 
@@ -169,7 +170,7 @@ func (s *Stream) why(err error) error {
 // well, if that is not nil.
 func (s *Stream) Answer(tee io.Writer) (*weft.Answer, error) {
 	s.tee = tee
-	r, err := ipc.NewReader(s)
+	r, err := ipc.NewReader(s, ipc.WithAllocator(framemem.Allocator{}))
 	if err != nil {
 		s.Close()
 		return nil, s.fault(err)

@@ -1,0 +1,5 @@
+//go:build !race
+
+package framemem
+
+const raced = false
