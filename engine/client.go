@@ -287,7 +287,11 @@ func (c *call) fault(f *fault) error {
 	if f.Kind == weft.KindCancelled {
 		return contextFault(c.ctx, time.Since(c.began))
 	}
-	return &weft.Error{Op: "run the statement", Kind: f.Kind, Message: f.Message, Hint: f.Hint}
+	e := &weft.Error{Op: "run the statement", Kind: f.Kind, Message: f.Message, Hint: f.Hint}
+	if f.Unplanned {
+		return &unplanned{e}
+	}
+	return e
 }
 
 // contextFault is the error of a statement whose context has ended, after it has run

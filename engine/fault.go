@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -43,6 +44,16 @@ type classError struct{ class, message string }
 
 func (e *classError) Error() string { return e.class + " Error: " + e.message }
 
+// unplanned is the error of a statement that the engine has no plan for.
+type unplanned struct{ err *weft.Error }
+
+func (u *unplanned) Error() string { return u.err.Error() }
+func (u *unplanned) Unwrap() error { return u.err }
+
+// Unplanned says of an error of a statement that the engine has no plan for it, or one that
+// it finds to be wrong itself: another statement that means the same may have one.
+func Unplanned(err error) bool { return errors.As(err, new(*unplanned)) }
+
 // faultOf classifies an error of the engine and makes its message fit to be
 // shown: without the statement's text, which may be a view that the asker does
 // not know of, without paths of the data, and without values.
@@ -52,6 +63,7 @@ func faultOf(err error, c settings) *fault {
 	if k, ok := kinds[class]; ok {
 		f.Kind = k
 	}
+	f.Unplanned = (class == "Not implemented" || class == "INTERNAL") && !errors.As(err, new(*classError))
 	msg, _, _ = strings.Cut(msg, "\n\nLINE ")
 	msg, _, _ = strings.Cut(msg, "\nLINE ")
 	msg, _, _ = strings.Cut(msg, "\n\nStack Trace") // of a fault of the engine's own

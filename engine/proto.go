@@ -92,6 +92,8 @@ type fault struct {
 	Kind    weft.Kind `json:"kind"`
 	Message string    `json:"message"`
 	Hint    string    `json:"hint,omitempty"`
+
+	Unplanned bool `json:"unplanned,omitempty"` // the engine has no plan for it
 }
 
 // wire is one end of the socket pair. Reads are made by one goroutine at a

@@ -268,6 +268,15 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 	}
 	a.started = time.Now()
 	rows, err := a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
+	if a.parting != nil && !a.cut.plain && engine.Unplanned(err) {
+		// The engine may have a plan for the question where it has none for what was made of it.
+		a.leave()
+		a.parting.drop()
+		a.cut.plainly()
+		if b, ans, err = a.anew(ctx, look); err == nil {
+			rows, err = a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
