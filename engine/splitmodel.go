@@ -20,9 +20,11 @@ type squery struct {
 	solid       []*srel
 	usings      []susing
 	conds       []scond
-	outer       bool // it names columns or WITH parts from outside, or what could not be found
-	blind       bool // it, or what is in it, uses columns that could not be told
-	alias       bool // it uses names of its own select list, or what could not be found
+	outer       bool     // it names columns or WITH parts from outside, or what could not be found
+	reaches     bool     // it, or a WITH part of it, names columns from outside or what could not be found
+	needs       []*spart // WITH parts from outside that it, or what is in it, names
+	blind       bool     // it, or what is in it, uses columns that could not be told
+	alias       bool     // it uses names of its own select list, or what could not be found
 	sites       map[string]bool
 }
 
@@ -118,6 +120,7 @@ func (m *smodel) query(node object, parent *squery, env *spart) *squery {
 			p.q = m.query(inner, parent, env)
 			p.cols, p.open = outNames(p.q.outs), p.q.open
 			m.absorb(q, p.q)
+			q.reaches = q.reaches || p.q.reaches
 		}
 		p.cols = renamedBy(p.cols, textsOf(info, "aliases"))
 		q.parts = append(q.parts, p)
@@ -129,22 +132,28 @@ func (m *smodel) query(node object, parent *squery, env *spart) *squery {
 	} else {
 		m.selected(q, env)
 	}
+	q.needs = slices.DeleteFunc(q.needs, func(p *spart) bool { return slices.Contains(q.parts, p) })
+	q.outer = q.outer || q.reaches || len(q.needs) > 0
 	return q
 }
 
 // recursive looks at a recursive part only for what it reads.
 func (m *smodel) recursive(o object, q *squery, self *spart) {
 	env := self
+	inside := []*spart{self}
 	for _, e := range listOf(asObject(o["cte_map"]), "map") {
 		entry := asObject(e)
 		inner := asObject(asObject(asObject(entry["value"])["query"])["node"])
 		p := &spart{parent: env, name: textOf(entry, "key"), open: true}
 		if inner["type"] != "RECURSIVE_CTE_NODE" {
-			m.absorb(q, m.query(inner, q.parent, env))
+			in := m.query(inner, q.parent, env)
+			m.absorb(q, in)
+			q.reaches = q.reaches || in.reaches
 		} else {
 			m.recursive(inner, q, p)
 		}
 		env = p
+		inside = append(inside, p)
 	}
 	for _, side := range []string{"left", "right"} {
 		n := asObject(o[side])
@@ -152,7 +161,9 @@ func (m *smodel) recursive(o object, q *squery, self *spart) {
 		r.outer = true
 		m.useAll(r)
 		m.absorb(q, r)
+		q.reaches = q.reaches || r.reaches
 	}
+	q.needs = slices.DeleteFunc(q.needs, func(p *spart) bool { return slices.Contains(inside, p) })
 }
 
 func outNames(outs []sout) []string {
@@ -182,6 +193,11 @@ func (m *smodel) absorb(q, in *squery) {
 	if in.blind {
 		q.blind = true
 	}
+	for _, p := range in.needs {
+		if !slices.Contains(q.needs, p) {
+			q.needs = append(q.needs, p)
+		}
+	}
 }
 
 func (m *smodel) setOp(q *squery, env *spart) {
@@ -189,7 +205,7 @@ func (m *smodel) setOp(q *squery, env *spart) {
 	q.right = m.query(asObject(q.o["right"]), q.parent, env)
 	for _, in := range []*squery{q.left, q.right} {
 		m.absorb(q, in)
-		q.outer = q.outer || in.outer
+		q.outer, q.reaches = q.outer || in.outer, q.reaches || in.reaches
 	}
 	q.outs, q.open = q.left.outs, q.left.open || q.right.open
 	if q.o["setop_type"] == "UNION_BY_NAME" || len(q.left.outs) != len(q.right.outs) {
@@ -278,7 +294,7 @@ func (m *smodel) table(r *srel, env *spart) {
 			if p.name == name {
 				r.part, r.inside, r.open = p, p.cols, p.open
 				if !slices.Contains(r.q.parts, p) {
-					r.q.outer = true
+					r.q.outer, r.q.needs = true, append(r.q.needs, p)
 				}
 				if p.q != nil {
 					m.absorb(r.q, p.q)
@@ -514,7 +530,7 @@ func (m *smodel) ref(o object, q *squery) {
 			m.refs[identity(o)] = sref{rel: r, col: i, size: n, part: n < len(list)}
 			m.want(r, i)
 			for _, c := range crossed {
-				c.outer = true
+				c.outer, c.reaches = true, true
 			}
 			return
 		}
@@ -529,7 +545,9 @@ func (m *smodel) ref(o object, q *squery) {
 				s.blind = true
 			}
 		}
-		s.outer = s.outer || s.parent != nil && !s.aliased(list[0])
+		if s.parent != nil && !s.aliased(list[0]) {
+			s.outer, s.reaches = true, true
+		}
 	}
 	q.alias = true
 	if len(list) != 1 || !q.aliased(list[0]) {

@@ -260,7 +260,6 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 			return nil, err
 		}
 	}
-	a.cut.warn(ans)
 	if a.fixed != nil {
 		if err := a.fixed(ans.Cut, ans.Held); err != nil {
 			return nil, err
@@ -274,12 +273,14 @@ func (a *asking) run(ctx context.Context, look func(*bound) error) (*weft.Answer
 		a.parting.drop()
 		a.cut.plainly()
 		if b, ans, err = a.anew(ctx, look); err == nil {
+			a.started = time.Now()
 			rows, err = a.start(ctx, b.st, a.laneOf(b.Bound, b.work))
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
+	a.cut.warn(ans)
 	r := &reader{RecordReader: rows, ctx: ctx}
 	ans.Schema, ans.Rows = rows.Schema(), r
 	ans.Close = func() error {

@@ -194,6 +194,24 @@ func TestUnplanned(t *testing.T) {
 	}
 }
 
+// TestNamesFromOutside asks with queries that read one node's tables and name what stands
+// around them in WITH parts of their own: they are not that node's to answer.
+func TestNamesFromOutside(t *testing.T) {
+	c := shop(t)
+	for sql, want := range map[string]string{
+		`WITH RECURSIVE f(n) AS (SELECT id FROM geo.nations UNION SELECT n + 1 FROM f WHERE n < 5)
+		SELECT sum(a) FROM (WITH RECURSIVE w(m) AS (SELECT n FROM f UNION SELECT m + 1 FROM w WHERE m < 5) SELECT max(total) AS a FROM sales.orders) x CROSS JOIN f`: "2400",
+		`WITH RECURSIVE f(n) AS (SELECT id FROM geo.nations UNION SELECT n + 1 FROM f WHERE n < 5)
+		SELECT sum(a) FROM (SELECT max(id) AS a FROM sales.orders WHERE id IN (SELECT n FROM f)) x CROSS JOIN f`: "600",
+		`SELECT sum(a) FROM crm.customers c, LATERAL (WITH w AS MATERIALIZED (SELECT c.id AS n) SELECT min(o.id) AS a FROM sales.orders o JOIN w ON w.n = o.customer) x`:                                  "1999000",
+		`SELECT sum(a) FROM crm.customers c, LATERAL (WITH RECURSIVE w(n) AS (SELECT c.id UNION SELECT n + 1 FROM w WHERE n < 4) SELECT min(o.id) AS a FROM sales.orders o JOIN w ON w.n = o.customer) x`: "1999000",
+	} {
+		if got := c.number(t, sql); got != want {
+			t.Errorf("%s: %s, wanted %s", sql, got, want)
+		}
+	}
+}
+
 // TestTooMuchToSend asks a question whose guests are many times as large as their types let one
 // believe: they do not go, and the question is answered here.
 func TestTooMuchToSend(t *testing.T) {
