@@ -39,7 +39,7 @@ type SplitRules struct {
 	// have a view of its own for every mention.
 	Place func(Target) Place
 	// Plain has each table of other sites read by itself, as a part of its own: what is left to do
-	// when a question is cut so that it cannot be written (CutError).
+	// when a question is cut so that it cannot be written (CutError) or planned (Unplanned).
 	Plain bool
 	// Away says that the site "" is another node, to which the rows of parts go for the last step.
 	Away bool

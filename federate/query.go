@@ -299,7 +299,7 @@ func (c *cutter) unshard() {
 }
 
 // plainly has every table read by itself, after the engine could not write what was made of
-// the question. Every mention is found again.
+// the question, or had no plan for it. Every mention is found again.
 func (c *cutter) plainly() {
 	c.plain = true
 	clear(c.fars)
