@@ -2,6 +2,7 @@ package engine
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -101,20 +102,40 @@ func canonicalValues(x object) {
 	}
 }
 
-// canonicalCross writes a cross join inside another join as an inner join on
-// true: the writer puts a comma for it, which binds less tightly than JOIN.
+// canonicalCross turns a cross join on the right of another one, A × (B × C), into
+// (A × B) × C, and writes one inside any other join as an inner join on true: the writer
+// puts a comma for it, which binds less tightly than JOIN. The engine plans not every
+// LATERAL on the right of an inner join that it plans on the right of a cross join.
 func canonicalCross(x object) {
-	fix := func(side string, whenCross bool) {
-		j, ok := x[side].(object)
-		if !ok || j["type"] != "JOIN" || j["ref_type"] != "CROSS" || x["ref_type"] == "CROSS" && !whenCross {
-			return
+	top, right := x["right"].(object)
+	if right = right && isCross(top); right && isCross(x) {
+		first := top // whose left is no cross join: what is below is canonical
+		for {
+			l, ok := first["left"].(object)
+			if !ok || !isCross(l) {
+				break
+			}
+			first = l
 		}
+		inner := maps.Clone(x)
+		inner["right"], first["left"] = first["left"], inner
+		clear(x)
+		maps.Copy(x, top)
+		return
+	}
+	onTrue := func(j object) {
 		j["ref_type"] = "REGULAR"
 		j["condition"] = castOf("t", object{"id": "BOOLEAN", "type_info": nil})
 	}
-	fix("left", false)
-	fix("right", true)
+	if right {
+		onTrue(top)
+	}
+	if l, ok := x["left"].(object); ok && isCross(l) && x["ref_type"] != "CROSS" {
+		onTrue(l)
+	}
 }
+
+func isCross(x object) bool { return x["type"] == "JOIN" && x["ref_type"] == "CROSS" }
 
 // canonicalGroups orders the grouping expressions by their first use in the
 // grouping sets, which is the order that the writer's text has.

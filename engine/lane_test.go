@@ -29,9 +29,25 @@ func testBudget(places int) (*budget.Budget, int64) {
 	return budget.New(c, time.Now), c.Total.Memory + SpareMemory
 }
 
-// workerLimits adds up what the kernel lets the workers of this process have.
+// workerLimits adds up what the kernel lets the workers of this process have at one time:
+// what two looks agree on was so between them.
 func workerLimits(t *testing.T) (sum int64, n int) {
 	t.Helper()
+	first, second := limitsNow(t), limitsNow(t)
+	for pid, b := range first {
+		if second[pid] == b {
+			sum += b
+			n++
+		}
+	}
+	return sum, n
+}
+
+// limitsNow is what the kernel lets each worker of this process have, one read after the
+// other.
+func limitsNow(t *testing.T) map[string]int64 {
+	t.Helper()
+	out := map[string]int64{}
 	for _, pid := range children(t) {
 		f, err := os.Open("/proc/" + pid + "/limits")
 		if err != nil {
@@ -39,16 +55,14 @@ func workerLimits(t *testing.T) (sum int64, n int) {
 		}
 		for sc := bufio.NewScanner(f); sc.Scan(); {
 			if v, ok := strings.CutPrefix(sc.Text(), "Max data size"); ok {
-				b, err := strconv.ParseInt(strings.Fields(v)[0], 10, 64)
-				if err == nil { // unlimited only before the worker's main
-					sum += b
-					n++
+				if b, err := strconv.ParseInt(strings.Fields(v)[0], 10, 64); err == nil { // unlimited only before the worker's main
+					out[pid] = b
 				}
 			}
 		}
 		f.Close()
 	}
-	return sum, n
+	return out
 }
 
 // children are the processes that this one has started and that live.

@@ -194,6 +194,26 @@ func TestUnplanned(t *testing.T) {
 	}
 }
 
+// TestLateralBesideLateral asks with two lateral items behind a comma, of which the second
+// has an outer join and names the table before: the engine has no plan for that on the right
+// of an inner join.
+func TestLateralBesideLateral(t *testing.T) {
+	c := shop(t)
+	const v = "(SELECT m.name AS p, c.name AS x FROM geo.nations n LEFT JOIN geo.nations m ON m.id = n.id + 1) v"
+	for _, sql := range []string{
+		"SELECT count(x) FROM crm.customers c, unnest([c.id, c.nation]) u(e) CROSS JOIN LATERAL " + v,
+		"SELECT count(x) FROM crm.customers c CROSS JOIN (unnest([c.id, c.nation]) u(e) CROSS JOIN " + v + ")",
+	} {
+		for range 2 {
+			if got := c.number(t, sql); got != "100000" { // 2000 customers, 2 values, 25 nations
+				t.Errorf("%s: %s", sql, got)
+			}
+			sql = strings.ReplaceAll(sql, "geo.nations", "crm.customers")
+			sql = strings.ReplaceAll(sql, "m ON m.id = n.id + 1", "m ON m.id = n.id + 1 WHERE n.id < 25") // all at one node
+		}
+	}
+}
+
 // TestNamesFromOutside asks with queries that read one node's tables and name what stands
 // around them in WITH parts of their own: they are not that node's to answer.
 func TestNamesFromOutside(t *testing.T) {
