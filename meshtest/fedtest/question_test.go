@@ -3,7 +3,6 @@ package fedtest
 import (
 	"context"
 	"flag"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +23,11 @@ const perWorld = 200
 // oracleMost is how long one engine may take over all there is.
 const oracleMost = 10 * time.Second
 
-// knownFaults are errors of the engine's own, which it makes of a few questions with
-// subqueries in subqueries, over these tables and not over those; the second one is an assertion.
-var knownFaults = []string{"Failed to bind column reference", "ExpressionExecutor::Execute called with a result vector of type"}
-
+// knownFault says of an error that it is one of the engine's own, an assertion that it makes of
+// one question in 100,000, over these tables and not over those: some cross joins within a join
+// within a lateral query go to it as inner joins on true.
 func knownFault(err error) bool {
-	return err != nil && slices.ContainsFunc(knownFaults, func(f string) bool { return strings.Contains(err.Error(), f) })
+	return err != nil && strings.Contains(err.Error(), "ExpressionExecutor::Execute called with a result vector of type")
 }
 
 // tally is what came of some questions.
@@ -129,7 +127,7 @@ func unsure(t *testing.T, d *engine.Direct, sql string, want *Answer) bool {
 func (s tally) check(t *testing.T) {
 	t.Helper()
 	t.Logf("%+v", s)
-	if *onlyOne < 0 && (s.failed > s.asked/20 || s.empty > s.asked/2 || s.faults > 1+s.asked/200 || s.unsure > 1+s.asked/1000) {
+	if *onlyOne < 0 && (s.failed > s.asked/20 || s.empty > s.asked/2 || s.faults > 1+s.asked/50000 || s.unsure > 1+s.asked/1000) {
 		t.Errorf("of %d questions %d are none, %d have no rows, of %d the engine makes a fault, and of %d it is not sure", s.asked, s.failed, s.empty, s.faults, s.unsure)
 	}
 }
