@@ -24,7 +24,7 @@ type pipe struct {
 	last   time.Time   // when the newest chunk comes
 	ended  bool        // by the writer: what is on its way still comes
 	broken bool        // nothing comes any more
-	due    *time.Timer // until the first chunk comes; the reader waits for nothing else
+	due    *time.Timer // until the first chunk comes, where it is not there yet
 
 	// over tells the reader, and emptied the writer, that there is something new; who
 	// learns that all has ended passes it on to the next.
@@ -100,8 +100,14 @@ func (p *pipe) send(b []byte) {
 	}
 	p.last = at
 	p.bytes += len(b)
-	if len(p.chunks) == 0 {
-		p.due.Reset(at.Sub(now))
+	switch wait := at.Sub(now); {
+	case len(p.chunks) > 0:
+	case wait > 0:
+		p.due.Reset(wait)
+	default:
+		// Not due at once: under the race detector, timers of one bubble that two goroutines
+		// reset to fire now can end the process (Go 1.26: they share a context without a lock).
+		tell(p.over)
 	}
 	if len(b) < 4<<10 {
 		p.chunks = append(p.chunks, chunk{at: at, b: bytes.Clone(b)})

@@ -190,12 +190,14 @@ func (h *Host) Dial(ctx context.Context, addr string) (net.Conn, error) {
 
 // pass waits as long as a packet takes from one host to another.
 func (n *Network) pass(ctx context.Context, from, to *Host) error {
-	t := time.NewTimer(n.late())
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
+	if d := n.late(); d > 0 { // of 0, see send
+		t := time.NewTimer(d)
+		defer t.Stop()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
 	}
 	for {
 		open, moved := n.open(from, to)

@@ -406,21 +406,25 @@ func (d *dialer) direct(ctx context.Context, id weft.KeyID, addresses []string, 
 	}
 	results := make(chan result, len(addresses))
 	started, ended := 0, 0
-	next := time.NewTimer(0)
+	next := time.NewTimer(dialStagger)
 	defer next.Stop()
+	try := func() {
+		if started == len(addresses) {
+			return
+		}
+		addr := addresses[started]
+		started++
+		go func() {
+			c, err := d.at(ctx, id, addr, secure)
+			results <- result{c, err}
+		}()
+		next.Reset(dialStagger)
+	}
 	var errs []error
-	for ended < len(addresses) {
+	for try(); ended < len(addresses); {
 		select {
 		case <-next.C:
-			if started < len(addresses) {
-				addr := addresses[started]
-				started++
-				go func() {
-					c, err := d.at(ctx, id, addr, secure)
-					results <- result{c, err}
-				}()
-				next.Reset(dialStagger)
-			}
+			try()
 		case r := <-results:
 			ended++
 			if r.err == nil {
@@ -435,7 +439,7 @@ func (d *dialer) direct(ctx context.Context, id weft.KeyID, addresses []string, 
 				return r.c, nil
 			}
 			errs = append(errs, r.err)
-			next.Reset(0)
+			try()
 		}
 	}
 	return nil, errors.Join(errs...)

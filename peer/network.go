@@ -399,6 +399,9 @@ func (n *network) watch(ctx context.Context) error {
 }
 
 func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
