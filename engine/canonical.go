@@ -104,34 +104,28 @@ func canonicalValues(x object) {
 
 // canonicalCross turns a cross join on the right of another one, A × (B × C), into
 // (A × B) × C, and writes one inside any other join as an inner join on true: the writer
-// puts a comma for it, which binds less tightly than JOIN. The engine plans not every
-// LATERAL on the right of an inner join that it plans on the right of a cross join.
+// puts a comma for it, which binds less tightly than JOIN. The engine has no plan for some
+// LATERAL items on the right of an inner join that it plans on the right of a cross join.
 func canonicalCross(x object) {
-	top, right := x["right"].(object)
-	if right = right && isCross(top); right && isCross(x) {
-		first := top // whose left is no cross join: what is below is canonical
-		for {
-			l, ok := first["left"].(object)
-			if !ok || !isCross(l) {
-				break
+	left, _ := x["left"].(object)
+	right, _ := x["right"].(object)
+	switch {
+	case !isCross(x):
+		for _, j := range []object{left, right} {
+			if isCross(j) {
+				j["ref_type"] = "REGULAR"
+				j["condition"] = castOf("t", object{"id": "BOOLEAN", "type_info": nil})
 			}
+		}
+	case isCross(right):
+		first := right // the join of B, which is no cross join as what is below is canonical
+		for l, _ := first["left"].(object); isCross(l); l, _ = first["left"].(object) {
 			first = l
 		}
 		inner := maps.Clone(x)
 		inner["right"], first["left"] = first["left"], inner
 		clear(x)
-		maps.Copy(x, top)
-		return
-	}
-	onTrue := func(j object) {
-		j["ref_type"] = "REGULAR"
-		j["condition"] = castOf("t", object{"id": "BOOLEAN", "type_info": nil})
-	}
-	if right {
-		onTrue(top)
-	}
-	if l, ok := x["left"].(object); ok && isCross(l) && x["ref_type"] != "CROSS" {
-		onTrue(l)
+		maps.Copy(x, right)
 	}
 }
 
