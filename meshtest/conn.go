@@ -105,9 +105,7 @@ func (p *pipe) send(b []byte) {
 	case wait > 0:
 		p.due.Reset(wait)
 	default:
-		// Not due at once: under the race detector, timers of one bubble that two goroutines
-		// reset to fire now can end the process (Go 1.26: they share a context without a lock).
-		tell(p.over)
+		tell(p.over) // a timer to fire at once is none for the race detector: see run.Pause
 	}
 	if len(b) < 4<<10 {
 		p.chunks = append(p.chunks, chunk{at: at, b: bytes.Clone(b)})

@@ -11,6 +11,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"weft/run"
 )
 
 // Network joins hosts by connections that behave as those of TCP do over a bad line:
@@ -190,14 +192,8 @@ func (h *Host) Dial(ctx context.Context, addr string) (net.Conn, error) {
 
 // pass waits as long as a packet takes from one host to another.
 func (n *Network) pass(ctx context.Context, from, to *Host) error {
-	if d := n.late(); d > 0 { // of 0, see send
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-t.C:
-		}
+	if err := run.Pause(ctx, n.late()); err != nil {
+		return err
 	}
 	for {
 		open, moved := n.open(from, to)

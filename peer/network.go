@@ -353,7 +353,7 @@ func (n *network) behind(l *link) {
 		return
 	}
 	n.task(func() {
-		err := pause(n.life, time.Until(l.pulled().Add(time.Second)))
+		err := run.Pause(n.life, time.Until(l.pulled().Add(time.Second)))
 		l.waits.Store(false)
 		if err == nil {
 			n.pull(l)
@@ -367,7 +367,7 @@ const comparePeriod = 10 * time.Second
 // compare holds the records against those of one random link after the other.
 func (n *network) compare(ctx context.Context) error {
 	for {
-		if err := pause(ctx, jitter(comparePeriod*9/10, comparePeriod/5)); err != nil {
+		if err := run.Pause(ctx, jitter(comparePeriod*9/10, comparePeriod/5)); err != nil {
 			return err
 		}
 		if links := n.all(); len(links) > 0 {
@@ -380,7 +380,7 @@ func (n *network) compare(ctx context.Context) error {
 // of one after the other where there are too many.
 func (n *network) watch(ctx context.Context) error {
 	for {
-		if err := pause(ctx, time.Second); err != nil {
+		if err := run.Pause(ctx, time.Second); err != nil {
 			return err
 		}
 		links := n.all()
@@ -395,20 +395,6 @@ func (n *network) watch(ctx context.Context) error {
 				_ = l.out.urgent(frame{framePing, nil}) // full only where nothing goes out either
 			}
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"weft"
+	"weft/run"
 )
 
 // A node that cannot be reached keeps links to members that relay. Who wants it calls
@@ -102,7 +103,7 @@ func (r *relays) lost(l *link) {
 // announce publishes who relays for this node, once that has settled.
 func (r *relays) announce() {
 	r.n.task(func() {
-		if pause(r.n.life, announceSettle) != nil {
+		if run.Pause(r.n.life, announceSettle) != nil {
 			return
 		}
 		r.mu.Lock()

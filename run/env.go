@@ -1,4 +1,4 @@
-// Package run starts and stops things: a named task group, the clock, and the
+// Package run starts and stops things: a named task group, the clock, pauses, and the
 // Env (logger, clock, metrics) that constructors are handed. Nothing is global.
 package run
 

@@ -19,6 +19,7 @@ import (
 
 	"weft"
 	"weft/ingest"
+	"weft/run"
 )
 
 // fetchTable downloads one table, unless the server says, or the bytes show,
@@ -49,12 +50,8 @@ func (d *Driver) fetchTable(ctx context.Context, r ingest.Request, i int, folder
 			return download{}, weft.Errorf(weft.KindUnavailable, "read the source", r.Where(), "%s broke off %d times: %s", label(u), n, again.why).
 				WithHint("nothing was staged; the next refresh tries again")
 		}
-		pause := time.NewTimer(wait << (n - 1))
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return download{}, weft.Errorf(weft.KindCancelled, "read the source", r.Where(), "%w", ctx.Err())
-		case <-pause.C:
+		if err := run.Pause(ctx, wait<<(n-1)); err != nil {
+			return download{}, weft.Errorf(weft.KindCancelled, "read the source", r.Where(), "%w", err)
 		}
 	}
 }
