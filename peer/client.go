@@ -158,8 +158,10 @@ func (n *network) join(ctx context.Context, key sign.Key, inviter weft.KeyID, ad
 	conn, err := n.dial.direct(ctx, inviter, addresses, func(ctx context.Context, c net.Conn, id weft.KeyID) (*peerConn, error) {
 		return n.secureAs(ctx, c, id, cert)
 	})
+	const op = "join the mesh"
 	if err != nil {
-		return nil, err
+		return nil, weft.Errorf(weft.KindUnavailable, op, "", "the node that invited cannot be reached: %w", err).
+			WithHint("is it up, and can it be reached from here? its mesh.advertise is what the invitation says of where it is")
 	}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, conn.cut)
@@ -168,7 +170,6 @@ func (n *network) join(ctx context.Context, key sign.Key, inviter weft.KeyID, ad
 	if err != nil {
 		return nil, err
 	}
-	const op = "join the mesh"
 	away := func(err error) error {
 		return weft.Errorf(weft.KindUnavailable, op, "", "the node that invited does not answer: %w", err).
 			WithHint("is the invitation still open? ask for a new one if not")

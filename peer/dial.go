@@ -364,12 +364,9 @@ func (d *dialer) connect(ctx context.Context, id weft.KeyID) (*peerConn, error) 
 	if info == nil {
 		return nil, weft.Errorf(weft.KindUnavailable, "reach the node", id.Short(), "nobody has said yet where it is")
 	}
-	var conn *peerConn
-	err := errors.New("it gives no address")
-	if len(info.Addresses) > 0 {
-		if conn, err = d.direct(ctx, id, info.Addresses, d.n.secure); err == nil {
-			return conn, nil
-		}
+	conn, err := d.direct(ctx, id, info.Addresses, d.n.secure)
+	if err == nil {
+		return conn, nil
 	}
 	for _, via := range info.Relays[:min(len(info.Relays), maxRelaysTried)] {
 		var e error
@@ -397,6 +394,9 @@ type securing func(ctx context.Context, conn net.Conn, id weft.KeyID) (*peerConn
 
 // direct makes a connection to a node at the first of its addresses that answers.
 func (d *dialer) direct(ctx context.Context, id weft.KeyID, addresses []string, secure securing) (*peerConn, error) {
+	if len(addresses) == 0 {
+		return nil, errors.New("it gives no address")
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialMost)
 	defer cancel()
 	addresses = addresses[:min(len(addresses), addressesTried)]

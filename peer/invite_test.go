@@ -89,6 +89,17 @@ func TestInvitationsThatAreRefused(t *testing.T) {
 		ok(t, err)
 		wants(t, join(t.Context(), b, node(t, c, "d", ""), word), weft.KindDenied, "at another node")
 	})
+	t.Run("of a node that cannot be reached", func(t *testing.T) {
+		for _, x := range []struct {
+			addresses []string
+			why       string
+		}{{nil, "cannot be reached: it gives no address"}, {[]string{"127.0.0.1:1"}, "cannot be reached: "}} {
+			away := Token{Mesh: a.ID(), Issuer: a.Self(), Addresses: x.addresses, Domain: "sales", Until: c.Now().Add(time.Hour), nonce: append(slices.Clone(a.series()), make([]byte, nonceSize-seriesSize)...)}
+			word, err := away.seal(a.nodeKey())
+			ok(t, err)
+			wants(t, node(t, c, "d", "").Join(t.Context(), word), weft.KindUnavailable, x.why)
+		}
+	})
 	t.Run("the new domain came in meanwhile", func(t *testing.T) {
 		one, two := invite(t, a, Invitation{Domain: "fresh"}), invite(t, a, Invitation{Domain: "fresh"})
 		ok(t, join(t.Context(), a, node(t, c, "b", ""), one))
